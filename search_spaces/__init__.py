@@ -1,0 +1,11 @@
+"""The search spaces that ship with mnas: each a frozen dataclass whose `build()` gives a `Space`."""
+
+from search_spaces.accel_nasbench import AccelNasbenchSpace
+from search_spaces.efficientnet import EfficientNetSpace
+from search_spaces.mnasnet import MnasNetSpace
+
+SPACES = {
+    "mnasnet": MnasNetSpace,
+    "efficientnet": EfficientNetSpace,
+    "accel-nasbench": AccelNasbenchSpace,
+}

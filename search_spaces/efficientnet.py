@@ -1,0 +1,72 @@
+"""A factorized hierarchical MBConv space around EfficientNet-B0 (arXiv 1905.11946, Table 1).
+
+The EfficientNet paper says that B0 was found in MnasNet's space; the published grid can't express
+it (see `search_spaces.mnasnet`). This space can: seven stages, B0's strides, and for each stage
+
+    expand ratio  1, 3, 6
+    kernel        3, 5
+    SE            none, 0.25
+    layers        MobileNetV2's +0, -1, +1, at least one
+    skip          identity, none; matters where the stage has a second layer
+    filters       B0's, and one step to either side
+
+No two neighbouring stages can have equal filters where the stride is 1, so every active choice
+changes the network. B0 encodes; so do MnasNet-A1 and B1 with `activation="relu"`.
+"""
+
+import dataclasses
+from functools import partial
+from typing import Literal
+
+from mnas.architecture import Architecture, Block
+from mnas.space import OneOf, Space
+
+# Filters, layers and stride of each stage.
+STAGES = (
+    ((8, 16, 24), (1, 2), 1),
+    ((16, 24, 32), (1, 2, 3), 2),
+    ((32, 40, 48), (2, 3, 4), 2),
+    ((72, 80, 88), (3, 4, 5), 2),
+    ((96, 112, 128), (2, 3, 4), 1),
+    ((160, 192, 224), (2, 3, 4), 2),
+    ((256, 320, 384), (1, 2), 1),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class EfficientNetSpace:
+    """Seven MBConv stages around EfficientNet-B0."""
+
+    resolution: int = 224
+    """Side of the input image, pixels."""
+    classes: int = 1000
+    """Outputs of the classifier."""
+    head: int = 1280
+    """Filters of the 1×1 convolution before the classifier."""
+    activation: Literal["swish", "relu"] = "swish"
+    """Everywhere in the network: swish is EfficientNet's, relu MnasNet's."""
+
+    def build(self) -> Space:
+        return Space(
+            "efficientnet",
+            partial(
+                Architecture,
+                blocks=tuple(
+                    partial(
+                        Block,
+                        expand_ratio=OneOf(1, 3, 6),
+                        kernel=OneOf(3, 5),
+                        se_ratio=OneOf(0.0, 0.25),
+                        repeats=OneOf(*layers),
+                        skip=OneOf("identity", "none", when={"repeats": [n for n in layers if n > 1]}),
+                        filters=OneOf(*filters),
+                        stride=stride,
+                    )
+                    for filters, layers, stride in STAGES
+                ),
+                resolution=self.resolution,
+                classes=self.classes,
+                head=self.head,
+                activation=self.activation,
+            ),
+        )
