@@ -1,0 +1,137 @@
+"""The contract of an evaluator, and the one that proxy-trains.
+
+An evaluator is any callable
+
+    evaluate(architecture, seed, report=None) -> Evaluation
+
+so a table, a simulator or a job on another machine serves as well as training does. `report`, where
+given, is called as `report(epoch, accuracy)` after each epoch that was evaluated, and may answer
+"stop". An evaluator may raise: whoever calls it records the failure (`failure`).
+
+Evaluators are described by frozen dataclasses with `build()`, so that a worker in another process
+builds its own.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from mnas.architecture import Architecture
+from mnas.data import DataConfig
+
+Report = Callable[[int, float], Literal["stop"] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What is known of one child after evaluating it. Its mult-adds and params need no evaluator.
+
+    accuracy    on held-out images, 0 to 1; NaN where the evaluation failed
+    latency_ms  of one image, where the evaluator measures it
+    epochs      trained
+    seconds     in all; `timings` has parts of it by name
+    error       None, or what went wrong, in one line; such a child gets the failed reward
+    """
+
+    accuracy: float = math.nan
+    latency_ms: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.error is None and not math.isfinite(self.accuracy):
+            object.__setattr__(self, "error", f"accuracy is not a number: {self.accuracy}")
+
+
+Evaluator = Callable[..., Evaluation]
+
+
+class EvaluatorConfig(Protocol):
+    """A frozen dataclass of an evaluator's settings."""
+
+    def build(self) -> Evaluator: ...
+
+
+def failure(error: BaseException | str, seconds: float = 0.0) -> Evaluation:
+    """The evaluation of a child that could not be evaluated, with the cause in one line."""
+    if isinstance(error, BaseException):
+        lines = str(error).strip().splitlines() or [""]
+        error = f"{type(error).__name__}: {lines[0]}" if lines[0] else type(error).__name__
+    return Evaluation(error=error, seconds=seconds)
+
+
+def evaluate_safely(
+    evaluate: Evaluator, architecture: Architecture, seed: int, report: Report | None = None
+) -> Evaluation:
+    """`evaluate`, with an exception turned into a failed `Evaluation`. What every engine calls.
+
+    Interrupts (`KeyboardInterrupt`, `SystemExit`) go through: they are about the search.
+    """
+    start = time.perf_counter()
+    try:
+        evaluation = evaluate(architecture, seed, report)
+    except Exception as error:
+        return failure(error, time.perf_counter() - start)
+    if not isinstance(evaluation, Evaluation):
+        return failure(f"the evaluator returned {type(evaluation).__name__}, not an Evaluation")
+    return evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class ProxyConfig:
+    """Proxy training: a short training of each child on few, small images."""
+
+    data: DataConfig
+    """The images."""
+    training: Any
+    """A `mnas.training.TrainingConfig`."""
+    measure_latency: bool = False
+    """Also time inference of one image on this device (for rewards of latency)."""
+
+    def build(self) -> "ProxyEvaluator":
+        return ProxyEvaluator(self)
+
+
+class ProxyEvaluator:
+    """Trains a child from scratch on the training images, scores it on held-out ones.
+
+    Keeps the images and, through JAX's caches, the compiled blocks between children; so one
+    evaluator, kept alive, is much faster than one for each child.
+    """
+
+    def __init__(self, config: ProxyConfig) -> None:
+        from mnas.data import load  # data and JAX are loaded where children are trained, not before
+
+        self.config = config
+        self._load = load
+        self._images: dict[int, Any] = {}
+
+    def __call__(
+        self, architecture: Architecture, seed: int, report: Report | None = None
+    ) -> Evaluation:
+        from mnas import training
+
+        start = time.perf_counter()
+        resolution = architecture.resolution
+        if resolution not in self._images:
+            self._images[resolution] = self._load(self.config.data, resolution)
+        images = self._images[resolution]
+        if architecture.classes != len(images.classes):
+            raise ValueError(
+                f"the architecture has {architecture.classes} classes, "
+                f"{self.config.data.source} has {len(images.classes)}"
+            )
+        result = training.train(
+            architecture,
+            images.train_images,
+            images.train_labels,
+            self.config.training,
+            seed,
+            report=report,
+            validation=(images.validation_images, images.validation_labels),
+        )
+        return result  # replaced below once the training interface stands

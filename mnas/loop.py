@@ -1,0 +1,323 @@
+"""The search itself: ask, answer from the journal or evaluate, tell, record.
+
+`Search` knows controller, space, reward and journal, and nothing of processes. An engine does
+
+    while (trial := search.ask()) is not None:    # None: done, or nothing until a result comes in
+        search.tell(trial, evaluate(trial))       # in any order
+
+and may ask for several before it tells. What happens does not depend on who finishes first: the
+controller is updated with a whole batch, ordered by trial number; a trial's seed is folded from
+(search seed, trial number); and a network that has stood before in the search, finished or not, is
+never handed out again but gets the first one's evaluation (a repeat).
+
+Everything that happens is a line of the journal before it counts, and a search built on a journal
+that has lines already replays them and goes on.
+"""
+
+import collections
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from mnas.architecture import Architecture
+from mnas.controller import Controller, Proposals
+from mnas.cost import Cost, network_cost
+from mnas.evaluation import Evaluation
+from mnas.journal import Journal
+from mnas.reward import RewardConfig
+from mnas.space import Space
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+    """How long a search is, and what it makes of failures."""
+
+    trials: int = 64
+    """Networks sampled in all, repeats included."""
+    batch: int = 8
+    """Networks sampled for each update of the controller."""
+    seed: int = 0
+    """Of everything random in the search."""
+    failed_reward: float = 0.0
+    """Reward of a child that could not be evaluated."""
+    failed_share: float = 0.5
+    """The search stops when more than this share of its first batches has failed."""
+    failed_batches: int = 2
+    """How many batches those are; 0 never stops it."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("batch", 1), ("seed", 0), ("failed_batches", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"search: {name} = {value}; accepted: at least {least}")
+        if not 0 <= self.failed_share <= 1:
+            raise ValueError(f"search: failed_share = {self.failed_share}; accepted: 0 to 1")
+        if not math.isfinite(self.failed_reward):
+            raise ValueError(f"search: failed_reward = {self.failed_reward}; accepted: a number")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One proposed network, to be evaluated with `seed`."""
+
+    number: int
+    decisions: np.ndarray
+    architecture: Architecture
+    hash: str
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A trial with what came of it; `repeat_of` is the trial evaluated in its place, if any."""
+
+    trial: Trial
+    cost: Cost
+    evaluation: Evaluation
+    reward: float
+    repeat_of: int | None = None
+
+
+class TooManyFailures(RuntimeError):
+    """More children failed than a search can learn anything from; the message says of what."""
+
+
+class Search:
+    """A search over `space`, steered by `controller`, recorded in `journal`.
+
+    done       every trial has its result; turns true in `tell`, or in `ask` where the last ones
+               are repeats (`ask` then answers None)
+    results    by trial number, every result so far, repeats too
+    best       of the results that did not fail, the one of highest reward; the earliest of equals
+    observers  called with every record that is added to the journal, after it is on disk
+
+    Raises ValueError where the journal's records don't fit the space.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        controller: Controller,
+        reward: RewardConfig,
+        config: SearchConfig,
+        journal: Journal,
+        observers: tuple[Callable[[dict[str, Any]], None], ...] = (),
+    ) -> None:
+        self.space, self.controller, self.reward = space, controller, reward
+        self.config, self.journal, self.observers = config, journal, observers
+        self.results: dict[int, Result] = {}
+        self.best: Result | None = None
+        self.batches_done = 0
+        self._key = jax.random.key(config.seed)
+        self.state = controller.init(jax.random.fold_in(self._key, 0))
+        self._first_by_hash: dict[str, int] = {}
+        self._proposals: Proposals | None = None  # of the batch under way
+        self._batch: list[Trial] = []
+        self._queue: collections.deque[Trial] = collections.deque()  # of the batch, not handed out
+        self._replay()
+
+    # --- what engines use ---
+
+    @property
+    def done(self) -> bool:
+        return self._proposed >= self.config.trials and not self._batch
+
+    def ask(self) -> Trial | None:
+        """The next trial to evaluate; None while the batch waits for results, or when done."""
+        while not self._batch and not self.done:
+            self._propose()
+            self._settle()
+        return self._queue.popleft() if self._queue else None
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> Result:
+        """Records what came of a trial that was asked for; each trial once."""
+        if trial.number in self.results or trial.number not in {t.number for t in self._batch}:
+            raise ValueError(f"trial {trial.number} is not waiting for a result")
+        result = self._record(trial, evaluation)
+        self._settle()
+        return result
+
+    # --- the steps ---
+
+    @property
+    def _proposed(self) -> int:
+        return self._batch[-1].number + 1 if self._batch else len(self.results)
+
+    def _propose(self) -> None:
+        batch, first = self.batches_done, len(self.results)
+        count = min(self.config.batch, self.config.trials - first)
+        key = jax.random.fold_in(jax.random.fold_in(self._key, 1), batch)
+        proposals = self.controller.ask(self.state, key, count)
+        # As they will be read back: a resumed search must tell the controller the very same.
+        decisions = self.space.canonical(proposals.decisions)
+        proposals = Proposals(decisions, np.asarray(proposals.log_probs, np.float32))
+        self._append(
+            {
+                "kind": "proposals",
+                "batch": batch,
+                "first_trial": first,
+                "decisions": proposals.decisions.tolist(),
+                "log_probs": [_plain(value) for value in proposals.log_probs.tolist()],
+            }
+        )
+        self._begin(first, proposals)
+
+    def _begin(self, first: int, proposals: Proposals) -> None:
+        self._proposals = proposals
+        for number, decisions in enumerate(proposals.decisions, start=first):
+            architecture = self.space.decode(decisions)
+            seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
+            trial = Trial(number, decisions, architecture, architecture.canonical_hash(), seed)
+            self._batch.append(trial)
+            if self._first_by_hash.setdefault(trial.hash, number) == number:
+                self._queue.append(trial)
+
+    def _record(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None = None) -> Result:
+        result = self._score(trial, _in_plain_numbers(evaluation), repeat_of)
+        self._append(_to_record(result))
+        self._keep(result)
+        return result
+
+    def _score(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None) -> Result:
+        cost = network_cost(trial.architecture)
+        costs = {**dataclasses.asdict(cost), "latency_ms": evaluation.latency_ms}
+        if evaluation.error is None and costs[self.reward.cost] is None:
+            message = f"the evaluator measured no {self.reward.cost}"
+            evaluation = dataclasses.replace(evaluation, error=message)
+        reward = self.config.failed_reward
+        if evaluation.error is None:
+            try:
+                reward = self.reward(evaluation.accuracy, costs[self.reward.cost])
+            except ValueError as error:  # a latency that is none: the evaluator's fault
+                evaluation = dataclasses.replace(evaluation, error=str(error))
+        return Result(trial, cost, evaluation, reward, repeat_of)
+
+    def _keep(self, result: Result) -> None:
+        self.results[result.trial.number] = result
+        if result.evaluation.error is not None:
+            return
+        rank = (-result.reward, result.trial.number)
+        if self.best is None or rank < (-self.best.reward, self.best.trial.number):
+            self.best = result
+
+    def _settle(self) -> None:
+        """Answers the repeats whose first has its result; updates once the batch is complete."""
+        for trial in self._batch:
+            first = self._first_by_hash[trial.hash]
+            if first != trial.number and trial.number not in self.results and first in self.results:
+                evaluation = self.results[first].evaluation
+                self._record(trial, dataclasses.replace(evaluation, seconds=0.0, timings={}), first)
+        if self._batch and all(trial.number in self.results for trial in self._batch):
+            rewards = [self.results[trial.number].reward for trial in self._batch]
+            self._update()
+            summary = self.controller.summary(self.state)
+            self._append(
+                {
+                    "kind": "update",
+                    "batch": self.batches_done - 1,
+                    "mean_reward": sum(rewards) / len(rewards),
+                    "mean_log_prob": _plain(float(np.mean(self._proposals.log_probs))),
+                    "controller": {name: _plain(value) for name, value in summary.items()},
+                }
+            )
+            self._check_failures()
+
+    def _update(self) -> None:
+        rewards = np.array([self.results[t.number].reward for t in self._batch], np.float32)
+        self.state = self.controller.tell(self.state, self._proposals, rewards)
+        self.batches_done += 1
+        self._batch = []
+
+    def _check_failures(self) -> None:
+        if self.batches_done != self.config.failed_batches:
+            return
+        errors = [result.evaluation.error for result in self.results.values()]
+        errors = [error for error in errors if error is not None]
+        if len(errors) > self.config.failed_share * len(self.results):
+            cause, count = collections.Counter(errors).most_common(1)[0]
+            raise TooManyFailures(
+                f"{len(errors)} of the first {len(self.results)} children failed; "
+                f"most often ({count} times): {cause}"
+            )
+
+    # --- the journal ---
+
+    def _append(self, record: dict[str, Any]) -> None:
+        record = {**record, "time": time.time()}
+        self.journal.append(record)
+        for observe in self.observers:
+            observe(record)
+
+    def _replay(self) -> None:
+        """Brings the search to where the journal's records leave it, then finishes what is due."""
+        for record in self.journal.records:
+            if record["kind"] == "proposals":
+                decisions = self.space.canonical(np.array(record["decisions"], np.int32))
+                log_probs = np.array([_number(v) for v in record["log_probs"]], np.float32)
+                self._begin(record["first_trial"], Proposals(decisions, log_probs))
+            elif record["kind"] == "result":
+                trial = next((t for t in self._batch if t.number == record["trial"]), None)
+                if trial is None or trial.hash != record["hash"]:
+                    raise ValueError(
+                        f"{self.journal.path}: trial {record['trial']} is network "
+                        f"{record['hash']}, which space {self.space.name} does not give for it; "
+                        "accepted: the journal of a search over this space"
+                    )
+                evaluation = _to_evaluation(record)
+                self._keep(self._score(trial, evaluation, record["repeat_of"]))
+            elif record["kind"] == "update":
+                self._update()
+        self._queue = collections.deque(t for t in self._queue if t.number not in self.results)
+        self._settle()
+
+
+def _plain(value: float) -> float | None:
+    """For JSON: NaN and infinities, which it lacks, are null."""
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _in_plain_numbers(evaluation: Evaluation) -> Evaluation:
+    """As it is read back from the journal: Python's own numbers, whatever the evaluator uses."""
+    latency = evaluation.latency_ms
+    return dataclasses.replace(
+        evaluation,
+        accuracy=float(evaluation.accuracy),
+        latency_ms=None if latency is None else _plain(float(latency)),
+        epochs=int(evaluation.epochs),
+        seconds=float(evaluation.seconds),
+        timings={k: float(v) for k, v in evaluation.timings.items() if math.isfinite(v)},
+    )
+
+
+def _to_record(result: Result) -> dict[str, Any]:
+    evaluation = result.evaluation
+    return {
+        "kind": "result",
+        "trial": result.trial.number,
+        "hash": result.trial.hash,
+        "seed": result.trial.seed,
+        "repeat_of": result.repeat_of,
+        "reward": result.reward,
+        "accuracy": _plain(evaluation.accuracy),
+        "params": result.cost.params,
+        "mult_adds": result.cost.mult_adds,
+        "latency_ms": evaluation.latency_ms,
+        "epochs": evaluation.epochs,
+        "error": evaluation.error,
+        "seconds": evaluation.seconds,
+        "timings": evaluation.timings,
+    }
+
+
+def _to_evaluation(record: dict[str, Any]) -> Evaluation:
+    names = ("latency_ms", "epochs", "error", "seconds", "timings")
+    return Evaluation(_number(record["accuracy"]), **{name: record[name] for name in names})
