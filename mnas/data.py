@@ -119,7 +119,7 @@ def _arrays(path: Path) -> Loaded:
             pass
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"data: {path} can't be read as .npz: {error}") from None
     splits = {}
     for split in ("train", "test"):
@@ -180,14 +180,14 @@ def _read_folder(root: Path, names: tuple[str, ...], resolution: int) -> Labelle
 
 def _read_image(path: Path, resolution: int) -> np.ndarray:
     """One file, scaled so that its shorter side fits, and cropped to the centre square."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
             fitted = ImageOps.fit(
                 image.convert("RGB"), (resolution, resolution), Image.Resampling.BILINEAR
             )
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"data: {path} can't be read as an image: {error}") from None
     return np.asarray(fitted)
 

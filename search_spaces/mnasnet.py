@@ -7,7 +7,7 @@ and layers, around MobileNetV2's (arXiv 1801.04381, Table 2):
     kernel  3, 5
     SE      none, 0.25
     skip    identity, none, pool; matters where the stage has a second layer, because the first
-            layer of every stage here strides or changes the filters
+            layer of a stage of one layer here changes the filters
     filters × 0.75, 1, 1.25 (the exact products; all are whole)
     layers  +0, -1, +1, but never none: the first and the last stage have 1 or 2
 

@@ -1,0 +1,46 @@
+import pytest
+
+from mnas.published import PUBLISHED
+from search_spaces.efficientnet import EfficientNetSpace
+
+
+def test_decisions_of_a_stage():
+    space = EfficientNetSpace().build()
+    fields = ("expand_ratio", "kernel", "se_ratio", "repeats", "skip", "filters")
+    names = [f"blocks[{stage}].{field}" for stage in range(7) for field in fields]
+    assert [decision.name for decision in space.decisions] == names
+
+
+def test_cardinality():
+    # 36 = 3 ratios · 2 kernels · 2 SE · 3 filters, times layers with their skips (2 where the stage
+    # has a second layer): 1 + 2 for 1 or 2 layers, 1 + 2 + 2 for 1 to 3, 2 + 2 + 2 for more.
+    by_hand = (36 * 3) * (36 * 5) * (36 * 6) ** 4 * (36 * 3)
+    assert EfficientNetSpace().build().cardinality() == by_hand
+
+
+def test_b0_encodes():
+    space = EfficientNetSpace().build()
+    b0 = PUBLISHED["efficientnet-b0"]
+    vector = space.encode(b0)
+    assert space.decode(vector).replace(name=b0.name) == b0
+    chosen = space.describe(vector)
+    assert [chosen[f"blocks[{stage}].repeats"] for stage in range(7)] == [1, 2, 2, 3, 3, 4, 1]
+    assert [chosen[f"blocks[{stage}].filters"] for stage in (4, 5)] == [112, 192]
+    # No skip to choose in a stage of one layer.
+    assert [f"blocks[{stage}].skip" in chosen for stage in range(7)] == [0, 1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1"])
+def test_mnasnet_encodes_with_relu(name):
+    space = EfficientNetSpace(activation="relu").build()
+    decoded = space.decode(space.encode(PUBLISHED[name]))
+    assert decoded.canonical_hash() == PUBLISHED[name].canonical_hash()
+    with pytest.raises(ValueError, match=r": activation = 'relu' \(accepted: swish\)$"):
+        EfficientNetSpace().build().encode(PUBLISHED[name])
+
+
+def test_settings_reach_the_networks():
+    space = EfficientNetSpace(resolution=32, classes=10, head=256, activation="relu").build()
+    found = space.decode([0] * len(space.sizes))
+    assert (found.resolution, found.classes, found.head) == (32, 10, 256)
+    assert found.activation == "relu"

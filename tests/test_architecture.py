@@ -1,0 +1,514 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from mnas.architecture import (
+    Architecture,
+    Block,
+    arch_def,
+    block_strings,
+    from_arch_def,
+    from_block_strings,
+    tf_block_strings,
+)
+from mnas.published import PUBLISHED
+from search_spaces import SPACES
+
+SAMPLES = 150
+
+
+def random_architecture(rng: np.random.Generator) -> Architecture:
+    """Anything the types allow, not only what a space offers."""
+    blocks = []
+    for _ in range(rng.integers(1, 6)):
+        op = str(rng.choice(["mbconv", "conv"]))
+        blocks.append(
+            Block(
+                op=op,
+                kernel=int(rng.choice([1, 3, 5, 7, 11])),
+                stride=int(rng.integers(1, 3)),
+                filters=int(rng.integers(1, 400)),
+                expand_ratio=1 if op == "conv" else int(rng.integers(1, 9)),
+                repeats=int(rng.integers(1, 12)),
+                se_ratio=float(rng.choice([0, 1, 0.25, 1 / 3, 1e-5, 2.5e-7, rng.random()])),
+                skip=str(rng.choice(["identity", "none", "pool"])),
+            )
+        )
+    return Architecture(
+        blocks=tuple(blocks),
+        resolution=int(rng.integers(1, 700)),
+        stem=int(rng.integers(1, 100)),
+        head=int(rng.integers(1, 3000)),
+        classes=int(rng.integers(1, 2000)),
+        activation=str(rng.choice(["swish", "relu"])),
+        name=str(rng.integers(1_000_000)),
+    )
+
+
+def many() -> list[Architecture]:
+    rng = np.random.default_rng(0)
+    found = list(PUBLISHED.values())
+    for config in SPACES.values():
+        space = config().build()
+        found += [space.decode(space.sample(rng)) for _ in range(SAMPLES)]
+    return found + [random_architecture(rng) for _ in range(SAMPLES)]
+
+
+MANY = many()
+
+
+def settings(architecture: Architecture) -> dict:
+    names = ("resolution", "stem", "head", "classes", "activation", "name")
+    return {name: getattr(architecture, name) for name in names}
+
+
+# --- round trips ---
+
+
+def test_dictionaries_and_json_round_trip():
+    for architecture in MANY:
+        text = json.dumps(architecture.to_dict())
+        assert Architecture.from_dict(json.loads(text)) == architecture
+
+
+def test_block_strings_round_trip():
+    for architecture in MANY:
+        strings = block_strings(architecture)
+        assert from_block_strings(strings, **settings(architecture)) == architecture
+
+
+def test_tf_block_strings_round_trip_or_refuse():
+    refused = 0
+    for architecture in MANY:
+        unknown = [
+            i for i, b in enumerate(architecture.blocks) if b.op == "conv" or b.skip == "pool"
+        ]
+        if unknown:
+            refused += 1
+            with pytest.raises(ValueError, match=rf"blocks\[{unknown[0]}\].*no TF block string"):
+                tf_block_strings(architecture)
+        else:
+            strings = tf_block_strings(architecture)
+            assert "conv" not in "".join(strings) and "pool" not in "".join(strings)
+            assert from_block_strings(strings, **settings(architecture)) == architecture
+    assert SAMPLES < refused < len(MANY) - SAMPLES  # both branches were taken
+
+
+def test_arch_def_round_trips_or_refuses():
+    refused = 0
+    for architecture in MANY:
+        unknown = [
+            i
+            for i, b in enumerate(architecture.blocks)
+            if b.skip == "pool" or (b.op == "conv" and b.se_ratio)
+        ]
+        if unknown:
+            refused += 1
+            with pytest.raises(ValueError, match=rf"blocks\[{unknown[0]}\].*no timm arch_def"):
+                arch_def(architecture)
+        else:
+            assert from_arch_def(arch_def(architecture), **settings(architecture)) == architecture
+    assert SAMPLES < refused < len(MANY) - SAMPLES
+
+
+def test_b0_in_all_forms():
+    b0 = PUBLISHED["efficientnet-b0"]
+    assert b0.to_dict() == {
+        "name": "efficientnet-b0",
+        "resolution": 224,
+        "stem": 32,
+        "blocks": [
+            "r1_k3_s11_e1_i32_o16_se0.25",
+            "r2_k3_s22_e6_i16_o24_se0.25",
+            "r2_k5_s22_e6_i24_o40_se0.25",
+            "r3_k3_s22_e6_i40_o80_se0.25",
+            "r3_k5_s11_e6_i80_o112_se0.25",
+            "r4_k5_s22_e6_i112_o192_se0.25",
+            "r1_k3_s11_e6_i192_o320_se0.25",
+        ],
+        "head": 1280,
+        "classes": 1000,
+        "activation": "swish",
+    }
+    assert arch_def(b0) == [
+        ["ds_r1_k3_s1_e1_c16_se0.25"],
+        ["ir_r2_k3_s2_e6_c24_se0.25"],
+        ["ir_r2_k5_s2_e6_c40_se0.25"],
+        ["ir_r3_k3_s2_e6_c80_se0.25"],
+        ["ir_r3_k5_s1_e6_c112_se0.25"],
+        ["ir_r4_k5_s2_e6_c192_se0.25"],
+        ["ir_r1_k3_s1_e6_c320_se0.25"],
+    ]
+
+
+def test_mnasnet_a1_in_both_text_forms():
+    a1 = PUBLISHED["mnasnet-a1"]
+    assert tf_block_strings(a1) == (
+        "r1_k3_s11_e1_i32_o16_noskip",
+        "r2_k3_s22_e6_i16_o24",
+        "r3_k5_s22_e3_i24_o40_se0.25",
+        "r4_k3_s22_e6_i40_o80",
+        "r2_k3_s11_e6_i80_o112_se0.25",
+        "r3_k5_s22_e6_i112_o160_se0.25",
+        "r1_k3_s11_e6_i160_o320",
+    )
+    assert arch_def(a1)[:2] == [["ds_r1_k3_s1_e1_c16_noskip"], ["ir_r2_k3_s2_e6_c24"]]
+
+
+def test_plain_convolutions_skip_in_timm_only_where_told():
+    blocks = (
+        Block(op="conv", kernel=3, stride=1, filters=32),
+        Block(op="conv", kernel=5, stride=2, filters=32, repeats=2, skip="none"),
+    )
+    architecture = Architecture(blocks)
+    assert arch_def(architecture) == [["cn_r1_k3_s1_c32_skip"], ["cn_r2_k5_s2_c32"]]
+    assert block_strings(architecture) == (
+        "r1_k3_s11_e1_i32_o32_conv",
+        "r2_k5_s22_e1_i32_o32_conv_noskip",
+    )
+
+
+# --- reading block strings ---
+
+
+def block_of(string: str, **more) -> Block:
+    return from_block_strings([string], **more).blocks[0]
+
+
+def test_every_field_is_read():
+    block = block_of("r2_k5_s22_e6_i24_o40_se0.25_noskip")
+    assert block == Block(
+        op="mbconv", kernel=5, stride=2, filters=40, expand_ratio=6, repeats=2, se_ratio=0.25,
+        skip="none",
+    )  # fmt: skip
+    assert block_of("r1_k3_s11_e1_i8_o8_poolskip_conv") == Block(
+        op="conv", kernel=3, stride=1, filters=8, skip="pool"
+    )
+    shuffled = "noskip_o40_se0.25_i24_e6_s22_r2_k5"
+    assert block_of(shuffled) == block
+
+
+@pytest.mark.parametrize("further", ["c0_f0_d0", "c0", "f0_p0", "cc0", "c0_f0_d0_p0_cc0"])
+def test_newer_fields_are_accepted_where_they_are_not_used(further):
+    plain = "r3_k5_s22_e6_i40_o80_se0.25_noskip"
+    assert block_of(f"{plain}_{further}") == block_of(plain)
+    assert block_of(f"{further}_{plain}") == block_of(plain)
+
+
+@pytest.mark.parametrize(
+    "string, named, accepted",
+    [
+        ("r1_k4_s11_e1_i32_o16", "kernel = 4", "an odd whole number"),
+        ("r1_k0_s11_e1_i32_o16", "kernel = 0", "an odd whole number"),
+        ("r1_k3_s33_e1_i32_o16", "s33", "s11, s22"),
+        ("r1_k3_s12_e1_i32_o16", "s12", "s11, s22"),
+        ("r1_k3_s3_e1_i32_o16", "s3", "s11, s22"),
+        ("r1_k3_s2_e1_i32_o16", "s2", "s11, s22"),
+        ("r1_k3_s111_e1_i32_o16", "s111", "s11, s22"),
+        ("r0_k3_s11_e1_i32_o16", "repeats = 0", "at least 1"),
+        ("r1_k3_s11_e0_i32_o16", "expand_ratio = 0", "at least 1"),
+        ("r1_k3_s11_e1_i32_o0", "filters = 0", "at least 1"),
+        ("r1_k3_s11_e1_i0_o16", "i0", "i1 or more"),
+        ("r1_k3_s11_e1_i32_o16_se1.5", "se_ratio = 1.5", "0 to 1"),
+        ("r1_k3_s11_e1_i32_o16_se0.2.5", "'se0.2.5'", "like r1_k3"),
+        ("r1_k3_s11_e1_i32_o16_se", "'se'", "like r1_k3"),
+        ("r1.5_k3_s11_e1_i32_o16", "r1.5", "a whole number"),
+        ("r1_k3_s11_e1e1_i32_o16", "e1e1", "a whole number"),
+        ("r1_k3_s11_e-6_i32_o16", "'e-6'", "like r1_k3"),
+        ("k3_s11_e1_i32_o16", "'r' is missing", "like r1_k3"),
+        ("r1_s11_e1_i32_o16", "'k' is missing", "like r1_k3"),
+        ("r1_k3_e1_i32_o16", "'s' is missing", "like r1_k3"),
+        ("r1_k3_s11_i32_o16", "'e' is missing", "like r1_k3"),
+        ("r1_k3_s11_e1_o16", "'i' is missing", "like r1_k3"),
+        ("r1_k3_s11_e1_i32", "'o' is missing", "like r1_k3"),
+        ("r1_k3_k5_s11_e1_i32_o16", "'k' stands twice", "once"),
+        ("r1_k3_s11_e1_i32_o16_noskip_noskip", "'noskip' stands twice", "once"),
+        ("r1_k3_s11_e1_i32_o16_noskip_poolskip", "both noskip and poolskip", "one of them"),
+        ("r1_k3_s11_e6_i32_o16_conv", "expand_ratio = 6 with op 'conv'", "1"),
+        ("r1_k3_s11_e1_i32_o16_c1", r"c1 \(conv_type\)", "c0"),
+        ("r1_k3_s11_e1_i32_o16_f1", r"f1 \(fused_conv\)", "f0"),
+        ("r1_k3_s11_e1_i32_o16_d1", r"d1 \(space2depth\)", "d0"),
+        ("r1_k3_s11_e1_i32_o16_p2", r"p2 \(super_pixel\)", "p0"),
+        ("r1_k3_s11_e1_i32_o16_cc4", r"cc4 \(condconv\)", "cc0"),
+        ("r1_k3_s11_e1_i32_o16_cc", "'cc'", "like r1_k3"),
+        ("r1_k3_s11_e1_i32_o16_x7", "'x7'", "with noskip, poolskip, conv"),
+        ("r1_k3__s11_e1_i32_o16", "''", "like r1_k3"),
+        ("", "''", "like r1_k3"),
+        (17, "17", "text like r1_k3"),
+    ],
+)
+def test_bad_block_strings_are_named(string, named, accepted):
+    with pytest.raises(ValueError, match=rf"{named}.*accepted: .*{accepted}") as caught:
+        from_block_strings([string])
+    assert repr(string) in str(caught.value)
+
+
+def test_input_filters_continue_the_chain():
+    strings = ["r1_k3_s11_e1_i32_o16", "r2_k3_s22_e6_i24_o24"]
+    with pytest.raises(ValueError, match=r"'r2_k3_s22_e6_i24_o24': i24, but 16.*accepted: i16"):
+        from_block_strings(strings)
+    with pytest.raises(ValueError, match="i32, but 40 filters come in; accepted: i40"):
+        from_block_strings(strings[:1], stem=40)
+    assert from_block_strings(["r1_k3_s11_e1_i48_o16"]).stem == 48
+
+
+def test_block_strings_come_as_a_list():
+    with pytest.raises(ValueError, match="accepted: a list of strings"):
+        from_block_strings("r1_k3_s11_e1_i32_o16")
+    with pytest.raises(ValueError, match=r"blocks = \(\); accepted: one Block or more"):
+        from_block_strings([])
+
+
+# --- reading timm's arch_def ---
+
+
+def test_timm_fields_in_any_order_and_stages_of_several_strings():
+    one = from_arch_def([["ir_r2_k5_s2_e6_c40_se0.25_noskip", "ds_r1_k3_s1_c8"]])
+    assert one.blocks == (
+        Block(
+            kernel=5, stride=2, filters=40, expand_ratio=6, repeats=2, se_ratio=0.25, skip="none"
+        ),
+        Block(kernel=3, stride=1, filters=8),
+    )
+    assert from_arch_def([["ir_noskip_c40_se0.25_e6_s2_k5_r2"], ["ds_r1_k3_s1_c8"]]) == one
+
+
+@pytest.mark.parametrize(
+    "string, named",
+    [
+        ("er_r1_k3_s1_e4_c24", "type 'er'; accepted: ds, ir, cn"),
+        ("ir_r1_k3_s1_c24", "'e' is missing"),
+        ("ir_r1_k3_s1_e1_c24", "e1; accepted: e2 or more, or type ds"),
+        ("ds_r1_k3_s1_e6_c24", "e6; accepted: e1, or type ir"),
+        ("cn_r1_k3_s1_e6_c24", "e6; accepted: e1, or type ir"),
+        ("cn_r1_k3_s1_c24_se0.25", "se0.25; accepted: no se"),
+        ("ir_r1_k3_s3_e6_c24", "stride = 3; accepted: 1, 2"),
+        ("ir_r1_k4_s1_e6_c24", "kernel = 4; accepted: an odd"),
+        ("ir_r1_k3_s1_e6", "'c' is missing"),
+        ("ir_r1_k3.5_s1_e6_c24", "k3.5; accepted: k and a whole number"),
+        ("ir_r1_k3_s1_e6_c24_c32", "'c' stands twice"),
+        ("ir_r1_k3_s1_e6_c24_nre", "unknown field 'nre'; accepted: like"),
+        ("ir_r1_k3_s1_e6_c24_skip_noskip", "both skip and noskip"),
+        (None, "accepted: text like"),
+    ],
+)
+def test_bad_timm_strings_are_named(string, named):
+    with pytest.raises(ValueError, match=named) as caught:
+        from_arch_def([[string]])
+    assert repr(string) in str(caught.value)
+
+
+# --- the types ---
+
+
+@pytest.mark.parametrize(
+    "field, value, accepted",
+    [
+        ("op", "sepconv", "mbconv, conv"),
+        ("kernel", 2, "odd whole number"),
+        ("kernel", -3, "odd whole number"),
+        ("kernel", 3.0, "odd whole number"),
+        ("kernel", True, "odd whole number"),
+        ("stride", 3, "1, 2"),
+        ("stride", 0, "at least 1"),
+        ("stride", 1.0, "whole number"),
+        ("stride", True, "whole number"),
+        ("filters", 0, "at least 1"),
+        ("filters", 16.0, "whole number"),
+        ("filters", np.int64(16), "whole number"),
+        ("expand_ratio", 0, "at least 1"),
+        ("expand_ratio", 1.5, "whole number"),
+        ("repeats", 0, "at least 1"),
+        ("repeats", True, "whole number"),
+        ("se_ratio", -0.1, "0 to 1"),
+        ("se_ratio", 1.1, "0 to 1"),
+        ("se_ratio", float("nan"), "0 to 1"),
+        ("se_ratio", True, "0 to 1"),
+        ("se_ratio", "0.25", "0 to 1"),
+        ("skip", "id", "identity, none, pool"),
+        ("skip", None, "identity, none, pool"),
+    ],
+)
+def test_bad_block_fields_are_named(field, value, accepted):
+    good = {"kernel": 3, "stride": 1, "filters": 16}
+    with pytest.raises(
+        ValueError, match=rf"^block: {field} = .*; accepted: .*{accepted}"
+    ) as caught:
+        Block(**{**good, field: value})
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field, value, accepted",
+    [
+        ("blocks", (), "one Block or more"),
+        ("blocks", ("r1_k3_s11_e1_i32_o16",), "one Block or more"),
+        ("resolution", 0, "at least 1"),
+        ("resolution", 224.0, "whole number"),
+        ("stem", 0, "at least 1"),
+        ("head", -1, "at least 1"),
+        ("classes", 0, "at least 1"),
+        ("activation", "gelu", "swish, relu"),
+        ("name", None, "text"),
+    ],
+)
+def test_bad_architecture_fields_are_named(field, value, accepted):
+    good = {"blocks": (Block(3, 1, 16),)}
+    with pytest.raises(ValueError, match=rf"^architecture: {field} = .*; accepted: .*{accepted}"):
+        Architecture(**{**good, field: value})
+
+
+def test_bad_dictionaries_are_named():
+    good = PUBLISHED["mnasnet-b1"].to_dict()
+    with pytest.raises(ValueError, match=r"unknown key 'widht'; accepted: activation, blocks"):
+        Architecture.from_dict({**good, "widht": 1})
+    for blocks in (None, [], "r1_k3_s11_e1_i32_o16"):
+        with pytest.raises(ValueError, match=r"blocks = .*; accepted: block strings"):
+            Architecture.from_dict({**good, "blocks": blocks})
+    with pytest.raises(ValueError, match="head = '1280'; accepted: a whole number"):
+        Architecture.from_dict({**good, "head": "1280"})
+    with pytest.raises(ValueError, match="accepted: a dictionary"):
+        Architecture.from_dict([good])
+
+
+def test_frozen():
+    b0 = PUBLISHED["efficientnet-b0"]
+    for thing, field in ((b0, "head"), (b0.blocks[0], "kernel"), (b0.layers()[0], "kernel")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, field, 5)
+    assert isinstance(Architecture(list(b0.blocks)).blocks, tuple)
+    assert {b0: 1}[b0.replace()] == 1  # hashable
+
+
+# --- layers ---
+
+
+def test_layers_of_b0():
+    layers = PUBLISHED["efficientnet-b0"].layers()
+    assert len(layers) == 16
+    assert [layer.in_filters for layer in layers] == [
+        32, 16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192,
+    ]  # fmt: skip
+    assert [layer.stride for layer in layers] == [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
+    # The first of each stage strides or changes the filters; only the others can skip.
+    assert [layer.skip == "identity" for layer in layers] == [
+        False, False, True, False, True, False, True, True, False, True, True, False, True, True,
+        True, False,
+    ]  # fmt: skip
+    assert [layer.se_filters for layer in layers[:4]] == [8, 4, 6, 6]
+    assert [layer.expanded_filters for layer in layers[:4]] == [32, 96, 144, 144]
+
+
+def test_skips_apply_where_they_can():
+    def skips(skip, stride, stem=16):
+        architecture = Architecture((Block(3, stride, 16, repeats=2, skip=skip),), stem=stem)
+        return [layer.skip for layer in architecture.layers()]
+
+    assert skips("identity", stride=1) == ["identity", "identity"]
+    assert skips("identity", stride=2) == ["none", "identity"]
+    assert skips("identity", stride=1, stem=8) == ["none", "identity"]
+    assert skips("pool", stride=2) == ["pool", "pool"]
+    assert skips("pool", stride=2, stem=8) == ["none", "pool"]
+    assert skips("none", stride=1) == ["none", "none"]
+
+
+def test_se_filters_are_at_least_one_and_round_down():
+    def se_filters(stem, ratio):
+        return Architecture((Block(3, 1, 8, se_ratio=ratio),), stem=stem).layers()[0].se_filters
+
+    assert [se_filters(3, 0.25), se_filters(7, 0.25), se_filters(8, 0.25)] == [1, 1, 2]
+    assert se_filters(8, 0.0) == 0
+
+
+# --- the canonical hash ---
+
+BASE = Architecture(
+    (
+        Block(3, 1, 16, se_ratio=0.25),
+        Block(5, 2, 24, expand_ratio=6, repeats=2, se_ratio=0.25),
+        Block(3, 1, 24, op="conv", repeats=2, skip="pool"),
+    )
+)
+
+
+def with_block(index: int, **changes) -> Architecture:
+    blocks = list(BASE.blocks)
+    blocks[index] = dataclasses.replace(blocks[index], **changes)
+    return BASE.replace(blocks=tuple(blocks))
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        BASE.replace(name="another"),
+        with_block(0, skip="none"),  # 32 to 16 filters: no skip there anyway
+        with_block(0, skip="pool"),
+        with_block(0, se_ratio=0.26),  # 8 of 32 filters either way
+        BASE.replace(  # one stage of two layers, or two stages of one
+            blocks=(
+                *BASE.blocks[:2],
+                Block(3, 1, 24, op="conv", skip="pool"),
+                Block(3, 1, 24, op="conv", skip="pool"),
+            )
+        ),
+    ],
+)
+def test_the_hash_overlooks_what_has_no_effect(same):
+    assert same != BASE
+    assert same.canonical_hash() == BASE.canonical_hash()
+
+
+def test_minus_zero_is_zero():
+    assert (
+        with_block(0, se_ratio=-0.0).canonical_hash() == with_block(0, se_ratio=0).canonical_hash()
+    )
+
+
+def test_the_hash_tells_effective_changes_apart():
+    changed = [
+        BASE,
+        with_block(0, kernel=5),
+        with_block(0, stride=2),
+        with_block(0, filters=24),
+        with_block(0, repeats=2),
+        with_block(0, se_ratio=0.5),
+        with_block(0, se_ratio=0),
+        with_block(0, op="conv"),
+        with_block(1, expand_ratio=3),
+        with_block(1, skip="none"),
+        with_block(1, skip="pool"),
+        with_block(1, repeats=3),
+        with_block(2, skip="identity"),
+        with_block(2, skip="none"),
+        with_block(2, op="mbconv"),
+        BASE.replace(blocks=BASE.blocks[:2]),
+        BASE.replace(resolution=225),
+        BASE.replace(stem=40),
+        BASE.replace(head=1281),
+        BASE.replace(classes=10),
+        BASE.replace(activation="relu"),
+    ]
+    hashes = [architecture.canonical_hash() for architecture in changed]
+    assert len(set(hashes)) == len(changed)
+    assert all(len(text) == 16 and int(text, 16) >= 0 for text in hashes)
+
+
+def test_equal_hashes_have_equal_layers():
+    by_hash = {}
+    for architecture in MANY:
+        identity = (
+            [
+                dataclasses.replace(la, se_ratio=float(la.se_filters))
+                for la in architecture.layers()
+            ],
+            architecture.replace(blocks=(Block(3, 1, 1),), name=""),
+        )
+        assert by_hash.setdefault(architecture.canonical_hash(), identity) == identity
+    assert len(by_hash) > 4 * SAMPLES - 10
+
+
+def test_the_hash_is_the_same_in_every_process_and_release():
+    # Journals of earlier runs are searched by it.
+    assert PUBLISHED["efficientnet-b0"].canonical_hash() == "bfaec12e83499106"
