@@ -1,0 +1,7 @@
+"""The controllers that ship with mnas: each a frozen dataclass whose `build(space)` gives one."""
+
+from controllers.reinforce import Reinforce
+
+CONTROLLERS = {
+    "reinforce": Reinforce,
+}
