@@ -1,0 +1,73 @@
+"""Engines evaluate the trials of a search: each a function `run(search, evaluator, config)`.
+
+All drive the same `mnas.loop.Search`; none changes what it finds. Modules are imported where an
+engine is chosen, so that Ray is needed only by those who use it.
+"""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+from mnas.evaluation import EvaluatorConfig
+from mnas.experiment import EngineConfig
+from mnas.loop import Search
+
+ENGINES = {
+    "inline": "mnas.engines.inline",
+    "ray": "mnas.engines.ray",
+    "tune": "mnas.engines.tune",
+}
+
+
+def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any) -> None:
+    """Drives `search` to its end. ValueError where the engine's library is missing."""
+    try:
+        engine = importlib.import_module(ENGINES[config.kind])
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"engine: kind = {config.kind!r} needs {error.name}, which is not installed; "
+            "accepted here: inline"
+        ) from None
+    engine.run(search, evaluator, config, **options)
+
+
+def child_environment(config: EngineConfig) -> dict[str, str]:
+    """Environment variables for a process that evaluates children; JAX reads them as it starts."""
+    environment = {
+        # XLA's CPU client makes its thread pool of this size; OMP_NUM_THREADS does nothing to it.
+        "NPROC": str(config.threads),
+        # Blocks compiled by one worker, or in an earlier search, are read back by all.
+        "JAX_COMPILATION_CACHE_DIR": compilation_cache(),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    if config.gpus_per_worker:
+        # Ray shares out GPUs by count, not by memory; each process must leave room for the others.
+        environment["XLA_CLIENT_MEM_FRACTION"] = f"{0.9 * min(1.0, config.gpus_per_worker):.3f}"
+    else:
+        environment["JAX_PLATFORMS"] = "cpu"
+    return environment
+
+
+def prepare_driver(config: EngineConfig) -> None:
+    """Readies this process, which steers the search; before JAX's first use, after its import.
+
+    The controller, too, computes with the experiment's number of threads, and on the CPU: the
+    accelerators are the children's, who live here only with the inline engine.
+    """
+    import jax
+
+    os.environ["NPROC"] = str(config.threads)
+    if config.kind == "inline":
+        jax.config.update("jax_compilation_cache_dir", compilation_cache())
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    else:
+        jax.config.update("jax_platforms", "cpu")
+
+
+def compilation_cache() -> str:
+    """Directory of JAX's persistent compilation cache: the user's own, where one is set."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(base / "mnas" / "xla")

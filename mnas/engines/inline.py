@@ -1,0 +1,15 @@
+"""This process, one child after the other: for surrogates, tests and machines without Ray."""
+
+from mnas.evaluation import EvaluatorConfig, evaluate_safely
+from mnas.experiment import EngineConfig
+from mnas.loop import Search
+
+
+def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
+    """Drives `search` to its end here; time limit and retries don't apply.
+
+    The number of XLA's threads is the process's own; `search.py` sets it before JAX starts.
+    """
+    evaluate = evaluator.build()
+    while (trial := search.ask()) is not None:  # nothing is ever out, so None means done
+        search.tell(trial, evaluate_safely(evaluate, trial.architecture, trial.seed))

@@ -1,0 +1,131 @@
+"""A `ray.tune.search.Searcher` over a search, for people whose pipelines are Tuners already.
+
+    search = Search(space, controller, reward, config, Journal(path))
+    tuner = tune.Tuner(
+        trainable,  # takes config["architecture"], config["seed"]; reports "accuracy"
+        tune_config=tune.TuneConfig(
+            search_alg=MnasSearcher(search), num_samples=-1, max_concurrent_trials=8
+        ),
+    )
+    tuner.fit()
+
+Set `max_concurrent_trials`: without it Tune runs one trial at a time.
+"""
+
+import collections
+import json
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from mnas.evaluation import Evaluation, failure
+from mnas.loop import Search, Trial
+
+METRIC, MODE = "accuracy", "max"
+
+
+def child_config(search: Search, trial: Trial) -> dict[str, Any]:
+    """A trial as plain data, for Tune.
+
+    trial         its number
+    seed          for everything random in its evaluation
+    decisions     name and chosen value of every decision that matters
+    architecture  what `mnas.architecture.Architecture.from_dict` reads
+    """
+    return {
+        "trial": trial.number,
+        "seed": trial.seed,
+        "decisions": search.space.describe(trial.decisions),
+        "architecture": trial.architecture.to_dict(),
+    }
+
+
+class MnasSearcher(Searcher):
+    """Suggests the networks of `search` (`child_config`), and tells it what came of them.
+
+    The trainable's last report holds `accuracy` (0 to 1; the metric, to be maximised) and, if it
+    likes, `epochs`, `latency_ms` (milliseconds) and `error` (one line; the child counts as failed).
+    A child that a scheduler stopped comes with its last report, as if complete.
+
+    The journal is the state: every result is in it at once, and Tune's snapshots of the searcher
+    hold nothing. To resume, don't restore the Tuner: build the `Search` on the journal again and
+    give it to a new searcher and a new Tuner.
+
+    Raises, out of `Tuner.fit`, what the search raises (`TooManyFailures`).
+    """
+
+    def __init__(self, search: Search) -> None:
+        super().__init__(metric=METRIC, mode=MODE)
+        self._search: Search | None = search
+        self._trials: dict[str, Trial] = {}  # under evaluation, by Tune's id
+        self._again: collections.deque[Trial] = collections.deque()  # dropped by Tune unevaluated
+        self._error: Exception | None = None
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        search = self._live_search()
+        if self._error is not None:
+            raise self._error
+        trial = self._again.popleft() if self._again else search.ask()
+        if trial is None:
+            return Searcher.FINISHED if search.done else None
+        self._trials[trial_id] = trial
+        return child_config(search, trial)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        trial = self._trials.pop(trial_id, None)
+        if trial is None:
+            return
+        if error:
+            evaluation = failure("the trial failed in Ray Tune")
+        elif not result:
+            self._again.append(trial)
+            return
+        else:
+            evaluation = _evaluation(result)
+        try:
+            self._live_search().tell(trial, evaluation)
+        except Exception as problem:
+            # Raised here Tune would take it for the trial's own error; `suggest` raises it.
+            self._error = problem
+
+    def save(self, checkpoint_path: str) -> None:
+        """Writes where the journal is; see the class."""
+        if self._search is not None:
+            journal = str(self._search.journal.path.absolute())
+            Path(checkpoint_path).write_text(json.dumps({"journal": journal}))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Raises RuntimeError that says how to resume; see the class."""
+        journal = json.loads(Path(checkpoint_path).read_text())["journal"]
+        raise RuntimeError(
+            f"a search resumes from its journal, {journal}: build a Search on it, "
+            "and give it to a new MnasSearcher and a new Tuner"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune saves the Tuner with its searcher; a search with an open journal can't be copied.
+        return {**self.__dict__, "_search": None, "_trials": {}, "_again": collections.deque()}
+
+    def _live_search(self) -> Search:
+        if self._search is None:
+            raise RuntimeError(
+                "a copy of a MnasSearcher has no search; build a Search on the journal, and give "
+                "it to a new MnasSearcher"
+            )
+        return self._search
+
+
+def _evaluation(result: dict[str, Any]) -> Evaluation:
+    error = result.get("error")
+    if error is None and METRIC not in result:
+        error = f"the trainable reported no {METRIC}"
+    return Evaluation(
+        float(result.get(METRIC, "nan")),
+        latency_ms=result.get("latency_ms"),
+        epochs=int(result.get("epochs", 0)),
+        seconds=float(result.get("time_total_s", 0.0)),
+        error=error,
+    )
