@@ -1,0 +1,1 @@
+"""Networks: fast operations (`ops`), blocks (`blocks`) and whole networks (`network`) in Flax."""

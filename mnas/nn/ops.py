@@ -1,0 +1,290 @@
+"""Operations that XLA compiles badly for CPUs, written so that it compiles them well.
+
+Letters: N images, H and W pixels, C channels; k the side of a kernel. Feature maps are NHWC.
+
+On a CPU, XLA's depthwise convolution and its gradient take 10 to 100 times as long as k² shifted
+multiply-adds, and its sums to channels, once fused with what makes their input, up to 10 times as
+long as a fold of the leading axis and a product with ones. On other devices XLA's own are used.
+`implementation` chooses between the two everywhere: 'shifted', 'lax', or None for what
+`default_implementation` says.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Implementation = Literal["shifted", "lax"]
+
+_forced: list[Implementation] = []
+
+
+def default_implementation() -> Implementation:
+    """'shifted' on a CPU, 'lax' elsewhere, unless inside `use_implementation`."""
+    if _forced:
+        return _forced[-1]
+    return "shifted" if jax.default_backend() == "cpu" else "lax"
+
+
+@contextlib.contextmanager
+def use_implementation(implementation: Implementation) -> Iterator[None]:
+    """Whatever is *traced* inside uses this implementation; say, to count a jaxpr's convolutions.
+
+    What `jax.jit` has compiled before stays as it was.
+    """
+    _forced.append(_checked(implementation))
+    try:
+        yield
+    finally:
+        _forced.pop()
+
+
+def _checked(implementation: Implementation | None) -> Implementation:
+    if implementation is None:
+        return default_implementation()
+    if implementation not in ("shifted", "lax"):
+        raise ValueError(f"implementation = {implementation!r}; accepted: 'shifted', 'lax', None")
+    return implementation
+
+
+# --- sums ---------------------------------------------------------------------------------------
+
+
+def _fold(rows: jax.Array) -> jax.Array:
+    """[M, ...] → [M/4, ...] with the same sum over axis 0: the quarters added to one another.
+
+    Halves or thirds where M is not a multiple of four; as it is where of none of these. More terms
+    at once are slower: so many streams of memory, a power of two apart, evict one another.
+    """
+    count = rows.shape[0]
+    terms = next((terms for terms in (4, 3, 2) if count % terms == 0), 1)
+    size = count // terms
+    parts = [rows[first : first + size] for first in range(0, count, size)]
+    # The barrier ends the loop that makes x here; fused with more, XLA can't vectorise it.
+    return lax.optimization_barrier(functools.reduce(jnp.add, parts))
+
+
+def sum_to_channels(x: jax.Array, implementation: Implementation | None = None) -> jax.Array:
+    """Sum over all axes but the last: [..., C] → [C]. In float32 at least."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if _checked(implementation) == "lax":
+        return x.sum(tuple(range(x.ndim - 1)))
+    rows = _fold(x).reshape(-1, x.shape[-1])
+    return (jnp.ones((1, len(rows)), x.dtype) @ rows)[0]
+
+
+def _sum_pixels(x: jax.Array) -> jax.Array:
+    """[N, H, W, C] → [N, C], in float32 at least."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if default_implementation() == "lax" or x.shape[1] * x.shape[2] == 1:
+        return x.sum((1, 2))
+    rows = [x[:, row] for row in range(x.shape[1])] if x.shape[1] <= 16 else [x.sum(1)]
+    total = lax.optimization_barrier(functools.reduce(jnp.add, rows))
+    return total.sum(1)
+
+
+@jax.custom_vjp
+def global_average_pool(x: jax.Array) -> jax.Array:
+    """Mean over pixels: [N, H, W, C] → [N, C]."""
+    return (_sum_pixels(x) / (x.shape[1] * x.shape[2])).astype(x.dtype)
+
+
+def _pool_forward(x):
+    return global_average_pool(x), x
+
+
+def _pool_backward(x, gradient):
+    # Only the shape of x is used; XLA drops the array itself.
+    mean = gradient / (x.shape[1] * x.shape[2])
+    return (jnp.broadcast_to(mean[:, None, None], x.shape),)
+
+
+global_average_pool.defvjp(_pool_forward, _pool_backward)
+
+
+@jax.custom_vjp
+def scale_channels(x: jax.Array, gate: jax.Array) -> jax.Array:
+    """The product x · gate, of every image and channel: [N, H, W, C], [N, C] → same as x."""
+    return x * gate[:, None, None]
+
+
+def _scale_forward(x, gate):
+    return scale_channels(x, gate), (x, gate)
+
+
+def _scale_backward(residuals, gradient):
+    x, gate = residuals
+    return gradient * gate[:, None, None], _sum_pixels(gradient * x).astype(gate.dtype)
+
+
+scale_channels.defvjp(_scale_forward, _scale_backward)
+
+
+# --- convolutions -------------------------------------------------------------------------------
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """(before, after) of SAME padding, as TensorFlow and XLA have it: the odd pixel comes after."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _live(size: int, kernel: int, stride: int) -> range:
+    """The taps of a SAME-padded kernel, along one axis, that ever touch a pixel."""
+    before, _ = same_padding(size, kernel, stride)
+    last = (-(-size // stride) - 1) * stride
+    # Tap d reads pixels d - before, ..., d - before + last.
+    return range(max(0, before - last), min(kernel, before + size))
+
+
+def convolution(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """A SAME-padded convolution: [N, H, W, C], [k, k, C, D] → [N, ⌈H/stride⌉, ⌈W/stride⌉, D].
+
+    Taps that only ever touch padding are cut off: at 1×1 pixels any kernel is a matrix product.
+    """
+    if kernel.shape[:2] == (1, 1) and stride == 1:
+        return _pointwise(x, kernel)
+    padding = []
+    if default_implementation() == "shifted":
+        for axis, size in enumerate(x.shape[1:3]):
+            side = kernel.shape[axis]
+            live = _live(size, side, stride)
+            before, after = same_padding(size, side, stride)
+            padding.append((before - live.start, after - (side - live.stop)))
+            kernel = lax.slice_in_dim(kernel, live.start, live.stop, axis=axis)
+        if x.shape[1:3] == kernel.shape[:2] == (1, 1):
+            return _pointwise(x, kernel)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        padding or "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 1×1 convolution as a product of *two-dimensional* arrays: else its gradient is slow."""
+    return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+
+
+def depthwise_conv(
+    x: jax.Array, kernel: jax.Array, stride: int, implementation: Implementation | None = None
+) -> jax.Array:
+    """A SAME-padded depthwise convolution, odd k: [N, H, W, C], [k, k, 1, C] → [N, H', W', C].
+
+    H' = ⌈H/stride⌉, W' = ⌈W/stride⌉. ValueError for an even kernel, a stride that is not 1 or 2,
+    or channels that don't fit.
+    """
+    side, channels = kernel.shape[0], x.shape[-1]
+    if kernel.shape != (side, side, 1, channels) or side % 2 == 0:
+        raise ValueError(
+            f"kernel of shape {kernel.shape}; accepted: [k, k, 1, {channels}] with k odd"
+        )
+    if stride not in (1, 2):
+        raise ValueError(f"stride = {stride!r}; accepted: 1, 2")
+    if _checked(implementation) == "shifted":
+        return _shifted_depthwise(x, kernel, stride)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=channels,
+    )
+
+
+def _windows(x: jax.Array, starts: tuple[Sequence[int], ...], stride: int, counts: Sequence[int]):
+    """For each pair of starts, x[start + stride·j] for j < count along H and W, zero outside x."""
+    pads = []
+    for axis, count in enumerate(counts):
+        size, along = x.shape[1 + axis], starts[axis]
+        pads.append((max(0, -min(along)), max(0, max(along) + stride * (count - 1) + 1 - size)))
+    if any(sum(pad) for pad in pads):
+        # Padded once, for real: fused into its readers, every read would test for the border.
+        x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
+    for row in starts[0]:
+        for column in starts[1]:
+            first = (row + pads[0][0], column + pads[1][0])
+            stops = [f + stride * (count - 1) + 1 for f, count in zip(first, counts, strict=True)]
+            yield x[:, first[0] : stops[0] : stride, first[1] : stops[1] : stride]
+
+
+def _geometry(shape: Sequence[int], side: int, stride: int):
+    """Live taps, the pixels at which they start, and output size, each along H and W."""
+    taps = [_live(size, side, stride) for size in shape[1:3]]
+    befores = [same_padding(size, side, stride)[0] for size in shape[1:3]]
+    starts = [[tap - before for tap in t] for t, before in zip(taps, befores, strict=True)]
+    return taps, starts, [-(-size // stride) for size in shape[1:3]], befores
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _shifted_depthwise(x, kernel, stride):
+    taps, starts, counts, _ = _geometry(x.shape, kernel.shape[0], stride)
+    weights = [kernel[row, column, 0] for row in taps[0] for column in taps[1]]
+    windows = _windows(x, starts, stride, counts)
+    return functools.reduce(jnp.add, [w * k for w, k in zip(windows, weights, strict=True)])
+
+
+def _shifted_forward(x, kernel, stride):
+    return _shifted_depthwise(x, kernel, stride), (x, kernel)
+
+
+def _shifted_backward(stride, residuals, gradient):
+    x, kernel = residuals
+    side = kernel.shape[0]
+    taps, starts, counts, befores = _geometry(x.shape, side, stride)
+
+    # dk[d] = Σ x[o·stride + d - before] · g[o], taps that only touch padding having none.
+    products = [_fold(window * gradient) for window in _windows(x, starts, stride, counts)]
+    # The taps side by side as channels, summed together: few programs inside the program.
+    sums = sum_to_channels(jnp.concatenate(products, axis=-1), "shifted")
+    live = sums.reshape(len(taps[0]), len(taps[1]), 1, -1).astype(kernel.dtype)
+    outside = [(t.start, side - t.stop) for t in taps]
+    kernel_gradient = jnp.pad(live, (*outside, (0, 0), (0, 0)))
+
+    # dx[i] = Σ g[(i + before - d) / stride] · k[d] over the taps d for which that is whole; so for
+    # each remainder of i by the stride, a stride-1 convolution of g with some of the taps.
+    def phase(remainders):
+        chosen, origins, sizes = [], [], []
+        for axis, remainder in enumerate(remainders):
+            shift = remainder + befores[axis]
+            along = [d for d in taps[axis] if (shift - d) % stride == 0]
+            chosen.append(along)
+            origins.append([(shift - d) // stride for d in along])
+            sizes.append(counts[axis])
+        weights = [kernel[row, column, 0] for row in chosen[0] for column in chosen[1]]
+        if not weights:
+            return jnp.zeros((x.shape[0], *sizes, x.shape[-1]), gradient.dtype)
+        windows = _windows(gradient, origins, 1, sizes)
+        return functools.reduce(jnp.add, [w * k for w, k in zip(windows, weights, strict=True)])
+
+    if stride == 1:
+        return phase((0, 0)), kernel_gradient
+    rows = [jnp.stack([phase((r, c)) for c in range(stride)], axis=3) for r in range(stride)]
+    spread = jnp.stack(rows, axis=2)  # [N, H', r, W', c, C]
+    n, h, _, w, _, channels = spread.shape
+    spread = spread.reshape(n, h * stride, w * stride, channels)
+    return spread[:, : x.shape[1], : x.shape[2]], kernel_gradient
+
+
+_shifted_depthwise.defvjp(_shifted_forward, _shifted_backward)
+
+
+def average_pool(x: jax.Array, stride: int) -> jax.Array:
+    """Mean of the *real* pixels in each 3×3 window, SAME: [N, H, W, C] → [N, H', W', C]."""
+    ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+    if default_implementation() == "lax":
+        total, count = (
+            lax.reduce_window(a, 0.0, lax.add, (1, 3, 3, 1), (1, stride, stride, 1), "SAME")
+            for a in (x, ones)
+        )
+    else:
+        total = _shifted_depthwise(x, jnp.ones((3, 3, 1, x.shape[-1]), x.dtype), stride)
+        count = _shifted_depthwise(ones, jnp.ones((3, 3, 1, 1), x.dtype), stride)
+    return total / count

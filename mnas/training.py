@@ -1,0 +1,402 @@
+"""Proxy training: a short training of a child on few, small images, and its accuracy.
+
+The network is trained block by block, as separately compiled programs (`mnas.nn.child`); here are
+the settings, the images' way to the device, the schedule and the loop over epochs.
+"""
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mnas.architecture import Architecture
+from mnas.nn.child import Child, Optimizer, infer
+from mnas.nn.network import Variables, network_blocks
+
+Report = Callable[[int, float], Literal["stop"] | None]
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a child is trained. Defaults for a few epochs; optimiser as in EfficientNet."""
+
+    epochs: int = 5
+    """Passes over the training images."""
+    batch_size: int = 64
+    """Images a step; the images that don't fill a last batch are left out of the epoch."""
+    learning_rate: float = 0.02
+    """Peak learning rate, for this batch size (it is not scaled)."""
+    schedule: Literal["cosine", "exponential"] = "cosine"
+    """How the rate falls after warm-up: 'cosine' to 0, or 'exponential' in steps."""
+    warmup_epochs: float = 0.5
+    """Epochs in which the learning rate rises linearly from 0."""
+    decay_rate: float = 0.97
+    """Factor on the learning rate every `decay_epochs`, where the schedule is exponential."""
+    decay_epochs: float = 2.4
+    """Epochs between two falls of the learning rate, where the schedule is exponential."""
+    rms_decay: float = 0.9
+    """RMSProp's decay of mean squared gradients."""
+    momentum: float = 0.9
+    """RMSProp's momentum."""
+    epsilon: float = 1e-3
+    """RMSProp's epsilon, inside the square root."""
+    weight_decay: float = 1e-5
+    """L2 penalty on kernels, added to their gradients."""
+    label_smoothing: float = 0.1
+    """Share of each label that is spread over all classes."""
+    ema_decay: float = 0.0
+    """Decay a step of the moving average of weights that is evaluated; 0 evaluates the weights."""
+    drop_path: float = 0.0
+    """Stochastic depth: drop rate at the end of the network, rising linearly from 0."""
+    dropout: float = 0.0
+    """Drop rate of the features before the classifier."""
+    flip: bool = False
+    """Mirror half of the training images."""
+    crop_padding: int = 0
+    """Shift training images by up to so many pixels each way, at random."""
+    calibration_batches: int = 16
+    """Batches of training images that BatchNorm's final statistics are computed over, at most."""
+
+    def __post_init__(self) -> None:
+        for field, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("crop_padding", 0),
+            ("calibration_batches", 1),
+        ):
+            value = getattr(self, field)
+            if type(value) is not int or value < least:
+                self._refuse(field, f"a whole number of at least {least}")
+        for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon"):
+            if not 0 < getattr(self, field) < math.inf:
+                self._refuse(field, "a number above 0")
+        for field in ("warmup_epochs", "weight_decay"):
+            if not 0 <= getattr(self, field) < math.inf:
+                self._refuse(field, "a number of at least 0")
+        for field in (
+            "rms_decay",
+            "momentum",
+            "label_smoothing",
+            "ema_decay",
+            "drop_path",
+            "dropout",
+        ):
+            if not 0 <= getattr(self, field) < 1:
+                self._refuse(field, "0 or more, below 1")
+        if self.schedule not in ("cosine", "exponential"):
+            self._refuse("schedule", "'cosine', 'exponential'")
+        if not isinstance(self.flip, bool):
+            self._refuse("flip", "True, False")
+
+    def _refuse(self, field: str, accepted: str) -> None:
+        value = getattr(self, field)
+        raise ValueError(f"training: {field} = {value!r}; accepted: {accepted}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """A trained child.
+
+    variables              {block: {'params', 'batch_stats'}}; final (or averaged) weights
+    pixel_mean, pixel_std  [3], of the training images, which inference normalises by; in 0 to 255
+    accuracy               on the validation images, 0 to 1; None where there were none
+    history                (epoch, accuracy) as reported
+    epochs                 trained; fewer than configured where `report` said "stop"
+    loss                   mean training loss of the last epoch
+    train_seconds          with compilation
+    evaluate_seconds       calibration and validation, with compilation
+    compile_seconds        of XLA's compiler, or of reading its cache on disk
+    compiles               programs compiled or read from the cache on disk
+    """
+
+    variables: dict[str, Variables]
+    pixel_mean: np.ndarray
+    pixel_std: np.ndarray
+    accuracy: float | None
+    history: tuple[tuple[int, float], ...]
+    epochs: int
+    loss: float
+    train_seconds: float
+    evaluate_seconds: float
+    compile_seconds: float
+    compiles: int
+
+
+def train(
+    architecture: Architecture,
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    config: TrainingConfig,
+    seed: int,
+    *,
+    report: Report | None = None,
+    validation: Labelled | None = None,
+) -> TrainingResult:
+    """Trains `architecture` from scratch; the same seed gives the same weights, bit for bit.
+
+    train_images  uint8 [N, R, R, 3], R the architecture's resolution
+    train_labels  [N], whole numbers below the architecture's classes
+    validation    (images, labels), evaluated after training
+    report        called as report(epoch, accuracy) after every epoch, which is then evaluated; may
+                  answer "stop". Doesn't change what is trained
+
+    ValueError for images that don't fit; FloatingPointError where the loss is not finite, noticed
+    at the end of the epoch.
+    """
+    _check_images(architecture, train_images, train_labels)
+    if report is not None and validation is None:
+        raise ValueError("validation = None with report given; accepted: (images, labels)")
+    log = _compile_log()
+    compiles, compile_seconds = log.count, log.seconds
+    start = time.perf_counter()
+    evaluate_seconds = 0.0
+
+    data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
+    if validation is not None:
+        _check_images(architecture, *validation)
+        held_out = _Data.of(*validation, data.mean, data.std)
+    optimizer = Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
+    child = Child(
+        architecture,
+        seed,
+        optimizer,
+        label_smoothing=config.label_smoothing,
+        ema_decay=config.ema_decay,
+        drop_path=config.drop_path,
+        dropout=config.dropout,
+    )
+    batch_size = min(config.batch_size, len(train_images))
+    steps = len(train_images) // batch_size
+    measured, history = None, []
+    for epoch in range(1, config.epochs + 1):
+        losses = []
+        batches = _epoch_batches(data, config, batch_size, seed, epoch)
+        for step, (images, labels) in enumerate(batches, start=(epoch - 1) * steps):
+            rate = learning_rate(config, step, steps)
+            losses.append(child.step(images, labels, rate, step))
+        losses = np.array(jax.device_get(losses))  # the one wait for the device in an epoch
+        if not np.isfinite(losses).all():
+            step = (epoch - 1) * steps + int(np.argmin(np.isfinite(losses)))
+            raise FloatingPointError(
+                f"loss is not finite at step {step + 1} (epoch {epoch}, "
+                f"learning rate {learning_rate(config, step, steps):.3g})"
+            )
+        last = epoch == config.epochs
+        if validation is not None and (report is not None or last):
+            began = time.perf_counter()
+            variables = child.variables(_calibration_batches(data, config, batch_size, seed))
+            measured = _accuracy(child.blocks, variables, held_out, batch_size)
+            evaluate_seconds += time.perf_counter() - began
+            if report is not None:
+                history.append((epoch, measured))
+                if report(epoch, measured) == "stop":
+                    break
+    if validation is None:
+        began = time.perf_counter()
+        variables = child.variables(_calibration_batches(data, config, batch_size, seed))
+        evaluate_seconds += time.perf_counter() - began
+    return TrainingResult(
+        variables=variables,
+        pixel_mean=data.mean,
+        pixel_std=data.std,
+        accuracy=measured,
+        history=tuple(history),
+        epochs=epoch,
+        loss=float(losses.mean()),
+        train_seconds=time.perf_counter() - start - evaluate_seconds,
+        evaluate_seconds=evaluate_seconds,
+        compile_seconds=log.seconds - compile_seconds,
+        compiles=log.count - compiles,
+    )
+
+
+def accuracy(
+    architecture: Architecture,
+    result: TrainingResult,
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int = 64,
+) -> float:
+    """Share of `images` (uint8 [N, R, R, 3]) whose label [N] the trained child gives, 0 to 1."""
+    _check_images(architecture, images, labels)
+    data = _Data.of(images, labels, result.pixel_mean, result.pixel_std)
+    return _accuracy(network_blocks(architecture), result.variables, data, batch_size)
+
+
+def latency_ms(architecture: Architecture, result: TrainingResult, repeats: int = 30) -> float:
+    """Median milliseconds of inference of one image on this device, warm, block by block.
+
+    Block by block there is a call for each block, about 0.02 ms of overhead apiece, which the whole
+    network compiled at once would not have; but that would be a compilation for every child.
+    """
+    blocks = network_blocks(architecture)
+    variables = jax.device_put(result.variables)
+    side = architecture.resolution
+    image = jax.device_put(np.zeros((1, side, side, 3), np.float32))
+
+    infer(blocks, variables, image).block_until_ready()  # compiles
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        infer(blocks, variables, image).block_until_ready()
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds))
+
+
+def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of a step, counted from 0.
+
+    Linear warm-up; then peak · (1 + cos(π · progress)) / 2 (arXiv 1608.03983), or
+    peak · decay_rate^⌊epoch / decay_epochs⌋ (EfficientNet's code).
+    """
+    epoch = step / steps_per_epoch
+    if epoch < config.warmup_epochs:
+        # The first step has a rate above 0, the last one of warm-up the peak at most.
+        return config.learning_rate * min(
+            1.0, (step + 1) / (config.warmup_epochs * steps_per_epoch)
+        )
+    if config.schedule == "exponential":
+        return config.learning_rate * config.decay_rate ** (epoch // config.decay_epochs)
+    progress = (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
+    return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+def _check_images(architecture: Architecture, images: np.ndarray, labels: np.ndarray) -> None:
+    side = architecture.resolution
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3) or not len(images):
+        raise ValueError(
+            f"images: {images.dtype} {list(images.shape)}; "
+            f"accepted: uint8 [N, {side}, {side}, 3] with N of at least 1"
+        )
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels: {labels.dtype} {list(labels.shape)}; accepted: whole numbers [{len(images)}]"
+        )
+    if labels.min() < 0 or labels.max() >= architecture.classes:
+        raise ValueError(
+            f"labels: {labels.min()} to {labels.max()}; accepted: 0 to {architecture.classes - 1}"
+        )
+
+
+def _pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, [3]; a deviation of 1 at least."""
+    # From the histogram of each channel: exact, and faster than sums over so many bytes.
+    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
+    shares, values = np.array(counts) / images[..., 0].size, np.arange(256)
+    mean = shares @ values
+    variance = (shares * (values - mean[:, None]) ** 2).sum(1)
+    return mean.astype(np.float32), np.sqrt(np.maximum(variance, 1)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Data:
+    """Images [N, R, R, 3] and labels [N] on the device, and what to normalise them by, [3]."""
+
+    images: jax.Array
+    labels: jax.Array
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, images, labels, mean, std) -> "_Data":
+        return cls(*jax.device_put((images, labels.astype(np.int32))), mean, std)
+
+    def batch(self, chosen: np.ndarray, augment=None, padding: int = 0):
+        """Images and labels of the indices `chosen` [B]; see `_load_batch`."""
+        return _load_batch(self.images, self.labels, self.mean, self.std, chosen, augment, padding)
+
+
+@functools.partial(jax.jit, static_argnums=6)
+def _load_batch(images, labels, mean, std, chosen, augment, padding):
+    """Images [B, R, R, 3] and labels [B] of the indices `chosen` [B], normalised and augmented.
+
+    augment is None or (mirrored [B], shift [B, 2] of 0 to 2 · padding pixels). What is shifted in
+    is the mean colour, 0.
+    """
+    if augment is None:
+        batch = images[chosen].astype(jnp.float32)
+        return (batch - mean) / std, labels[chosen]
+    mirrored, shift = augment
+    side = images.shape[1]
+    rows = jnp.arange(side) + shift[:, :1] - padding
+    columns = jnp.arange(side) + shift[:, 1:] - padding
+    columns = jnp.where(mirrored[:, None], columns[:, ::-1], columns)
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[
+        :, None
+    ]
+    picked = images[
+        chosen[:, None, None],
+        jnp.clip(rows, 0, side - 1)[:, :, None],
+        jnp.clip(columns, 0, side - 1)[:, None],
+    ]
+    batch = (picked.astype(jnp.float32) - mean) / std
+    return jnp.where(inside[..., None], batch, 0), labels[chosen]
+
+
+def _epoch_batches(
+    data: _Data, config: TrainingConfig, batch_size: int, seed: int, epoch: int
+) -> Iterator[tuple[jax.Array, jax.Array]]:
+    """The whole batches of one epoch, in an order of its own."""
+    count = len(data.images)
+    order = np.random.default_rng([seed, *b"order", epoch]).permutation(count).astype(np.int32)
+    rng, padding = np.random.default_rng([seed, *b"augment", epoch]), config.crop_padding
+    for first in range(0, count - batch_size + 1, batch_size):
+        augment = None
+        if config.flip or padding:
+            mirrored = rng.integers(0, 2, batch_size, np.int8) * config.flip > 0
+            augment = mirrored, rng.integers(0, 2 * padding + 1, (batch_size, 2), np.int32)
+        chosen = order[first : first + batch_size]
+        yield data.batch(chosen, augment, padding)
+
+
+def _calibration_batches(
+    data: _Data, config: TrainingConfig, batch_size: int, seed: int
+) -> Iterator[jax.Array]:
+    """Whole batches of training images, not augmented; the same ones after every epoch."""
+    order = np.random.default_rng([seed, *b"calibrate"]).permutation(len(data.images))
+    count = min(config.calibration_batches, len(order) // batch_size)
+    for chosen in order[: count * batch_size].astype(np.int32).reshape(count, batch_size):
+        yield data.batch(chosen)[0]
+
+
+def _accuracy(blocks, variables: dict[str, Variables], data: _Data, batch_size: int) -> float:
+    count = len(data.images)
+    # One shape for all: the last batch is filled up with the first image.
+    chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)
+    chosen.flat[:count] = np.arange(count)
+    variables = jax.device_put(variables)
+    logits = [infer(blocks, variables, data.batch(indices)[0]) for indices in chosen]
+    answers = np.concatenate(jax.device_get(logits))[:count].argmax(-1)
+    return float((answers == np.asarray(data.labels)).mean())
+
+
+# --- counting compilations ----------------------------------------------------------------------
+
+
+class _CompileLog:
+    """How many programs this process compiled, and seconds it took; by JAX's monitoring events."""
+
+    def __init__(self) -> None:
+        self.count, self.seconds = 0, 0.0
+
+    def __call__(self, event: str, duration: float, **_: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            self.count += 1
+            self.seconds += duration
+
+
+@functools.cache
+def _compile_log() -> _CompileLog:
+    log = _CompileLog()
+    jax.monitoring.register_event_duration_secs_listener(log)
+    return log

@@ -1,0 +1,198 @@
+"""Every kind of block against the same built from Flax's own layers: values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from mnas.architecture import Layer
+from mnas.nn.blocks import Head, MBConv, Stem, layer_block
+
+
+def _layer(**changes):
+    fields = {
+        "op": "mbconv",
+        "in_filters": 6,
+        "filters": 6,
+        "kernel": 3,
+        "stride": 1,
+        "expand_ratio": 2,
+        "se_ratio": 0.0,
+        "skip": "none",
+    }
+    return Layer(**(fields | changes))
+
+
+class Reference(nn.Module):
+    """A layer by `nn.Conv`, `nn.BatchNorm` and `nn.avg_pool`, with the same names of variables."""
+
+    layer: Layer
+    activation: str
+
+    @nn.compact
+    def __call__(self, x):
+        layer, act = self.layer, {"swish": nn.swish, "relu": nn.relu}[self.activation]
+
+        def conv(x, name, filters, kernel=1, stride=1, groups=1, bias=False):
+            return nn.Conv(
+                filters,
+                (kernel, kernel),
+                (stride, stride),
+                feature_group_count=groups,
+                use_bias=bias,
+                name=name,
+            )(x)
+
+        def norm(x, name):
+            # Momentum 0 leaves the batch's own statistics in 'batch_stats'.
+            return nn.BatchNorm(False, epsilon=1e-3, momentum=0.0, name=name)(x)
+
+        y = x
+        if layer.op == "conv":
+            y = act(norm(conv(y, "conv", layer.filters, layer.kernel, layer.stride), "norm"))
+        else:
+            inner = layer.in_filters * layer.expand_ratio
+            if layer.expand_ratio != 1:
+                y = act(norm(conv(y, "expand", inner), "expand_norm"))
+            y = conv(y, "depthwise", inner, layer.kernel, layer.stride, groups=inner)
+            y = act(norm(y, "depthwise_norm"))
+        if layer.se_filters:
+            filters = y.shape[-1]
+            y = SqueezeExciteReference(layer.se_filters, filters, act, name="squeeze_excite")(y)
+        if layer.op == "mbconv":
+            y = norm(conv(y, "project", layer.filters), "project_norm")
+        if layer.skip == "identity":
+            y = y + x
+        if layer.skip == "pool":
+            strides = (layer.stride, layer.stride)
+            y = y + nn.avg_pool(x, (3, 3), strides, "SAME", count_include_pad=False)
+        return y
+
+
+class SqueezeExciteReference(nn.Module):
+    reduced: int
+    filters: int
+    act: object
+
+    @nn.compact
+    def __call__(self, x):
+        gate = x.mean((1, 2), keepdims=True)
+        gate = self.act(nn.Conv(self.reduced, (1, 1), name="reduce")(gate))
+        return x * nn.sigmoid(nn.Conv(self.filters, (1, 1), name="expand")(gate))
+
+
+LAYERS = {
+    "mbconv": _layer(skip="identity", kernel=5),
+    "mbconv stride 2, SE": _layer(stride=2, filters=4, se_ratio=0.5),
+    "separable, SE": _layer(expand_ratio=1, se_ratio=0.25, skip="identity"),
+    "mbconv, pool": _layer(stride=2, skip="pool"),
+    "conv, SE": _layer(op="conv", expand_ratio=1, se_ratio=0.5, skip="identity"),
+    "conv stride 2, pool": _layer(op="conv", expand_ratio=1, stride=2, kernel=5, skip="pool"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"), [*((name, "swish") for name in LAYERS), ("conv, SE", "relu")]
+)
+def test_layer_equals_flax(name, activation):
+    layer = LAYERS[name]
+    rng = np.random.default_rng(0)
+    block = layer_block(layer, activation)
+    with jax.enable_x64(True):
+        x = jnp.asarray(rng.normal(size=(4, 5, 5, 6)))
+        single = jax.ShapeDtypeStruct(x.shape, jnp.float32)
+        shapes = jax.eval_shape(lambda x: block.init(jax.random.key(0), x, True), single)
+        params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), shapes)
+        params = params["params"]
+
+        def run(apply):
+            y, vjp, stats = jax.vjp(apply, params, x, has_aux=True)
+            return y, vjp(jnp.cos(y)), stats
+
+        def own(params, x):
+            y, written = block.apply({"params": params}, x, True, mutable=["batch_stats"])
+            return y, written["batch_stats"]
+
+        def flax(params, x):
+            stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes["batch_stats"])
+            module = Reference(layer, activation)
+            y, written = module.apply(
+                {"params": params, "batch_stats": stats}, x, mutable=["batch_stats"]
+            )
+            return y, written["batch_stats"]
+
+        def all_of_it():
+            ours = run(own)
+            # By the batch's own statistics, inference gives what training gave.
+            again = block.apply({"params": params, "batch_stats": ours[2]}, x, False)
+            return ours, run(flax), again
+
+        ours, reference, again = jax.jit(all_of_it)()
+        assert ours[0].dtype == jnp.float64
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), ours, reference
+        )
+        np.testing.assert_allclose(again, ours[0], rtol=1e-8, atol=1e-8)
+
+
+def test_stem_and_head_shapes_and_parameters():
+    x = jax.ShapeDtypeStruct((2, 7, 7, 3), jnp.float32)
+    key = jax.random.key(0)
+    y, variables = jax.eval_shape(lambda x: Stem(8, "relu").init_with_output(key, x, True), x)
+    assert y.shape == (2, 4, 4, 8)
+    assert variables["params"]["conv"]["kernel"].shape == (3, 3, 3, 8)
+    head = Head(16, 5, "relu")
+    logits, variables = jax.eval_shape(lambda x: head.init_with_output(key, x, True), y)
+    assert logits.shape == (2, 5)
+    assert variables["params"]["kernel"].shape == (16, 5)
+    assert variables["params"]["conv"]["kernel"].shape == (1, 1, 8, 16)
+
+
+def test_equal_layers_are_equal_keys():
+    first, second = MBConv(_layer(), "relu"), MBConv(_layer(), "relu")
+    assert first is not second
+    assert first == second
+    assert hash(first) == hash(second)
+    assert MBConv(_layer(), "swish") != first
+    # Nothing to drop: the flag does not split the cache.
+    assert layer_block(_layer(), "relu", drop=True) == first
+    assert layer_block(_layer(skip="identity"), "relu", drop=True) != layer_block(
+        _layer(skip="identity"), "relu"
+    )
+
+
+def test_drop_path_drops_whole_images_and_keeps_the_mean():
+    layer = _layer(op="conv", expand_ratio=1, skip="identity")
+    block = layer_block(layer, "relu", drop=True)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(64, 3, 3, 6)), jnp.float32)
+    variables = jax.jit(lambda key: block.init(key, x, True, 1.0, key))(jax.random.key(0))
+    params = {"params": variables["params"]}
+
+    @jax.jit
+    def branch(keep):
+        y, _ = block.apply(params, x, True, keep, jax.random.key(3), mutable=["batch_stats"])
+        return y - x
+
+    full, dropped = np.asarray(branch(1.0)), np.asarray(branch(0.25))
+    gone = (dropped == 0).all((1, 2, 3))
+    np.testing.assert_allclose(dropped[~gone], 4 * full[~gone], rtol=1e-4, atol=1e-5)
+    # 16 of 64 are kept on average, with a standard deviation of 3.5.
+    assert 5 <= (~gone).sum() <= 27
+
+
+def test_dropout_in_the_head():
+    head = Head(512, 1, "relu", drop=True)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, 2, 3)), jnp.float32)
+    key = jax.random.key(0)
+    variables = jax.jit(lambda: head.init(key, x, True, 1.0, key))()
+    # All features weigh the same, so the logit is their sum.
+    params = variables["params"] | {"kernel": jnp.ones((512, 1))}
+
+    @jax.jit
+    def logits(keep):
+        return head.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])[0]
+
+    full, half = logits(1.0), logits(0.5)
+    assert not np.allclose(full, half, rtol=1e-3)
+    np.testing.assert_allclose(half, full, rtol=0.3)  # unbiased: kept features count twice

@@ -1,0 +1,148 @@
+"""Whole networks: parameters, mult-adds, conversion between forms, initial values."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import jaxprs_in_params
+
+from mnas.architecture import Architecture, Block
+from mnas.nn import ops
+from mnas.nn.network import (
+    Network,
+    block_variables,
+    count_params,
+    init_variables,
+    network_blocks,
+    network_variables,
+    variable_shapes,
+)
+from mnas.published import PUBLISHED
+
+TINY = Architecture(
+    (
+        Block(kernel=3, stride=1, filters=8, se_ratio=0.25),
+        Block(kernel=5, stride=2, filters=12, expand_ratio=3, repeats=2),
+    ),
+    resolution=8,
+    stem=8,
+    head=16,
+    classes=4,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("efficientnet-b0", 5_288_548), ("mnasnet-a1", 3_887_038), ("mnasnet-b1", 4_383_312)],
+)
+def test_published_parameters(name, params):
+    assert count_params(variable_shapes(PUBLISHED[name])) == params
+
+
+def _mult_adds(jaxpr) -> int:
+    """Multiply-adds of all convolutions and matrix products in a jaxpr, inner ones included."""
+    total = 0
+    for equation in jaxpr.eqns:
+        out = equation.outvars[0].aval.shape if equation.outvars else ()
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape  # HWIO, I already divided by the groups
+            total += math.prod(out) * math.prod(kernel[:3])
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            left = equation.invars[0].aval.shape
+            total += math.prod(out) * math.prod(left[axis] for axis in contracted)
+        for inner in jaxprs_in_params(equation.params):
+            total += _mult_adds(inner)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("efficientnet-b0", 385.8), ("mnasnet-a1", 311.6), ("mnasnet-b1", 314.4)]
+)
+def test_published_mult_adds(name, millions):
+    network = PUBLISHED[name]
+    variables = network_variables(variable_shapes(network))
+    x = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    with ops.use_implementation("lax"):
+        jaxpr = jax.make_jaxpr(lambda v, x: Network(network).apply(v, x))(variables, x)
+    assert round(_mult_adds(jaxpr.jaxpr) / 1e6, 1) == millions
+
+
+def test_block_names():
+    names = [name for name, _ in network_blocks(TINY)]
+    assert names == ["stem", "stage1_layer1", "stage2_layer1", "stage2_layer2", "head"]
+
+
+def test_network_is_the_chain_of_its_blocks():
+    variables = init_variables(TINY, seed=3)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+
+    @jax.jit
+    def both(variables, x):
+        whole = Network(TINY).apply(network_variables(variables), x)
+        for name, block in network_blocks(TINY):
+            x = block.apply(variables[name], x, False)
+        return whole, x
+
+    whole, chained = both(variables, images)
+    assert whole.shape == (2, 4)
+    np.testing.assert_allclose(whole, chained, rtol=1e-6)
+
+
+def test_variables_convert_both_ways():
+    variables = init_variables(TINY, seed=0)
+    whole = network_variables(variables)
+    assert set(whole) == {"params", "batch_stats"}
+    key = jax.random.key(0)
+    flax = jax.eval_shape(lambda: Network(TINY).init(key, jnp.ones((1, 8, 8, 3)), True))
+    assert jax.tree.map(jnp.shape, whole) == jax.tree.map(lambda leaf: leaf.shape, flax)
+    assert jax.tree.structure(block_variables(whole)) == jax.tree.structure(variables)
+    jax.tree.map(np.testing.assert_array_equal, block_variables(whole), variables)
+
+
+def test_initial_values_depend_on_seed_and_block_name_only():
+    first, other_seed = init_variables(TINY, 0), init_variables(TINY, 1)
+    jax.tree.map(np.testing.assert_array_equal, first, init_variables(TINY, 0))
+    deeper = TINY.replace(blocks=(*TINY.blocks, Block(kernel=3, stride=1, filters=12)))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        first["stage2_layer2"],
+        init_variables(deeper, 0)["stage2_layer2"],
+    )
+    kernels = [v["stage2_layer2"]["params"]["project"]["kernel"] for v in (first, other_seed)]
+    assert not np.array_equal(*kernels)
+    places = [first[f"stage2_layer{n}"]["params"]["depthwise"]["kernel"].ravel() for n in (1, 2)]
+    assert not np.array_equal(places[0][:100], places[1][:100])
+
+
+@pytest.mark.parametrize("draw", ["numpy", "flax"])
+def test_initial_distributions(draw):
+    if draw == "numpy":
+        params = network_variables(init_variables(PUBLISHED["efficientnet-b0"], 0))["params"]
+        block, stem, head = params["stage6_layer2"], params["stem"], params["head"]
+    else:
+        blocks = dict(network_blocks(PUBLISHED["efficientnet-b0"]))
+        key = jax.random.key(0)
+
+        def drawn(name, channels):
+            x = jnp.ones((1, 1, 1, channels))
+            return jax.jit(lambda: blocks[name].init(key, x, True)["params"])()
+
+        block, stem, head = drawn("stage6_layer2", 192), drawn("stem", 3), drawn("head", 320)
+    # sqrt(2 / (k²·out)): 1×1 to 192; depthwise 5×5, one filter to a channel; 3×3 to 32.
+    assert np.std(block["project"]["kernel"]) == pytest.approx(math.sqrt(2 / 192), rel=0.02)
+    assert np.std(block["depthwise"]["kernel"]) == pytest.approx(math.sqrt(2 / 25), rel=0.02)
+    assert np.std(stem["conv"]["kernel"]) == pytest.approx(math.sqrt(2 / 288), rel=0.1)
+    # Squeeze-and-excitation: from 192 · 6 to 48.
+    reduce = block["squeeze_excite"]["reduce"]
+    assert reduce["kernel"].shape == (1, 1, 1152, 48)
+    assert np.std(reduce["kernel"]) == pytest.approx(math.sqrt(2 / 48), rel=0.02)
+    dense = np.asarray(head["kernel"])
+    bound = 1 / math.sqrt(1000)
+    assert 0.999 * bound < np.abs(dense).max() <= bound * (1 + 1e-6)
+    assert np.std(dense) == pytest.approx(bound / math.sqrt(3), rel=0.01)
+    assert not np.any(head["bias"])
+    assert not np.any(reduce["bias"])
+    np.testing.assert_array_equal(block["project_norm"]["scale"], np.ones(192))
