@@ -1,3 +1,3 @@
-"""mnas: neural architecture search for convolutional networks, in the way that found EfficientNet-B0."""
+"""Neural architecture search for MBConv networks, in the way that found EfficientNet-B0."""
 
 __version__ = "0.1.0"

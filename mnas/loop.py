@@ -234,7 +234,8 @@ class Search:
         self._batch = []
 
     def _check_failures(self) -> None:
-        if self.batches_done != self.config.failed_batches:
+        checked = self.config.failed_batches
+        if self.batches_done != checked and not (self.done and self.batches_done < checked):
             return
         errors = [result.evaluation.error for result in self.results.values()]
         errors = [error for error in errors if error is not None]

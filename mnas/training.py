@@ -31,7 +31,7 @@ class TrainingConfig:
     """Passes over the training images."""
     batch_size: int = 64
     """Images a step; the images that don't fill a last batch are left out of the epoch."""
-    learning_rate: float = 0.02
+    learning_rate: float = 0.005
     """Peak learning rate, for this batch size (it is not scaled)."""
     schedule: Literal["cosine", "exponential"] = "cosine"
     """How the rate falls after warm-up: 'cosine' to 0, or 'exponential' in steps."""

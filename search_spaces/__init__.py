@@ -1,4 +1,4 @@
-"""The search spaces that ship with mnas: each a frozen dataclass whose `build()` gives a `Space`."""
+"""The search spaces that ship with mnas: frozen dataclasses whose `build()` gives a `Space`."""
 
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace

@@ -51,22 +51,23 @@ class EfficientNetSpace:
             "efficientnet",
             partial(
                 Architecture,
-                blocks=tuple(
-                    partial(
-                        Block,
-                        expand_ratio=OneOf(1, 3, 6),
-                        kernel=OneOf(3, 5),
-                        se_ratio=OneOf(0.0, 0.25),
-                        repeats=OneOf(*layers),
-                        skip=OneOf("identity", "none", when={"repeats": [n for n in layers if n > 1]}),
-                        filters=OneOf(*filters),
-                        stride=stride,
-                    )
-                    for filters, layers, stride in STAGES
-                ),
+                blocks=tuple(_stage(*stage) for stage in STAGES),
                 resolution=self.resolution,
                 classes=self.classes,
                 head=self.head,
                 activation=self.activation,
             ),
         )
+
+
+def _stage(filters: tuple[int, ...], layers: tuple[int, ...], stride: int) -> partial:
+    return partial(
+        Block,
+        expand_ratio=OneOf(1, 3, 6),
+        kernel=OneOf(3, 5),
+        se_ratio=OneOf(0.0, 0.25),
+        repeats=OneOf(*layers),
+        skip=OneOf("identity", "none", when={"repeats": [n for n in layers if n > 1]}),
+        filters=OneOf(*filters),
+        stride=stride,
+    )

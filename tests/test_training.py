@@ -57,7 +57,7 @@ def trained():
 def test_equals_the_whole_network_under_grad_and_optax():
     # One batch of all images, so that their order does not matter; three steps.
     config = TrainingConfig(
-        epochs=3, batch_size=64, warmup_epochs=0.0, weight_decay=1e-3, ema_decay=0.9
+        epochs=3, learning_rate=0.02, warmup_epochs=0.0, weight_decay=1e-3, ema_decay=0.9
     )
     result = train(TINY, IMAGES, LABELS, config, seed=5)
     assert result.epochs == 3
@@ -177,7 +177,7 @@ def test_report_stops():
 
 def test_learns():
     images, labels = _bars(512, seed=2)
-    config = TrainingConfig(epochs=3, batch_size=32)
+    config = TrainingConfig(epochs=3, batch_size=32, learning_rate=0.02)
     held_out = _bars(101, seed=3)  # not a multiple of the batch
     result = train(TINY, images, labels, config, seed=0, validation=held_out)
     assert result.accuracy > 0.9  # chance is 0.25

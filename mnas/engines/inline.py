@@ -1,4 +1,4 @@
-"""This process, one child after the other: for surrogates, tests and machines without Ray."""
+"""One child after the other in this process: for surrogates, tests and machines without Ray."""
 
 from mnas.evaluation import EvaluatorConfig, evaluate_safely
 from mnas.experiment import EngineConfig

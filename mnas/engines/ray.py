@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,14 +69,18 @@ def connect(config: EngineConfig) -> Iterator[None]:
         return
     # A search ought to be quiet: what goes wrong in a child is recorded as its error.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if config.address:
+        options |= {"address": config.address}
+    else:
+        needed = (config.workers or 1) * config.threads
+        cpus = max(usable_cores(), needed)
+        options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
-        if config.address:
-            ray.init(address=config.address, **quiet)
-        else:
-            cores = len(os.sched_getaffinity(0))
-            needed = (config.workers or 1) * config.threads
-            ray.init(address="local", num_cpus=max(cores, needed), include_dashboard=False, **quiet)
+        with warnings.catch_warnings():
+            # JAX warns of a fork with threads; Ray's is followed by an exec at once.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            ray.init(**options)
     except ConnectionError as error:
         raise ValueError(
             f"engine: address = {config.address!r}: {str(error).splitlines()[0]}"
@@ -84,6 +89,13 @@ def connect(config: EngineConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:

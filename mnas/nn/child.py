@@ -57,11 +57,16 @@ class Optimizer:
         def kernels(params):
             return jax.tree_util.tree_map_with_path(lambda p, _: p[-1].key == "kernel", params)
 
+        # Flattened: one loop over all weights of a block compiles faster than a loop for each.
         return optax.chain(
             optax.add_decayed_weights(self.weight_decay, kernels),
-            optax.scale_by_rms(self.decay, self.epsilon, initial_scale=1.0),
-            optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), scale),
-            optax.trace(self.momentum),
+            optax.flatten(
+                optax.chain(
+                    optax.scale_by_rms(self.decay, self.epsilon, initial_scale=1.0),
+                    optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), scale),
+                    optax.trace(self.momentum),
+                )
+            ),
         )
 
     def init(self, params: Any) -> Any:

@@ -1,0 +1,167 @@
+"""The `mnas` command: `python -m mnas VERB`, or `mnas VERB` where installed.
+
+People-facing output goes to standard error where `--json` is given, and standard output then has
+one JSON object and nothing else.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from mnas.architecture import Architecture, block_strings
+from mnas.cli import parse, report_mistakes
+from mnas.cost import network_cost, parts
+from mnas.export import FORMATS
+from mnas.spec import find
+
+Spec = Annotated[str, tyro.conf.Positional]
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """What to change of the spec before it is counted or exported."""
+
+    resolution: int | None = None
+    """Side of the input image, pixels."""
+    classes: int | None = None
+    """Outputs of the classifier."""
+
+    def apply(self, architecture: Architecture) -> Architecture:
+        changes = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        return architecture.replace(**changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class CostArguments:
+    """Params and mult-adds of an architecture, part by part."""
+
+    spec: Spec
+    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+def cost(arguments: list[str]) -> None:
+    """`mnas cost`."""
+    chosen = parse(CostArguments, "mnas cost", arguments, tyro.MISSING_NONPROP)
+    architecture = chosen.changes.apply(find(chosen.spec))
+    total, rows = network_cost(architecture), list(parts(architecture))
+    if chosen.json:
+        described = {
+            "name": architecture.name,
+            "params": total.params,
+            "mult_adds": total.mult_adds,
+            "resolution": architecture.resolution,
+            "parts": [
+                {
+                    "name": row.name,
+                    "params": row.cost.params,
+                    "mult_adds": row.cost.mult_adds,
+                    "out_resolution": row.resolution,
+                    "out_filters": row.filters,
+                }
+                for row in rows
+            ],
+        }
+        print(json.dumps(described, indent=2))
+        return
+    table = Table("part", box=None, pad_edge=False)
+    for heading in ("output", "params", "mult-adds"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        shape = f"{row.resolution}×{row.resolution}×{row.filters}"
+        table.add_row(row.name, shape, f"{row.cost.params:,}", f"{row.cost.mult_adds:,}")
+    table.add_section()
+    table.add_row(architecture.name, "", f"{total.params:,}", f"{total.mult_adds:,}")
+    console = Console(highlight=False)
+    console.print(table)
+    resolution = architecture.resolution
+    console.print(
+        f"{total.params / 1e6:.2f}M params, {total.mult_adds / 1e6:.1f}M mult-adds "
+        f"at {resolution}×{resolution} (one multiply-add counts once)"
+    )
+    for string in block_strings(architecture):
+        console.print(f"  {string}", soft_wrap=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportArguments:
+    """An architecture in another form."""
+
+    spec: Spec
+    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    format: str = "json"
+    """json (a spec), tf (block strings) or timm (arch_def)."""
+    changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
+    out: str | None = None
+    """File to write; standard output where not given."""
+
+
+def export(arguments: list[str]) -> None:
+    """`mnas export`."""
+    chosen = parse(ExportArguments, "mnas export", arguments, tyro.MISSING_NONPROP)
+    if chosen.format not in FORMATS:
+        raise ValueError(f"format = {chosen.format!r}; accepted: {', '.join(FORMATS)}")
+    text = FORMATS[chosen.format](chosen.changes.apply(find(chosen.spec)))
+    if chosen.out is None:
+        print(text)
+        return
+    try:
+        Path(chosen.out).write_text(text + "\n")
+    except OSError as error:
+        raise ValueError(f"{chosen.out} can't be written: {error.strerror}") from None
+    print(f"written: {chosen.out}", file=sys.stderr)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportArguments:
+    """One self-contained HTML page about one run or several."""
+
+    directories: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Directories of runs."""
+    out: str | None = None
+    """File to write; report.html in the first directory where not given."""
+
+
+def report(arguments: list[str]) -> None:
+    """`mnas report`."""
+    from mnas.report import write_report  # matplotlib takes a second to import
+
+    chosen = parse(ReportArguments, "mnas report", arguments, tyro.MISSING_NONPROP)
+    if not chosen.directories:
+        raise ValueError("no run named; accepted: one directory or more")
+    directories = [Path(name) for name in chosen.directories]
+    out = Path(chosen.out) if chosen.out else directories[0] / "report.html"
+    write_report(directories, out)
+    print(f"written: {out}", file=sys.stderr)
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {"cost": cost, "export": export, "report": report}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit status of one call."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+
+    def run() -> None:
+        verb = arguments[0] if arguments else ""
+        if verb in ("-h", "--help"):
+            print(f"{__doc__}\nverbs: {', '.join(VERBS)}; mnas VERB --help tells more")
+            return
+        if verb not in VERBS:
+            raise ValueError(f"unknown verb {verb!r}; accepted: {', '.join(VERBS)}")
+        VERBS[verb](arguments[1:])
+
+    return report_mistakes("mnas", run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

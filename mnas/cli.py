@@ -1,0 +1,57 @@
+"""Typed command lines from dataclasses, and mistakes reported in one line.
+
+tyro makes the flags, their types and their help from the dataclasses; its error boxes are folded
+into one line here, so that all mistakes look the same.
+"""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+USAGE_ERROR = 2
+
+
+def parse(kind: Any, program: str, arguments: Sequence[str], default: T) -> T:
+    """`default` with the flags in `arguments` applied; ValueError for a mistake in them."""
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                kind, prog=program, args=list(arguments), default=default, description=""
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise  # --help was shown
+        raise ValueError(fold(errors.getvalue())) from None
+
+
+def fold(boxed: str) -> str:
+    """The text of an error box in one line, without its frame and its pointer to --help."""
+    lines = []
+    for line in boxed.splitlines():
+        text = re.sub(r"^[│|]|[│|]$", "", line.strip()).strip()
+        if text.startswith(("╭", "╰", "+")) or not text:
+            continue
+        if text.startswith("For full helptext"):
+            break
+        lines.append(";" if set(text) <= {"─", "-"} else text)
+    joined = " ".join(lines).rstrip("; ")
+    joined = re.sub(r"\s+;", ";", re.sub(r"\s+", " ", joined))
+    return re.sub(r"^Error parsing [\w.-]+: (?=\w+: \w+ = )", "", joined)
+
+
+def report_mistakes(program: str, main: Callable[[], int | None]) -> int:
+    """Runs `main`; its exit status. A ValueError is the user's mistake: one line, status 2."""
+    try:
+        return main() or 0
+    except ValueError as error:
+        message = " ".join(str(error).split())
+        print(f"{program}: {message}", file=sys.stderr)
+        return USAGE_ERROR

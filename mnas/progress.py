@@ -1,0 +1,87 @@
+"""What a person sees of a running search: a line for every batch, a bar, the time left."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mnas.loop import Search
+
+
+class SearchProgress:
+    """Observes a search; use as a context manager around the driving of it.
+
+    Writes to standard error. The bar moves only on a terminal; the lines come everywhere.
+    """
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            TextColumn("searching"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("trials"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[best]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._search: Search | None = None
+
+    def follow(self, search: Search) -> "SearchProgress":
+        """Takes the search to be shown, with what it has done before."""
+        self._search = search
+        self._began, self._before = time.monotonic(), len(search.results)
+        self._task = self._bar.add_task("", total=search.config.trials, best="")
+        self._show()
+        return self
+
+    def __enter__(self) -> "SearchProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        if self._search is None:  # what a resumed search settles before it is followed
+            return
+        self._show()
+        if record["kind"] == "update":
+            self.console.print(self._line(record), soft_wrap=True)
+
+    def _show(self) -> None:
+        best = self._search.best
+        shown = f"best {best.reward:.4f}" if best else ""
+        self._bar.update(self._task, completed=len(self._search.results), best=shown)
+
+    def _line(self, record: dict[str, Any]) -> str:
+        done, total = len(self._search.results), self._search.config.trials
+        left = (time.monotonic() - self._began) / (done - self._before) * (total - done)
+        line = f"batch {record['batch'] + 1:3d}  trials {done:4d}/{total}"
+        line += f"  mean reward {record['mean_reward']:.4f}"
+        if best := self._search.best:
+            line += f"  best {best.reward:.4f} (trial {best.trial.number}:"
+            line += f" accuracy {best.evaluation.accuracy:.3f},"
+            line += f" {best.cost.mult_adds / 1e6:.2f}M mult-adds)"
+        failed = sum(r.evaluation.error is not None for r in self._search.results.values())
+        if failed:
+            line += f"  failed {failed}"
+        return f"{line}  {_clock(left)} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

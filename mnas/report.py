@@ -1,0 +1,191 @@
+"""One self-contained HTML page about one run or several: plots, tables, the spec, the settings.
+
+Reads the runs' journals only, so it can look at a search that is still running.
+"""
+
+import collections
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from mnas import journal
+
+matplotlib.use("svg")  # never opens a window
+from matplotlib.figure import Figure
+
+SHOWN = 10
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
+svg { max-width: 100%; height: auto; }
+"""
+
+
+def write_report(directories: Sequence[Path], out: Path) -> None:
+    """Writes the page; ValueError where a directory holds no readable run."""
+    runs = [_Run(directory) for directory in directories]
+    sections = [run.section() for run in runs]
+    if len(runs) > 1:
+        heads = [f"<h2>{html.escape(run.name)}</h2>" for run in runs]
+        sections = [head + section for head, section in zip(heads, sections, strict=True)]
+        sections.insert(0, f"<h2>Side by side</h2>{_svg(_compare(runs))}")
+    title = ", ".join(run.name for run in runs)
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{''.join(sections)}</html>\n"
+    )
+    try:
+        out.write_text(page)
+    except OSError as error:
+        raise ValueError(f"{out} can't be written: {error.strerror}") from None
+
+
+class _Run:
+    """A run's journal, by kind of record."""
+
+    def __init__(self, directory: Path) -> None:
+        records = journal.read(directory / "journal.jsonl")
+        if not records:
+            raise ValueError(f"{directory}: the journal is empty; accepted: a run that has begun")
+        self.directory, self.head = directory, records[0]
+        self.name = f"{self.head['name']} ({directory})"
+        self.results = [record for record in records if record["kind"] == "result"]
+        self.results.sort(key=lambda result: result["trial"])
+        self.updates = [record for record in records if record["kind"] == "update"]
+        self.proposals = [record for record in records if record["kind"] == "proposals"]
+        fine = [r for r in self.results if not r["error"] and r["repeat_of"] is None]
+        self.ranked = sorted(fine, key=lambda r: (-r["reward"], r["trial"]))
+
+    def section(self) -> str:
+        parts = [self._summary()]
+        if self.ranked:
+            parts += [_svg(_rewards(self)), _svg(_trade_off(self)), self._top(), self._best()]
+        settings = json.dumps(self.head["settings"], indent=2)
+        parts.append(
+            f"<details><summary>settings</summary><pre>{html.escape(settings)}</pre></details>"
+        )
+        return "".join(parts)
+
+    def _summary(self) -> str:
+        rewards = [result["reward"] for result in self.results]
+        quarter = max(1, len(rewards) // 4)
+        failed = [result["error"] for result in self.results if result["error"]]
+        rows = [
+            ("trials", f"{len(self.results)}"),
+            ("networks evaluated", f"{sum(r['repeat_of'] is None for r in self.results)}"),
+            ("failed", f"{len(failed)}"),
+            ("seconds of evaluation", f"{sum(r['seconds'] for r in self.results):.0f}"),
+        ]
+        if rewards:
+            rows += [
+                ("mean reward, first quarter", f"{np.mean(rewards[:quarter]):.4f}"),
+                ("mean reward, last quarter", f"{np.mean(rewards[-quarter:]):.4f}"),
+            ]
+        rows += [
+            (f"failed {count} times", cause)
+            for cause, count in collections.Counter(failed).most_common()
+        ]
+        return _table(("", ""), rows)
+
+    def _top(self) -> str:
+        rows = [
+            (
+                f"trial {result['trial']}",
+                f"{result['reward']:.4f}",
+                f"{result['accuracy']:.4f}",
+                f"{result['mult_adds'] / 1e6:.2f}",
+                f"{result['params'] / 1e6:.2f}",
+            )
+            for result in self.ranked[:SHOWN]
+        ]
+        heads = ("the best", "reward", "accuracy", "mult-adds, M", "params, M")
+        return _table(heads, rows)
+
+    def _best(self) -> str:
+        path = self.directory / "best.json"
+        if not path.is_file():
+            return ""
+        return f"<h3>Best architecture</h3><pre>{html.escape(path.read_text())}</pre>"
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _best_so_far(run: _Run) -> np.ndarray:
+    return np.maximum.accumulate([result["reward"] for result in run.results])
+
+
+def _rewards(run: _Run) -> Figure:
+    figure, axes = _figure("Reward of every child", "trial", "reward")
+    fine = [result for result in run.results if not result["error"]]
+    trials = [result["trial"] for result in fine]
+    rewards = [result["reward"] for result in fine]
+    axes.scatter(trials, rewards, s=12, color="tab:gray", alpha=0.6, label="child", rasterized=True)
+    ends = [proposal["first_trial"] + len(proposal["decisions"]) - 1 for proposal in run.proposals]
+    means = [update["mean_reward"] for update in run.updates]
+    axes.plot(ends[: len(means)], means, color="tab:blue", marker="o", ms=4, label="batch mean")
+    numbers = [result["trial"] for result in run.results]
+    axes.step(numbers, _best_so_far(run), where="post", color="tab:orange", label="best so far")
+    # Failed children carry a reward far from all others; the axis shows the ones that trained.
+    axes.set_ylim(*_margins(rewards))
+    axes.legend(frameon=False)
+    return figure
+
+
+def _margins(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
+def _trade_off(run: _Run) -> Figure:
+    figure, axes = _figure("Accuracy against cost", "mult-adds, M", "accuracy on held-out images")
+    madds = [result["mult_adds"] / 1e6 for result in run.ranked]
+    accuracies = [result["accuracy"] for result in run.ranked]
+    trials = [result["trial"] for result in run.ranked]
+    points = axes.scatter(madds, accuracies, c=trials, s=18, cmap="viridis", rasterized=True)
+    figure.colorbar(points, label="trial")
+    axes.scatter(madds[:1], accuracies[:1], s=160, marker="*", color="tab:red", label="best reward")
+    reward = run.head["settings"]["reward"]
+    if reward["cost"] == "mult_adds":
+        axes.axvline(reward["target_madds"] / 1e6, color="gray", ls="--", lw=1, label="target")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _compare(runs: Sequence[_Run]) -> Figure:
+    figure, axes = _figure("Best reward so far", "trial", "reward")
+    for run in runs:
+        numbers = [result["trial"] for result in run.results]
+        axes.step(numbers, _best_so_far(run), where="post", label=run.name)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    content = text.getvalue()
+    return content[content.index("<svg") :]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,155 @@
+"""A run: an experiment in a directory of its own, from its first line to its last file.
+
+experiment.json   the experiment's name and settings
+journal.jsonl     everything that happened (`mnas.journal`)
+best.json         the spec of the best architecture (`mnas.spec`); top.json: the best ten
+report.html       plots and tables (`mnas.report`)
+events.out.*      TensorBoard
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mnas
+from mnas import engines
+from mnas.experiment import Experiment, override
+from mnas.journal import FORMAT, Journal
+from mnas.loop import Result, Search
+from mnas.spec import to_spec
+
+TOP = 10
+# Settings that a resumed run may change: none of them moves the trajectory.
+FREE = ("engine", "search.trials")
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
+    """The settings that determine the search's trajectory, as they stand in the journal."""
+    settings = json.loads(json.dumps(experiment.settings()))
+    settings["engine"] = {"threads": experiment.engine.threads}
+    return settings
+
+
+def new_directory(root: Path, name: str) -> Path:
+    """The first of root/name-1, root/name-2, ... that does not exist; created."""
+    number = 1
+    while True:
+        directory = root / f"{name}-{number}"
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(parents=True)
+            return directory
+        number += 1
+
+
+def create(experiment: Experiment, directory: Path) -> None:
+    """Makes the directory of a new run; ValueError where one stands already."""
+    if (directory / "journal.jsonl").exists():
+        raise ValueError(f"{directory} holds a run already; accepted: a new directory, or --resume")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{directory} can't be made: {error.strerror}") from None
+    write_experiment(experiment, directory)
+
+
+def write_experiment(experiment: Experiment, directory: Path) -> None:
+    """experiment.json: the name, our version, all settings."""
+    settings = {"name": experiment.name, "version": mnas.__version__, **experiment.settings()}
+    _write(directory / "experiment.json", settings)
+
+
+def read_experiment(directory: Path, known: dict[str, Experiment]) -> Experiment:
+    """The experiment of a run: the known one of its name with the run's settings."""
+    path = directory / "experiment.json"
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(data, dict) or data.get("name") not in known:
+        name = data.get("name") if isinstance(data, dict) else data
+        raise ValueError(f"{path}: name = {name!r}; accepted: {', '.join(known)}")
+    settings = {key: value for key, value in data.items() if key not in ("name", "version")}
+    return override(known[data["name"]], settings)
+
+
+@contextlib.contextmanager
+def opened(
+    experiment: Experiment, directory: Path, observers: tuple[Callable[..., None], ...] = ()
+) -> Iterator[Search]:
+    """The search of a run, new or resumed where its journal left it."""
+    space = experiment.space.build()
+    controller = experiment.controller.build(space)
+    with Journal(directory / "journal.jsonl") as journal:
+        if journal.records:
+            _check_same(journal.records[0], experiment, journal.path)
+        else:
+            head = {"kind": "experiment", "format": FORMAT, "version": mnas.__version__}
+            head = {**head, "name": experiment.name, "settings": identity(experiment)}
+            journal.append(head)
+        yield Search(space, controller, experiment.reward, experiment.search, journal, observers)
+
+
+def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> None:
+    """A resumed run must be the run that was begun; ValueError names the setting that differs."""
+    before, now = _flat(head.get("settings", {})), _flat(identity(experiment))
+    for name in sorted(before.keys() | now.keys()):
+        if name not in FREE and before.get(name) != now.get(name):
+            raise ValueError(
+                f"{path}: {name} was {before.get(name)!r} and is {now.get(name)!r} now; "
+                "a resumed search keeps its settings (but for search.trials and engine)"
+            )
+
+
+def _flat(data: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {path: data}
+    return {
+        name: value
+        for key, inner in data.items()
+        for name, value in _flat(inner, f"{path}.{key}".lstrip(".")).items()
+    }
+
+
+def drive(experiment: Experiment, search: Search) -> None:
+    """Runs the search to its end on the experiment's engine."""
+    engines.run(search, experiment.evaluator, experiment.engine)
+
+
+def write_results(experiment: Experiment, search: Search, directory: Path) -> None:
+    """best.json and top.json, of the search as it stands."""
+    results = [r for r in search.results.values() if not r.evaluation.error and r.repeat_of is None]
+    results.sort(key=lambda result: (-result.reward, result.trial.number))
+    specs = [_found(experiment, result) for result in results[:TOP]]
+    if specs:
+        _write(directory / "top.json", specs)
+        _write(directory / "best.json", specs[0])
+
+
+def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
+    name = f"{experiment.name}-{result.trial.hash[:8]}"
+    provenance = {
+        "experiment": experiment.name,
+        "trial": result.trial.number,
+        "reward": result.reward,
+        "accuracy": result.evaluation.accuracy,
+        "latency_ms": result.evaluation.latency_ms,
+        "seed": experiment.search.seed,
+        "version": mnas.__version__,
+    }
+    return to_spec(result.trial.architecture.replace(name=name), provenance)
+
+
+def _write(path: Path, data: Any) -> None:
+    """Replaces a JSON file whole, or not at all."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w") as file:
+        json.dump(data, file, indent=2, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,91 @@
+"""Spec files: an architecture in JSON with its cost, its timm form and where it came from.
+
+    {"format": "mnas-spec/1", "name": ..., "resolution": ..., "stem": ...,
+     "blocks": [block strings], "head": ..., "classes": ..., "activation": ...,
+     "params": ..., "mult_adds": ...,
+     "arch_def": timm's, or null where timm has no word for it, "search": {...} or null}
+
+`find` is what the command line means by SPEC: a published name, a spec file, a run's directory (its
+best), or block strings separated by `;`.
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from mnas.architecture import Architecture, arch_def, from_block_strings
+from mnas.cost import network_cost
+from mnas.published import PUBLISHED
+
+FORMAT = "mnas-spec/1"
+DERIVED = ("format", "params", "mult_adds", "arch_def", "search")
+
+
+def to_spec(architecture: Architecture, search: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The spec of an architecture; `search` says which search found it."""
+    cost = network_cost(architecture)
+    try:
+        timm = arch_def(architecture)
+    except ValueError:
+        timm = None
+    return {
+        "format": FORMAT,
+        **architecture.to_dict(),
+        "params": cost.params,
+        "mult_adds": cost.mult_adds,
+        "arch_def": timm,
+        "search": search,
+    }
+
+
+def from_spec(data: Any, source: str = "spec") -> Architecture:
+    """The architecture of a spec. ValueError names what is wrong in `source`."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{source}: {type(data).__name__}; accepted: a JSON object")
+    if data.get("format") != FORMAT:
+        raise ValueError(f"{source}: format = {data.get('format')!r}; accepted: {FORMAT!r}")
+    described = {key: value for key, value in data.items() if key not in DERIVED}
+    try:
+        architecture = Architecture.from_dict(described)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: {error}") from None
+    cost = network_cost(architecture)
+    for key in ("params", "mult_adds"):
+        # A spec edited by hand would otherwise carry figures of another network.
+        if data.get(key, getattr(cost, key)) != getattr(cost, key):
+            raise ValueError(
+                f"{source}: {key} = {data[key]!r}, but the blocks have {getattr(cost, key)}; "
+                "accepted: that, or no such key"
+            )
+    return architecture
+
+
+def read(path: Path) -> Architecture:
+    """The architecture of a spec file."""
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    return from_spec(data, str(path))
+
+
+def find(text: str) -> Architecture:
+    """The architecture that `text` names (see the head of this file)."""
+    if text in PUBLISHED:
+        return PUBLISHED[text]
+    path = Path(text)
+    if path.is_dir():
+        if not (path / "best.json").is_file():
+            raise ValueError(f"{text} has no best.json; accepted: the directory of a run")
+        return read(path / "best.json")
+    if path.is_file():
+        return read(path)
+    if ";" in text or (text.startswith("r") and "_" in text and not path.suffix):
+        strings = [string for string in text.split(";") if string.strip()]
+        return from_block_strings(strings, name="block-strings")
+    near = difflib.get_close_matches(text, PUBLISHED, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
+    raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")

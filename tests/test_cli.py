@@ -1,0 +1,225 @@
+"""The command lines: what they print, and that mistakes cost one line and nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import search
+from mnas import __main__ as mnas_command
+from mnas.cli import fold, report_mistakes
+
+ROOT = Path(search.__file__).parent
+
+
+def run_search(*arguments: str) -> int:
+    return report_mistakes("search.py", lambda: search.main(list(arguments)))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A run of two children, in this process; copied by tests that spoil it."""
+    directory = tmp_path_factory.mktemp("runs") / "finished"
+    assert run_search(*tiny(directory)) == 0
+    return directory
+
+
+def tiny(directory: Path) -> list[str]:
+    flags = "--engine.kind inline --search.trials 2 --search.batch 2"
+    flags += " --evaluator.training.epochs 1 --evaluator.data.train-images 64"
+    return [*flags.split(), "--out", str(directory)]
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def one_line(capsys, *expected: str) -> None:
+    """Standard error has one line, it says all of `expected`, and standard output is empty."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    for text in expected:
+        assert text in err, err
+
+
+MISTAKES = [
+    ("--reward.target-mads 1", ["--reward.target-mads", "--reward.target-madds"]),
+    ("digit", ["'digit'", "digits"]),
+    ("no-such-thing", ["'no-such-thing'", "digits"]),
+    ("--reward.target-madds -5", ["target_madds = -5.0", "above 0"]),
+    ("--reward.form sofft", ["sofft", "soft"]),
+    ("--search.trials many", ["--search.trials", "many"]),
+    ("--search.batch 0", ["batch = 0", "at least 1"]),
+    ("--evaluator.data.source nowhere", ["nowhere", "digits"]),
+    ("--evaluator.data.source nowhere.npz", ["nowhere.npz", "digits"]),
+    ("--evaluator.data.validation 0", ["validation = 0", "share"]),
+    ("--space.classes 7", ["7 classes", "digits has 10"]),
+    ("--engine.kind spark", ["spark", "ray"]),
+    ("--controller.learning-rate -1", ["learning_rate = -1", "accepted"]),
+    ("--evaluator.training.epochs 0", ["epochs = 0", "accepted"]),
+    ("--resume", ["--resume", "directory"]),
+    ("--resume nowhere", ["nowhere", "holds no run"]),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_a_mistake_costs_one_line(line, expected, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_search(*line.split()) == 2
+    one_line(capsys, *expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_occupied_directory_is_refused_and_left_alone(run, capsys):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert run_search(*tiny(run)) == 2
+    one_line(capsys, str(run), "holds a run already")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_resumed_run_keeps_its_settings(run, capsys):
+    assert run_search("--resume", str(run), "--reward.w", "-0.1") == 2
+    one_line(capsys, "reward.w was -0.07 and is -0.1 now")
+
+
+def test_an_unreadable_journal_is_named_by_line(run, capsys):
+    journal = run / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([lines[0], "not a fact\n", *lines[1:]]))
+    assert run_search("--resume", str(run)) == 2
+    one_line(capsys, "journal.jsonl, line 2", "not a fact")
+
+
+def test_a_damaged_experiment_file_is_named(run, capsys):
+    (run / "experiment.json").write_text("{")
+    assert run_search("--resume", str(run)) == 2
+    one_line(capsys, "experiment.json", "not JSON")
+
+
+def test_an_unknown_setting_in_the_experiment_file_is_named(run, capsys):
+    path = run / "experiment.json"
+    settings = json.loads(path.read_text())
+    settings["search"]["trails"] = 3
+    path.write_text(json.dumps(settings))
+    assert run_search("--resume", str(run)) == 2
+    one_line(capsys, "search.trails", "did you mean trials")
+
+
+def test_resuming_a_finished_run_changes_nothing(run, capsys):
+    journal = (run / "journal.jsonl").read_bytes()
+    best = (run / "best.json").read_bytes()
+    assert run_search("--resume", str(run)) == 0
+    assert (run / "journal.jsonl").read_bytes() == journal
+    assert (run / "best.json").read_bytes() == best
+
+
+def test_a_finished_run_can_be_made_longer(run):
+    flags = ["--search.trials", "4", "--engine.kind", "inline"]
+    assert run_search("--resume", str(run), *flags) == 0
+    records = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    assert [r["trial"] for r in records if r["kind"] == "result"] == [0, 1, 2, 3]
+    assert json.loads((run / "experiment.json").read_text())["search"]["trials"] == 4
+
+
+def test_a_run_leaves_all_its_files(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {"experiment.json", "journal.jsonl", "best.json", "top.json", "report.html"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert "<svg" in (finished / "report.html").read_text()
+
+
+def test_cost_of_a_run_is_that_of_its_spec(finished, capsys):
+    assert mnas_command.main(["cost", str(finished), "--json"]) == 0
+    out, err = capsys.readouterr()
+    best = json.loads((finished / "best.json").read_text())
+    described = json.loads(out)
+    assert (described["params"], described["mult_adds"]) == (best["params"], best["mult_adds"])
+    assert sum(part["params"] for part in described["parts"]) == best["params"]
+    assert err == ""
+
+
+def test_cost_of_b0(capsys):
+    assert mnas_command.main(["cost", "efficientnet-b0", "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert (described["params"], described["mult_adds"]) == (5_288_548, 385_814_752)
+    assert mnas_command.main(["cost", "efficientnet-b0"]) == 0
+    assert "5,288,548" in capsys.readouterr().out
+
+
+def test_cost_takes_block_strings_and_files(tmp_path, capsys):
+    # Stem 3·3·3·32 + 2·32 = 928; block 9·32 + 64 + 32·16 + 32 = 896;
+    # head 16·1280 + 2·1280 = 23,040; classifier 1281·10 = 12,810.
+    strings = "r1_k3_s11_e1_i32_o16_noskip"
+    assert mnas_command.main(["cost", strings, "--classes", "10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["params"] == 928 + 896 + 23_040 + 12_810
+    path = tmp_path / "spec.json"
+    assert mnas_command.main(["export", "mnasnet-a1", "--out", str(path)]) == 0
+    assert mnas_command.main(["cost", str(path), "--json"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["params"] == 3_887_038
+
+
+def test_export_formats(capsys):
+    assert mnas_command.main(["export", "efficientnet-b0", "--format", "tf"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "r2_k3_s22_e6_i16_o24_se0.25"
+    assert mnas_command.main(["export", "efficientnet-b0", "--format", "timm"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["arch_def"][0] == ["ds_r1_k3_s1_e1_c16_se0.25"]
+
+
+SPEC_MISTAKES = [
+    ("cost efficientnet-bo", ["efficientnet-bo", "did you mean efficientnet-b0"]),
+    ("cost r1_k4_s11_e1_i32_o16", ["kernel = 4", "odd"]),
+    ("cost r1_k3_s11_e1_i32_o16;r1_k3_s22_e6_i24_o40", ["i24", "i16"]),
+    ("cost efficientnet-b0 --resolution 0", ["resolution = 0", "at least 1"]),
+    ("export r1_k3_s11_e1_i32_o16_poolskip --format tf", ["skip = 'pool'", "TF"]),
+    ("export efficientnet-b0 --format onnyx", ["onnyx", "json, tf, timm"]),
+    ("coast efficientnet-b0", ["'coast'", "cost"]),
+    ("report nowhere", ["nowhere", "can't be read"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), SPEC_MISTAKES, ids=[line for line, _ in SPEC_MISTAKES]
+)
+def test_a_mistake_in_a_verb_costs_one_line(line, expected, capsys):
+    assert mnas_command.main(line.split()) == 2
+    one_line(capsys, *expected)
+
+
+def test_a_damaged_spec_is_named(run, capsys):
+    best = run / "best.json"
+    spec = json.loads(best.read_text())
+    best.write_text(best.read_text()[:40])
+    assert mnas_command.main(["cost", str(run)]) == 2
+    one_line(capsys, "best.json", "not JSON")
+    spec["params"] += 1
+    best.write_text(json.dumps(spec))
+    assert mnas_command.main(["cost", str(run)]) == 2
+    one_line(capsys, "best.json", "params", str(spec["params"] - 1))
+
+
+def test_list_names_every_experiment(capsys):
+    assert run_search("--list") == 0
+    assert "digits" in capsys.readouterr().out
+
+
+def test_status_and_streams_of_the_real_process():
+    command = [sys.executable, "search.py", "--reward.target-mads", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "--reward.target-madds" in done.stderr
+
+
+def test_an_error_box_folds_into_one_line():
+    box = "╭─ Bad ──╮\n│ No: --a, 1 │\n│ ───── │\n│ Did you mean: │\n│ --b │\n"
+    box += "│ ──── │\n│ For full helptext, run x │\n╰────╯\n"
+    assert fold(box) == "No: --a, 1; Did you mean: --b"

@@ -1,0 +1,42 @@
+"""What the README shows is run as it stands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import search
+from experiments import EXPERIMENTS
+from mnas import __main__ as mnas_command
+from mnas.cli import parse
+
+README = (Path(search.__file__).parent / "README.md").read_text()
+COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "Architecture(blocks=" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python search.py -")])
+def test_flags_of_search_commands_exist(command):
+    words = shlex.split(command)[2:]
+    if words[0] in ("--list", "--help", "--resume"):
+        return
+    parse(search.Arguments, "search.py", words, search.Arguments(EXPERIMENTS["digits"]))
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("mnas ")])
+def test_verbs_of_mnas_commands_exist(command):
+    assert shlex.split(command)[1] in mnas_command.VERBS
+
+
+def test_the_readme_opens_with_the_two_commands():
+    assert COMMANDS[:2] == [
+        "pip install -e . && python search.py",
+        "pip install -e '.[test]' && pytest",
+    ]
