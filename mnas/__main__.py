@@ -45,6 +45,8 @@ class CostArguments:
     spec: Spec
     """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
+    verify: bool = False
+    """Also count the built Flax model: its parameter leaves, and the multiply-adds of its jaxpr."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -54,6 +56,11 @@ def cost(arguments: list[str]) -> None:
     chosen = parse(CostArguments, "mnas cost", arguments, tyro.MISSING_NONPROP)
     architecture = chosen.changes.apply(find(chosen.spec))
     total, rows = network_cost(architecture), list(parts(architecture))
+    counted = None
+    if chosen.verify:
+        from mnas.nn.count import model_cost  # the one verb option that needs JAX
+
+        counted = model_cost(architecture)
     if chosen.json:
         described = {
             "name": architecture.name,
@@ -71,6 +78,8 @@ def cost(arguments: list[str]) -> None:
                 for row in rows
             ],
         }
+        if counted:
+            described["model"] = dataclasses.asdict(counted)
         print(json.dumps(described, indent=2))
         return
     table = Table("part", box=None, pad_edge=False)
@@ -88,6 +97,12 @@ def cost(arguments: list[str]) -> None:
         f"{total.params / 1e6:.2f}M params, {total.mult_adds / 1e6:.1f}M mult-adds "
         f"at {resolution}×{resolution} (one multiply-add counts once)"
     )
+    if counted:
+        agrees = "the same" if counted == total else "NOT the same"
+        console.print(
+            f"counted from the Flax model: {counted.params:,} params, "
+            f"{counted.mult_adds:,} mult-adds, {agrees}"
+        )
     for string in block_strings(architecture):
         console.print(f"  {string}", soft_wrap=True)
 

@@ -8,7 +8,8 @@ it (see `search_spaces.mnasnet`). This space can: seven stages, B0's strides, an
     SE            none, 0.25
     layers        MobileNetV2's +0, -1, +1, at least one
     skip          identity, none; matters where the stage has a second layer
-    filters       B0's, and one step to either side
+    filters       B0's, and one step to either side; or B0's alone (`filters="b0"`), which makes for
+                  a few hundred different blocks in all instead of thousands
 
 No two neighbouring stages can have equal filters where the stride is 1, so every active choice
 changes the network. B0 encodes; so do MnasNet-A1 and B1 with `activation="relu"`.
@@ -41,6 +42,8 @@ class EfficientNetSpace:
     """Side of the input image, pixels."""
     classes: int = 1000
     """Outputs of the classifier."""
+    filters: Literal["around-b0", "b0"] = "around-b0"
+    """Filters of each stage: B0's and a step to either side, or B0's alone (less to compile)."""
     head: int = 1280
     """Filters of the 1×1 convolution before the classifier."""
     activation: Literal["swish", "relu"] = "swish"
@@ -51,7 +54,7 @@ class EfficientNetSpace:
             "efficientnet",
             partial(
                 Architecture,
-                blocks=tuple(_stage(*stage) for stage in STAGES),
+                blocks=tuple(map(self._stage, STAGES)),
                 resolution=self.resolution,
                 classes=self.classes,
                 head=self.head,
@@ -59,15 +62,15 @@ class EfficientNetSpace:
             ),
         )
 
-
-def _stage(filters: tuple[int, ...], layers: tuple[int, ...], stride: int) -> partial:
-    return partial(
-        Block,
-        expand_ratio=OneOf(1, 3, 6),
-        kernel=OneOf(3, 5),
-        se_ratio=OneOf(0.0, 0.25),
-        repeats=OneOf(*layers),
-        skip=OneOf("identity", "none", when={"repeats": [n for n in layers if n > 1]}),
-        filters=OneOf(*filters),
-        stride=stride,
-    )
+    def _stage(self, stage: tuple[tuple[int, ...], tuple[int, ...], int]) -> partial:
+        filters, layers, stride = stage
+        return partial(
+            Block,
+            expand_ratio=OneOf(1, 3, 6),
+            kernel=OneOf(3, 5),
+            se_ratio=OneOf(0.0, 0.25),
+            repeats=OneOf(*layers),
+            skip=OneOf("identity", "none", when={"repeats": [n for n in layers if n > 1]}),
+            filters=OneOf(*filters) if self.filters == "around-b0" else filters[1],
+            stride=stride,
+        )

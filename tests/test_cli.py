@@ -144,6 +144,14 @@ def test_cost_of_a_run_is_that_of_its_spec(finished, capsys):
     assert err == ""
 
 
+def test_cost_of_a_run_is_that_of_the_model(finished, capsys):
+    assert mnas_command.main(["cost", str(finished), "--json", "--verify"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["model"] == {key: described[key] for key in ("params", "mult_adds")}
+    assert mnas_command.main(["cost", str(finished), "--verify"]) == 0
+    assert "mult-adds, the same" in capsys.readouterr().out
+
+
 def test_cost_of_b0(capsys):
     assert mnas_command.main(["cost", "efficientnet-b0", "--json"]) == 0
     described = json.loads(capsys.readouterr().out)

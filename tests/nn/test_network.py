@@ -6,20 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.extend.core import jaxprs_in_params
 
 from mnas.architecture import Architecture, Block
-from mnas.nn import ops
+from mnas.cost import network_cost
+from mnas.nn.count import model_cost
 from mnas.nn.network import (
     Network,
     block_variables,
-    count_params,
     init_variables,
     network_blocks,
     network_variables,
-    variable_shapes,
 )
 from mnas.published import PUBLISHED
+from search_spaces import SPACES
 
 TINY = Architecture(
     (
@@ -34,40 +33,26 @@ TINY = Architecture(
 
 
 @pytest.mark.parametrize(
-    ("name", "params"),
-    [("efficientnet-b0", 5_288_548), ("mnasnet-a1", 3_887_038), ("mnasnet-b1", 4_383_312)],
+    ("name", "params", "millions"),
+    [
+        ("efficientnet-b0", 5_288_548, 385.8),
+        ("mnasnet-a1", 3_887_038, 311.6),
+        ("mnasnet-b1", 4_383_312, 314.4),
+    ],
 )
-def test_published_parameters(name, params):
-    assert count_params(variable_shapes(PUBLISHED[name])) == params
+def test_published_costs_counted_from_the_model(name, params, millions):
+    counted = model_cost(PUBLISHED[name])
+    assert counted.params == params
+    assert round(counted.mult_adds / 1e6, 1) == millions
 
 
-def _mult_adds(jaxpr) -> int:
-    """Multiply-adds of all convolutions and matrix products in a jaxpr, inner ones included."""
-    total = 0
-    for equation in jaxpr.eqns:
-        out = equation.outvars[0].aval.shape if equation.outvars else ()
-        if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape  # HWIO, I already divided by the groups
-            total += math.prod(out) * math.prod(kernel[:3])
-        elif equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            total += math.prod(out) * math.prod(left[axis] for axis in contracted)
-        for inner in jaxprs_in_params(equation.params):
-            total += _mult_adds(inner)
-    return total
-
-
-@pytest.mark.parametrize(
-    ("name", "millions"), [("efficientnet-b0", 385.8), ("mnasnet-a1", 311.6), ("mnasnet-b1", 314.4)]
-)
-def test_published_mult_adds(name, millions):
-    network = PUBLISHED[name]
-    variables = network_variables(variable_shapes(network))
-    x = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
-    with ops.use_implementation("lax"):
-        jaxpr = jax.make_jaxpr(lambda v, x: Network(network).apply(v, x))(variables, x)
-    assert round(_mult_adds(jaxpr.jaxpr) / 1e6, 1) == millions
+@pytest.mark.parametrize("config", SPACES.values(), ids=SPACES)
+def test_closed_form_cost_is_the_models(config):
+    space = config(resolution=37, classes=7).build()
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        architecture = space.decode(space.sample(rng))
+        assert model_cost(architecture) == network_cost(architecture)
 
 
 def test_block_names():

@@ -18,6 +18,15 @@ def test_cardinality():
     assert EfficientNetSpace().build().cardinality() == by_hand
 
 
+def test_filters_can_be_held_at_b0s():
+    space = EfficientNetSpace(filters="b0").build()
+    assert space.cardinality() == (12 * 3) * (12 * 5) * (12 * 6) ** 4 * (12 * 3)
+    b0 = PUBLISHED["efficientnet-b0"]
+    assert space.decode(space.encode(b0)).canonical_hash() == b0.canonical_hash()
+    with pytest.raises(ValueError, match=r"blocks\[5\]\.filters = 160 \(accepted: 192\)"):
+        space.encode(PUBLISHED["mnasnet-a1"].replace(activation="swish"))
+
+
 def test_b0_encodes():
     space = EfficientNetSpace().build()
     b0 = PUBLISHED["efficientnet-b0"]
