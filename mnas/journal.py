@@ -40,6 +40,10 @@ class Journal:
             raise
         if length < os.fstat(self._file.fileno()).st_size:
             self._file.truncate(length)
+        # A new file is durable once the directory that names it is.
+        directory = os.open(self.path.parent, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
 
     def append(self, record: dict[str, Any]) -> None:
         """Writes one fact; it is on disk when this returns."""

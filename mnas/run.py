@@ -22,8 +22,8 @@ from mnas.loop import Result, Search
 from mnas.spec import to_spec
 
 TOP = 10
-# Settings that a resumed run may change: none of them moves the trajectory.
-FREE = ("engine", "search.trials")
+# What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
+FREE = ("search.trials",)
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:

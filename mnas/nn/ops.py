@@ -236,6 +236,16 @@ def _geometry(shape: Sequence[int], side: int, stride: int):
     return taps, starts, [-(-size // stride) for size in shape[1:3]], befores
 
 
+_CACHE_BYTES = 8 << 20  # the largest maps only: a loop more is a slower compilation
+
+
+def _images_at_once(x: jax.Array) -> int:
+    """The most images of x, a divisor of all, that fit into a cache; at least one."""
+    count = len(x)
+    fitting = _CACHE_BYTES * count // (x.size * x.dtype.itemsize)
+    return next((n for n in range(min(count, fitting), 1, -1) if count % n == 0), 1)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _shifted_depthwise(x, kernel, stride):
     taps, starts, counts, _ = _geometry(x.shape, kernel.shape[0], stride)
@@ -257,14 +267,26 @@ def _shifted_backward(stride, residuals, gradient):
     corners = jnp.array([(top, left) for top in moved[0] for left in moved[1]], jnp.int32)
     spans = [stride * (count - 1) + 1 for count in counts]
 
-    def tap_gradient(corner):
-        origin = (jnp.int32(0), *corner, jnp.int32(0))
-        window = lax.dynamic_slice(padded, origin, (len(x), *spans, channels))
-        products = window[:, ::stride, ::stride] * gradient
-        rows = lax.optimization_barrier(products.reshape(-1, channels))
-        return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]  # a sum, by the matrix library
+    def sums(images):
+        padded, gradient = images
 
-    live = lax.map(tap_gradient, corners).reshape(len(taps[0]), len(taps[1]), 1, channels)
+        def tap_gradient(corner):
+            origin = (jnp.int32(0), *corner, jnp.int32(0))
+            window = lax.dynamic_slice(padded, origin, (len(padded), *spans, channels))
+            products = window[:, ::stride, ::stride] * gradient
+            rows = lax.optimization_barrier(products.reshape(-1, channels))
+            return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]  # a sum, by the matrix library
+
+        return lax.map(tap_gradient, corners)
+
+    # Large maps some images at a time, so that they stay in the processor's cache for all taps.
+    some = _images_at_once(padded)
+    if some < len(x):
+        split = [a.reshape(len(x) // some, some, *a.shape[1:]) for a in (padded, gradient)]
+        live = lax.map(sums, tuple(split)).sum(0)
+    else:
+        live = sums((padded, gradient))
+    live = live.reshape(len(taps[0]), len(taps[1]), 1, channels)
     outside = [(t.start, side - t.stop) for t in taps]
     kernel_gradient = jnp.pad(live.astype(kernel.dtype), (*outside, (0, 0), (0, 0)))
 
