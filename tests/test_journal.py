@@ -53,13 +53,20 @@ def test_nothing_counts_before_it_is_on_disk(path, monkeypatch):
         assert os.fstat(descriptor).st_ino == path.stat().st_ino
         synced.append(path.read_bytes())
 
-    monkeypatch.setattr(os, "fsync", watch)
     with Journal(path) as opened:
+        monkeypatch.setattr(os, "fsync", watch)
         for count, record in enumerate(RECORDS, start=1):
             opened.append(record)
             assert len(synced) == count
             assert json.loads(synced[-1].splitlines()[-1]) == record  # was written by then
             assert read(path) == RECORDS[:count]  # another reader sees it
+
+
+def test_the_name_of_a_new_journal_is_on_disk_too(path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    with Journal(path):
+        assert synced == [path.parent.stat().st_ino]
 
 
 def test_what_json_can_not_say_is_refused_and_leaves_no_trace(path):
