@@ -19,7 +19,7 @@ from mnas import engines
 from mnas.experiment import Experiment, override
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Result, Search
-from mnas.spec import to_spec
+from mnas.spec import read_json, to_spec
 
 TOP = 10
 # What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
@@ -64,12 +64,7 @@ def write_experiment(experiment: Experiment, directory: Path) -> None:
 def read_experiment(directory: Path, known: dict[str, Experiment]) -> Experiment:
     """The experiment of a run: the known one of its name with the run's settings."""
     path = directory / "experiment.json"
-    try:
-        data = json.loads(path.read_text())
-    except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+    data = read_json(path)
     if not isinstance(data, dict) or data.get("name") not in known:
         name = data.get("name") if isinstance(data, dict) else data
         raise ValueError(f"{path}: name = {name!r}; accepted: {', '.join(known)}")

@@ -61,15 +61,19 @@ def from_spec(data: Any, source: str = "spec") -> Architecture:
     return architecture
 
 
-def read(path: Path) -> Architecture:
-    """The architecture of a spec file."""
+def read_json(path: Path) -> Any:
+    """A JSON file's content; ValueError where there is none."""
     try:
-        data = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
-    return from_spec(data, str(path))
+
+
+def read(path: Path) -> Architecture:
+    """The architecture of a spec file."""
+    return from_spec(read_json(path), str(path))
 
 
 def find(text: str) -> Architecture:
