@@ -3,7 +3,14 @@
     python search.py
 
 Seven MBConv stages around EfficientNet-B0 at 32×32 pixels, sampled by REINFORCE, proxy-trained on
-scikit-learn's handwritten digits by Ray workers on this machine.
+scikit-learn's handwritten digits by Ray workers on this machine: 48 children, 3 epochs of 960
+images each. That is just enough to tell a network that learns fast from one that doesn't.
+
+Measured on 2 cores, seed 0: 6.6 minutes from a cold compilation cache; mean reward of the first
+quarter of children 0.50, of the last 0.73; best 0.832 (held-out accuracy 0.80, 5.0M mult-adds).
+
+Filters stay B0's: each choice of them makes for more programs to compile, and from a cold cache
+compiling is a third of the time already. `--space.filters around-b0` searches them too.
 """
 
 from controllers.reinforce import Reinforce
@@ -17,8 +24,8 @@ from search_spaces.efficientnet import EfficientNetSpace
 
 EXPERIMENT = Experiment(
     name="digits",
-    takes="about 6 minutes on 2 cores",
-    expect="a B0-like spec of about 8M mult-adds; held-out accuracy about 0.9",
+    takes="7 minutes on 2 cores",
+    expect="a B0-like spec of about 5M mult-adds; reward about 0.83",
     space=EfficientNetSpace(resolution=32, classes=10, filters="b0"),
     controller=Reinforce(policy="factorized", learning_rate=0.5),
     evaluator=ProxyConfig(
