@@ -260,7 +260,8 @@ def latency(value) -> Evaluation:
 
 def test_latency_rewards(start):
     reward = RewardConfig(form="hard", cost="latency_ms", target_latency_ms=4.0)
-    search = start(scripted([A, B, C, D, E]), trials=5, batch=5, reward=reward, failed_reward=-1.0)
+    settings = {"failed_reward": -1.0, "failed_batches": 0}
+    search = start(scripted([A, B, C, D, E]), trials=5, batch=5, reward=reward, **settings)
     errors = {}
     for trial, value in zip(ask_all(search), (8.0, None, 0.0, -2.0, math.nan), strict=True):
         errors[trial.number] = search.tell(trial, latency(value)).evaluation.error
@@ -327,6 +328,13 @@ def test_as_many_failures_as_allowed_do_not(start, tmp_path):
     )  # fmt: skip
     with pytest.raises(TooManyFailures, match="1 of the first 2"):
         fail_some(early, {1})
+
+
+def test_a_search_shorter_than_the_first_batches_is_looked_at_too(start):
+    search = start(scripted([A, B]), trials=2, batch=2)
+    with pytest.raises(TooManyFailures, match="2 of the first 2"):
+        fail_some(search, {0, 1})
+    assert search.done and len(search.results) == 2
 
 
 def test_only_the_first_batches_are_looked_at(start):
