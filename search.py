@@ -128,6 +128,10 @@ def go(experiment: Experiment, directory: Path) -> int:
         try:
             with progress.follow(search):
                 run.drive(experiment, search)
+        except engines.UnusableEngine:
+            raise
+        except ValueError as bug:  # not the user's mistake: those are found before
+            raise RuntimeError(f"the search failed; {directory} can be resumed") from bug
         except KeyboardInterrupt:
             console.print(f"stopped; go on with: python search.py --resume {directory}")
             status = 130

@@ -13,6 +13,11 @@ from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import EngineConfig
 from mnas.loop import Search
 
+
+class UnusableEngine(ValueError):
+    """An engine that can't run as configured; the message says what would be accepted."""
+
+
 ENGINES = {
     "inline": "mnas.engines.inline",
     "ray": "mnas.engines.ray",
@@ -21,11 +26,11 @@ ENGINES = {
 
 
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any) -> None:
-    """Drives `search` to its end. ValueError where the engine's library is missing."""
+    """Drives `search` to its end. UnusableEngine where it can't run as configured."""
     try:
         engine = importlib.import_module(ENGINES[config.kind])
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise UnusableEngine(
             f"engine: kind = {config.kind!r} needs {error.name}, which is not installed; "
             "accepted here: inline"
         ) from None

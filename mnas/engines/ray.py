@@ -10,6 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import os
+import socket
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.engines import child_environment
+from mnas.engines import UnusableEngine, child_environment
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
@@ -71,6 +72,7 @@ def connect(config: EngineConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if config.address:
+        _check_listening(config.address)
         options |= {"address": config.address}
     else:
         needed = (config.workers or 1) * config.threads
@@ -82,13 +84,27 @@ def connect(config: EngineConfig) -> Iterator[None]:
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
             ray.init(**options)
     except ConnectionError as error:
-        raise ValueError(
+        raise UnusableEngine(
             f"engine: address = {config.address!r}: {str(error).splitlines()[0]}"
         ) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """Refuses a HOST:PORT where nobody listens, for which Ray would wait many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # 'auto', which Ray answers at once
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UnusableEngine(
+            f"engine: address = {address!r}: {error.strerror or error}; "
+            "accepted: the address of a running Ray cluster, or auto"
+        ) from None
 
 
 def usable_cores() -> int:
@@ -105,7 +121,7 @@ def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
         fits = min(fits, int(resources.get("GPU", 0) / config.gpus_per_worker + 1e-9))
     wanted = config.workers or fits
     if not 1 <= wanted <= fits:
-        raise ValueError(
+        raise UnusableEngine(
             f"engine: workers = {wanted} of {config.threads} threads and "
             f"{config.gpus_per_worker:g} GPUs each, but Ray has {resources.get('CPU', 0):g} CPUs "
             f"and {resources.get('GPU', 0):g} GPUs; accepted: 1 to {fits}"

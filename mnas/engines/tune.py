@@ -34,7 +34,7 @@ from ray.tune.schedulers import (
 )
 
 from mnas.architecture import Architecture
-from mnas.engines import child_environment
+from mnas.engines import UnusableEngine, child_environment
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
@@ -62,14 +62,14 @@ def run(
     is too small or out of reach, RuntimeError where the evaluator can't be built.
     """
     if config.time_limit_seconds is not None:
-        raise ValueError(
+        raise UnusableEngine(
             f"engine: time_limit_seconds = {config.time_limit_seconds:g}: Ray Tune has no time "
             "limit for a child; accepted with engine ray"
         )
     if isinstance(
         scheduler, HyperBandScheduler | PopulationBasedTraining | PopulationBasedTrainingReplay
     ):
-        raise ValueError(
+        raise UnusableEngine(
             f"scheduler {type(scheduler).__name__} pauses or changes children, which can only be "
             "stopped; accepted: ASHAScheduler, MedianStoppingRule and the like"
         )

@@ -1,8 +1,10 @@
 import dataclasses
+import socket
 
 import pytest
 from engine_fixtures import TableConfig, build_search, facts, notes
 
+from mnas.engines import UnusableEngine
 from mnas.experiment import EngineConfig
 from mnas.loop import TooManyFailures
 
@@ -103,8 +105,14 @@ def test_an_address_where_nobody_is(tmp_path, monkeypatch):
 
     monkeypatch.setattr(engine.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(engine.ray, "init", refuse)
-    with pytest.raises(ValueError, match=r"address = '192.0.2.1:6379': nobody there$"):
-        engine.run(search, TableConfig(), changed(address="192.0.2.1:6379"))
+    with pytest.raises(UnusableEngine, match=r"address = 'auto': nobody there$"):
+        engine.run(search, TableConfig(), changed(address="auto"))
+    # A port that nobody listens at is refused before Ray, which would wait for many minutes.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(UnusableEngine, match=f"address = '{address}': Connection refused"):
+            engine.run(search, TableConfig(), changed(address=address))
 
 
 def test_environment_of_the_children(tmp_path, local_ray, monkeypatch):
