@@ -106,6 +106,7 @@ def resume(arguments: list[str]) -> int:
 
 def check(experiment: Experiment) -> None:
     """Finds mistakes before anything is started or written."""
+    engines.check(experiment.engine)
     engines.prepare_driver(experiment.engine)  # JAX must not have started yet
     space = experiment.space.build()
     experiment.controller.build(space)

@@ -61,6 +61,8 @@ MISTAKES = [
     ("--evaluator.data.validation 0", ["validation = 0", "share"]),
     ("--space.classes 7", ["7 classes", "digits has 10"]),
     ("--engine.kind spark", ["spark", "ray"]),
+    ("--engine.kind tune --engine.time-limit-seconds 5", ["time_limit_seconds = 5", "engine ray"]),
+    ("--engine.address 127.0.0.1:1", ["'127.0.0.1:1'", "Connection refused", "auto"]),
     ("--controller.learning-rate -1", ["learning_rate = -1", "accepted"]),
     ("--evaluator.training.epochs 0", ["epochs = 0", "accepted"]),
     ("--resume", ["--resume", "directory"]),

@@ -6,6 +6,7 @@ engine is chosen, so that Ray is needed only by those who use it.
 
 import importlib
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,28 @@ def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **opti
             "accepted here: inline"
         ) from None
     engine.run(search, evaluator, config, **options)
+
+
+def check(config: EngineConfig) -> None:
+    """Finds what can be found wrong before anything is started; UnusableEngine names it.
+
+    Ray would wait many minutes for a cluster at a HOST:PORT where nobody listens.
+    """
+    if config.kind == "tune" and config.time_limit_seconds is not None:
+        raise UnusableEngine(
+            f"engine: time_limit_seconds = {config.time_limit_seconds:g}: Ray Tune has no time "
+            "limit for a child; accepted with engine ray"
+        )
+    host, _, port = (config.address or "").removeprefix("ray://").rpartition(":")
+    if config.kind == "inline" or not (host and port.isdigit()):
+        return  # 'auto', say, which Ray answers at once
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UnusableEngine(
+            f"engine: address = {config.address!r}: {error.strerror or error}; "
+            "accepted: the address of a running Ray cluster, or auto"
+        ) from None
 
 
 def child_environment(config: EngineConfig) -> dict[str, str]:

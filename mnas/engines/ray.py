@@ -10,7 +10,6 @@ import collections
 import contextlib
 import dataclasses
 import os
-import socket
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.engines import UnusableEngine, child_environment
+from mnas.engines import UnusableEngine, check, child_environment
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
@@ -72,7 +71,7 @@ def connect(config: EngineConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if config.address:
-        _check_listening(config.address)
+        check(config)
         options |= {"address": config.address}
     else:
         needed = (config.workers or 1) * config.threads
@@ -91,20 +90,6 @@ def connect(config: EngineConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _check_listening(address: str) -> None:
-    """Refuses a HOST:PORT where nobody listens, for which Ray would wait many minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdigit()):
-        return  # 'auto', which Ray answers at once
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise UnusableEngine(
-            f"engine: address = {address!r}: {error.strerror or error}; "
-            "accepted: the address of a running Ray cluster, or auto"
-        ) from None
 
 
 def usable_cores() -> int:

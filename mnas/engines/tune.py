@@ -34,7 +34,7 @@ from ray.tune.schedulers import (
 )
 
 from mnas.architecture import Architecture
-from mnas.engines import UnusableEngine, child_environment
+from mnas.engines import UnusableEngine, check, child_environment
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
@@ -61,11 +61,7 @@ def run(
     Raises ValueError for a time limit or a scheduler that can't be had here and for a cluster that
     is too small or out of reach, RuntimeError where the evaluator can't be built.
     """
-    if config.time_limit_seconds is not None:
-        raise UnusableEngine(
-            f"engine: time_limit_seconds = {config.time_limit_seconds:g}: Ray Tune has no time "
-            "limit for a child; accepted with engine ray"
-        )
+    check(config)
     if isinstance(
         scheduler, HyperBandScheduler | PopulationBasedTraining | PopulationBasedTrainingReplay
     ):
