@@ -7,7 +7,7 @@ one JSON object and nothing else.
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from mnas import compare as comparing
 from mnas.architecture import Architecture, block_strings
 from mnas.cli import parse, report_mistakes
 from mnas.cost import network_cost, parts
@@ -26,7 +27,7 @@ Spec = Annotated[str, tyro.conf.Positional]
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """What to change of the spec before it is counted or exported."""
+    """What to change of the spec before it is counted, compared or exported."""
 
     resolution: int | None = None
     """Side of the input image, pixels."""
@@ -82,15 +83,19 @@ def cost(arguments: list[str]) -> None:
             described["model"] = dataclasses.asdict(counted)
         print(json.dumps(described, indent=2))
         return
-    table = Table("part", box=None, pad_edge=False)
-    for heading in ("output", "params", "mult-adds"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        shape = f"{row.resolution}×{row.resolution}×{row.filters}"
-        table.add_row(row.name, shape, f"{row.cost.params:,}", f"{row.cost.mult_adds:,}")
+    shown = [
+        (
+            row.name,
+            f"{row.resolution}×{row.resolution}×{row.filters}",
+            f"{row.cost.params:,}",
+            f"{row.cost.mult_adds:,}",
+        )
+        for row in rows
+    ]
+    table = _table(("part", "output", "params", "mult-adds"), shown)
     table.add_section()
     table.add_row(architecture.name, "", f"{total.params:,}", f"{total.mult_adds:,}")
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(table)
     resolution = architecture.resolution
     console.print(
@@ -105,6 +110,15 @@ def cost(arguments: list[str]) -> None:
         )
     for string in block_strings(architecture):
         console.print(f"  {string}", soft_wrap=True)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(heads[0], box=None, pad_edge=False)
+    for head in heads[1:]:
+        table.add_column(head, justify="right", overflow="fold")  # narrow, but never cut off
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +143,15 @@ def export(arguments: list[str]) -> None:
     if chosen.out is None:
         print(text)
         return
+    _write(chosen.out, text)
+
+
+def _write(out: str, text: str) -> None:
     try:
-        Path(chosen.out).write_text(text + "\n")
+        Path(out).write_text(text + "\n")
     except OSError as error:
-        raise ValueError(f"{chosen.out} can't be written: {error.strerror}") from None
-    print(f"written: {chosen.out}", file=sys.stderr)
+        raise ValueError(f"{out} can't be written: {error.strerror}") from None
+    print(f"written: {out}", file=sys.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +177,40 @@ def report(arguments: list[str]) -> None:
     print(f"written: {out}", file=sys.stderr)
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {"cost": cost, "export": export, "report": report}
+@dataclasses.dataclass(frozen=True)
+class CompareArguments:
+    """How an architecture differs from a reference: decisions, costs, stage by stage."""
+
+    spec: Spec
+    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    reference: Spec = "efficientnet-b0"
+    """The same; it is brought to the resolution and the classes of the spec."""
+    changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+def compare(arguments: list[str], predict: comparing.Predict | None = None) -> None:
+    """`mnas compare`."""
+    chosen = parse(CompareArguments, "mnas compare", arguments, tyro.MISSING_NONPROP)
+    network = chosen.changes.apply(find(chosen.spec))
+    comparison = comparing.compare(network, find(chosen.reference), predict)
+    if chosen.json:
+        print(json.dumps(comparing.to_dict(comparison), indent=2))
+        return
+    console = Console(highlight=False, markup=False)
+    for heads, rows in comparing.tables(comparison):
+        console.print(_table(heads, rows), "")
+    for note in comparing.notes(comparison):
+        console.print(note, soft_wrap=True)
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "cost": cost,
+    "compare": compare,
+    "export": export,
+    "report": report,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -60,6 +60,7 @@ MISTAKES = [
     ("--evaluator.data.source nowhere.npz", ["nowhere.npz", "digits"]),
     ("--evaluator.data.validation 0", ["validation = 0", "share"]),
     ("--space.classes 7", ["7 classes", "digits has 10"]),
+    ("--reference b0", ["reference = 'b0'", "efficientnet-b0"]),
     ("--engine.kind spark", ["spark", "ray"]),
     ("--engine.kind tune --engine.time-limit-seconds 5", ["time_limit_seconds = 5", "engine ray"]),
     ("--engine.address 127.0.0.1:1", ["'127.0.0.1:1'", "Connection refused", "auto"]),
@@ -88,6 +89,9 @@ def test_an_occupied_directory_is_refused_and_left_alone(run, capsys):
 def test_a_resumed_run_keeps_its_settings(run, capsys):
     assert run_search("--resume", str(run), "--reward.w", "-0.1") == 2
     one_line(capsys, "reward.w was -0.07 and is -0.1 now")
+    for flags in (["--reference", "mnasnet-a1"], ["--seed", "1"], ["--out", "elsewhere"]):
+        assert run_search("--resume", str(run), *flags) == 2
+        one_line(capsys, "directory, seed and reference", "none of them given")
 
 
 def test_an_unreadable_journal_is_named_by_line(run, capsys):
@@ -134,6 +138,16 @@ def test_a_run_leaves_all_its_files(finished):
     assert {"experiment.json", "journal.jsonl", "best.json", "top.json", "report.html"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert "<svg" in (finished / "report.html").read_text()
+
+
+def test_a_run_is_compared_with_the_reference_of_its_experiment(finished, capsys):
+    head = json.loads((finished / "journal.jsonl").read_text().splitlines()[0])
+    assert head["reference"] == "efficientnet-b0" and "reference" not in head["settings"]
+    assert "Compared with efficientnet-b0" in (finished / "report.html").read_text()
+    assert mnas_command.main(["compare", str(finished), "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["reference_brought_from"] == {"resolution": 224, "classes": 1000}
+    assert described["totals"]["reference"]["mult_adds"] == 8_474_848  # B0 at 32 pixels, 10 classes
 
 
 def test_cost_of_a_run_is_that_of_its_spec(finished, capsys):
@@ -192,6 +206,9 @@ SPEC_MISTAKES = [
     ("export efficientnet-b0 --format onnyx", ["onnyx", "json, tf, timm"]),
     ("coast efficientnet-b0", ["'coast'", "cost"]),
     ("report nowhere", ["nowhere", "can't be read"]),
+    ("compare efficientnet-bo", ["efficientnet-bo", "did you mean efficientnet-b0"]),
+    ("compare mnasnet-a1 nowhere", ["'nowhere'", "accepted", "a run's directory"]),
+    ("compare mnasnet-a1 --resolution 0", ["resolution = 0", "at least 1"]),
 ]
 
 
