@@ -140,6 +140,20 @@ def test_a_run_leaves_all_its_files(finished):
     assert "<svg" in (finished / "report.html").read_text()
 
 
+def test_rescored_by_its_own_reward_a_run_is_as_it_was(finished, tmp_path, capsys):
+    out = tmp_path / "best.json"
+    assert mnas_command.main(["rescore", str(finished), "--json", "--out", str(out)]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["reward"] == described["own_reward"]
+    rows = described["rows"]
+    assert [row["rank"] for row in rows] == [row["old_rank"] for row in rows] == [1, 2]
+    assert [row["reward"] for row in rows] == [row["old_reward"] for row in rows]
+    best = json.loads((finished / "best.json").read_text())
+    again = json.loads(out.read_text())
+    again["search"].pop("rescored")
+    assert again == best
+
+
 def test_a_run_is_compared_with_the_reference_of_its_experiment(finished, capsys):
     head = json.loads((finished / "journal.jsonl").read_text().splitlines()[0])
     assert head["reference"] == "efficientnet-b0" and "reference" not in head["settings"]
@@ -209,14 +223,24 @@ SPEC_MISTAKES = [
     ("compare efficientnet-bo", ["efficientnet-bo", "did you mean efficientnet-b0"]),
     ("compare mnasnet-a1 nowhere", ["'nowhere'", "accepted", "a run's directory"]),
     ("compare mnasnet-a1 --resolution 0", ["resolution = 0", "at least 1"]),
+    ("rescore", ["rescore", "Directory of a run"]),
+    ("rescore nowhere", ["nowhere", "can't be read"]),
+    ("rescore RUN --reward sofft", ["sofft", "--reward", "soft"]),
+    ("rescore RUN --cost seconds", ["seconds", "--cost", "latency_ms"]),
+    ("rescore RUN --w 0.1", ["w = 0.1", "at most 0"]),
+    ("rescore RUN --target-madds nan", ["target_madds = nan", "above 0"]),
+    ("rescore RUN --cost latency_ms", ["latency_ms", "did not measure", "mult_adds, params"]),
+    ("rescore RUN --top 0", ["top = 0", "at least 1"]),
+    ("rescore RUN --target-mads 1", ["--target-mads", "--target-madds"]),
+    ("rescore RUN --out RUN", ["can't be written", "directory"]),
 ]
 
 
 @pytest.mark.parametrize(
     ("line", "expected"), SPEC_MISTAKES, ids=[line for line, _ in SPEC_MISTAKES]
 )
-def test_a_mistake_in_a_verb_costs_one_line(line, expected, capsys):
-    assert mnas_command.main(line.split()) == 2
+def test_a_mistake_in_a_verb_costs_one_line(line, expected, finished, capsys):
+    assert mnas_command.main(line.replace("RUN", str(finished)).split()) == 2
     one_line(capsys, *expected)
 
 

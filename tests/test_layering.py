@@ -13,7 +13,7 @@ OURS = ("mnas", "search_spaces", "controllers", "experiments", "search")
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
     *("mnas.architecture", "mnas.space", "mnas.cost", "mnas.reward", "mnas.scaling"),
-    "mnas.compare",
+    *("mnas.compare", "mnas.rescore"),
 )
 
 
