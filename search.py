@@ -98,8 +98,11 @@ def resume(arguments: list[str]) -> int:
     experiment = run.read_experiment(directory, EXPERIMENTS)
     given = Arguments(experiment)
     chosen = parse(Arguments, "search.py --resume", arguments[1:], given)
-    if chosen.out is not None or chosen.seed is not None:
-        raise ValueError("--resume keeps the run's directory and seed; accepted: neither given")
+    moved = chosen.experiment.reference != experiment.reference
+    if moved or chosen.out is not None or chosen.seed is not None:
+        raise ValueError(
+            "--resume keeps the run's directory, seed and reference; accepted: none of them given"
+        )
     check(chosen.experiment)
     return go(chosen.experiment, directory)
 

@@ -35,4 +35,5 @@ EXPERIMENT = Experiment(
     # B0 has 385.8M mult-adds at 224 pixels, for the paper's target of 400M; at 32 it has 8.5M.
     reward=RewardConfig(target_madds=8.8e6),
     search=SearchConfig(trials=48, batch=6),
+    reference="efficientnet-b0",
 )

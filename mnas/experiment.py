@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from mnas.loop import SearchConfig
+from mnas.published import PUBLISHED
 from mnas.reward import RewardConfig
 
 
@@ -63,8 +64,16 @@ class Experiment:
     reward: RewardConfig
     search: SearchConfig
     engine: EngineConfig = EngineConfig()
+    reference: str | None = None
+    """Published network that the report compares the best one with."""
     takes: str = ""
     expect: str = ""
+
+    def __post_init__(self) -> None:
+        if self.reference is not None and self.reference not in PUBLISHED:
+            raise ValueError(
+                f"experiment: reference = {self.reference!r}; accepted: {', '.join(PUBLISHED)}"
+            )
 
     def settings(self) -> dict[str, Any]:
         """All settings as plain nested data; `override(experiment, settings)` puts them back."""

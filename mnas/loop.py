@@ -307,6 +307,8 @@ def _to_record(result: Result) -> dict[str, Any]:
         "hash": result.trial.hash,
         "seed": result.trial.seed,
         "repeat_of": result.repeat_of,
+        # For readers that don't have the space (`mnas.rescore`, `mnas.report`).
+        "architecture": result.trial.architecture.to_dict(),
         "reward": result.reward,
         "accuracy": _plain(evaluation.accuracy),
         "params": result.cost.params,

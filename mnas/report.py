@@ -14,7 +14,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from mnas import journal
+from mnas import compare, journal
+from mnas.architecture import Architecture
+from mnas.published import PUBLISHED
 
 matplotlib.use("svg")  # never opens a window
 from matplotlib.figure import Figure
@@ -30,9 +32,14 @@ svg { max-width: 100%; height: auto; }
 """
 
 
-def write_report(directories: Sequence[Path], out: Path) -> None:
-    """Writes the page; ValueError where a directory holds no readable run."""
-    runs = [_Run(directory) for directory in directories]
+def write_report(
+    directories: Sequence[Path], out: Path, predict: compare.Predict | None = None
+) -> None:
+    """Writes the page; ValueError where a directory holds no readable run.
+
+    `predict` is asked for the accuracy of a run's best network and of its reference.
+    """
+    runs = [_Run(directory, predict) for directory in directories]
     sections = [run.section() for run in runs]
     if len(runs) > 1:
         heads = [f"<h2>{html.escape(run.name)}</h2>" for run in runs]
@@ -52,11 +59,11 @@ def write_report(directories: Sequence[Path], out: Path) -> None:
 class _Run:
     """A run's journal, by kind of record."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, predict: compare.Predict | None) -> None:
         records = journal.read(directory / "journal.jsonl")
         if not records:
             raise ValueError(f"{directory}: the journal is empty; accepted: a run that has begun")
-        self.directory, self.head = directory, records[0]
+        self.directory, self.head, self.predict = directory, records[0], predict
         self.name = f"{self.head['name']} ({directory})"
         self.results = [record for record in records if record["kind"] == "result"]
         self.results.sort(key=lambda result: result["trial"])
@@ -69,6 +76,7 @@ class _Run:
         parts = [self._summary()]
         if self.ranked:
             parts += [_svg(_rewards(self)), _svg(_trade_off(self)), self._top(), self._best()]
+            parts.append(self._compared())
         settings = json.dumps(self.head["settings"], indent=2)
         parts.append(
             f"<details><summary>settings</summary><pre>{html.escape(settings)}</pre></details>"
@@ -115,6 +123,18 @@ class _Run:
         if not path.is_file():
             return ""
         return f"<h3>Best architecture</h3><pre>{html.escape(path.read_text())}</pre>"
+
+    def _compared(self) -> str:
+        """Of journals that name a reference and describe their networks; older ones do neither."""
+        reference = PUBLISHED.get(self.head.get("reference"))
+        described = self.ranked[0].get("architecture")
+        if reference is None or described is None:
+            return ""
+        best = Architecture.from_dict(described).replace(name="the best")
+        comparison = compare.compare(best, reference, self.predict)
+        tables = [_table(heads, rows) for heads, rows in compare.tables(comparison)]
+        notes = [f"<p>{html.escape(note)}</p>" for note in compare.notes(comparison)]
+        return f"<h3>Compared with {html.escape(reference.name)}</h3>{''.join(tables + notes)}"
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:

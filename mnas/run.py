@@ -85,6 +85,8 @@ def opened(
         else:
             head = {"kind": "experiment", "format": FORMAT, "version": mnas.__version__}
             head = {**head, "name": experiment.name, "settings": identity(experiment)}
+            if experiment.reference:
+                head["reference"] = experiment.reference  # for the report; steers nothing
             journal.append(head)
         yield Search(space, controller, experiment.reward, experiment.search, journal, observers)
 

@@ -60,6 +60,7 @@ MISTAKES = [
     ("--evaluator.data.source nowhere.npz", ["nowhere.npz", "digits"]),
     ("--evaluator.data.validation 0", ["validation = 0", "share"]),
     ("--space.classes 7", ["7 classes", "digits has 10"]),
+    ("--reference b0", ["reference = 'b0'", "efficientnet-b0"]),
     ("--engine.kind spark", ["spark", "ray"]),
     ("--engine.kind tune --engine.time-limit-seconds 5", ["time_limit_seconds = 5", "engine ray"]),
     ("--engine.address 127.0.0.1:1", ["'127.0.0.1:1'", "Connection refused", "auto"]),
@@ -88,6 +89,9 @@ def test_an_occupied_directory_is_refused_and_left_alone(run, capsys):
 def test_a_resumed_run_keeps_its_settings(run, capsys):
     assert run_search("--resume", str(run), "--reward.w", "-0.1") == 2
     one_line(capsys, "reward.w was -0.07 and is -0.1 now")
+    for flags in (["--reference", "mnasnet-a1"], ["--seed", "1"], ["--out", "elsewhere"]):
+        assert run_search("--resume", str(run), *flags) == 2
+        one_line(capsys, "directory, seed and reference", "none of them given")
 
 
 def test_an_unreadable_journal_is_named_by_line(run, capsys):
@@ -134,6 +138,30 @@ def test_a_run_leaves_all_its_files(finished):
     assert {"experiment.json", "journal.jsonl", "best.json", "top.json", "report.html"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert "<svg" in (finished / "report.html").read_text()
+
+
+def test_rescored_by_its_own_reward_a_run_is_as_it_was(finished, tmp_path, capsys):
+    out = tmp_path / "best.json"
+    assert mnas_command.main(["rescore", str(finished), "--json", "--out", str(out)]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["reward"] == described["own_reward"]
+    rows = described["rows"]
+    assert [row["rank"] for row in rows] == [row["old_rank"] for row in rows] == [1, 2]
+    assert [row["reward"] for row in rows] == [row["old_reward"] for row in rows]
+    best = json.loads((finished / "best.json").read_text())
+    again = json.loads(out.read_text())
+    again["search"].pop("rescored")
+    assert again == best
+
+
+def test_a_run_is_compared_with_the_reference_of_its_experiment(finished, capsys):
+    head = json.loads((finished / "journal.jsonl").read_text().splitlines()[0])
+    assert head["reference"] == "efficientnet-b0" and "reference" not in head["settings"]
+    assert "Compared with efficientnet-b0" in (finished / "report.html").read_text()
+    assert mnas_command.main(["compare", str(finished), "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["reference_brought_from"] == {"resolution": 224, "classes": 1000}
+    assert described["totals"]["reference"]["mult_adds"] == 8_474_848  # B0 at 32 pixels, 10 classes
 
 
 def test_cost_of_a_run_is_that_of_its_spec(finished, capsys):
@@ -192,14 +220,27 @@ SPEC_MISTAKES = [
     ("export efficientnet-b0 --format onnyx", ["onnyx", "json, tf, timm"]),
     ("coast efficientnet-b0", ["'coast'", "cost"]),
     ("report nowhere", ["nowhere", "can't be read"]),
+    ("compare efficientnet-bo", ["efficientnet-bo", "did you mean efficientnet-b0"]),
+    ("compare mnasnet-a1 nowhere", ["'nowhere'", "accepted", "a run's directory"]),
+    ("compare mnasnet-a1 --resolution 0", ["resolution = 0", "at least 1"]),
+    ("rescore", ["rescore", "Directory of a run"]),
+    ("rescore nowhere", ["nowhere", "can't be read"]),
+    ("rescore RUN --reward sofft", ["sofft", "--reward", "soft"]),
+    ("rescore RUN --cost seconds", ["seconds", "--cost", "latency_ms"]),
+    ("rescore RUN --w 0.1", ["w = 0.1", "at most 0"]),
+    ("rescore RUN --target-madds nan", ["target_madds = nan", "above 0"]),
+    ("rescore RUN --cost latency_ms", ["latency_ms", "did not measure", "mult_adds, params"]),
+    ("rescore RUN --top 0", ["top = 0", "at least 1"]),
+    ("rescore RUN --target-mads 1", ["--target-mads", "--target-madds"]),
+    ("rescore RUN --out RUN", ["can't be written", "directory"]),
 ]
 
 
 @pytest.mark.parametrize(
     ("line", "expected"), SPEC_MISTAKES, ids=[line for line, _ in SPEC_MISTAKES]
 )
-def test_a_mistake_in_a_verb_costs_one_line(line, expected, capsys):
-    assert mnas_command.main(line.split()) == 2
+def test_a_mistake_in_a_verb_costs_one_line(line, expected, finished, capsys):
+    assert mnas_command.main(line.replace("RUN", str(finished)).split()) == 2
     one_line(capsys, *expected)
 
 

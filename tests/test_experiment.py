@@ -150,3 +150,12 @@ def test_settings_round_trip_through_json():
 def test_bad_engine_settings_are_named(field, value):
     with pytest.raises(ValueError, match=rf"engine: {field} = {value}; accepted:"):
         EngineConfig(**{field: value})
+
+
+def test_a_reference_is_a_published_network_and_steers_nothing():
+    known = dataclasses.replace(EXPERIMENT, reference="efficientnet-b0")
+    assert override(known, {"reference": "mnasnet-a1"}).reference == "mnasnet-a1"
+    assert override(known, {"reference": None}) == EXPERIMENT
+    assert known.settings() == EXPERIMENT.settings()
+    with pytest.raises(ValueError, match="experiment: reference = 'b0'; accepted: efficient"):
+        override(EXPERIMENT, {"reference": "b0"})

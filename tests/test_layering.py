@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = ("mnas", "search_spaces", "controllers", "experiments", "search")
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
-NO_JAX = ("mnas.architecture", "mnas.space", "mnas.cost", "mnas.reward", "mnas.scaling")
+NO_JAX = (
+    *("mnas.architecture", "mnas.space", "mnas.cost", "mnas.reward", "mnas.scaling"),
+    *("mnas.compare", "mnas.rescore"),
+)
 
 
 def sources() -> dict[str, Path]:
@@ -110,7 +113,7 @@ def python(program: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("module", [module for module in NO_JAX if module in MODULES])
+@pytest.mark.parametrize("module", [m for m in (*NO_JAX, "mnas.__main__") if m in MODULES])
 def test_no_jax_is_loaded(module):
     loaded = python(f"import sys, {module}; print(*sys.modules)").split()
     assert module in loaded

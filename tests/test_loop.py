@@ -419,6 +419,7 @@ def test_records_of_a_search(start):
         "kind": "result", "trial": 0, "hash": trial.hash, "seed": trial.seed, "repeat_of": None,
         "reward": 0.5, "accuracy": 0.5, "params": cost.params, "mult_adds": cost.mult_adds,
         "latency_ms": None, "epochs": 3, "error": None, "seconds": 1.5, "timings": {"train": 1.25},
+        "architecture": SPACE.decode(A).to_dict(),
     }  # fmt: skip
     different = {"trial": 1, "seed": second["seed"], "repeat_of": 0, "seconds": 0.0, "timings": {}}
     assert second == {**first, **different} and second["seed"] != first["seed"]
