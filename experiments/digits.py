@@ -15,9 +15,9 @@ compiling is a third of the time already. `--space.filters around-b0` searches t
 
 from controllers.reinforce import Reinforce
 from mnas.data import DataConfig
-from mnas.evaluation import ProxyConfig
 from mnas.experiment import Experiment
 from mnas.loop import SearchConfig
+from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
 from mnas.training import TrainingConfig
 from search_spaces.efficientnet import EfficientNetSpace

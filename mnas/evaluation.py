@@ -1,4 +1,4 @@
-"""The contract of an evaluator, and the one that proxy-trains.
+"""The contract of an evaluator. Two ship: `mnas.proxy` trains, `mnas.surrogate` predicts.
 
 An evaluator is any callable
 
@@ -18,10 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from mnas import training
 from mnas.architecture import Architecture
-from mnas.data import DataConfig, Images, load
-from mnas.training import TrainingConfig
 
 Report = Callable[[int, float], Literal["stop"] | None]
 
@@ -81,77 +78,3 @@ def evaluate_safely(
     if not isinstance(evaluation, Evaluation):
         return failure(f"the evaluator returned {type(evaluation).__name__}, not an Evaluation")
     return evaluation
-
-
-@dataclasses.dataclass(frozen=True)
-class ProxyConfig:
-    """Proxy training: a short training of each child on few, small images."""
-
-    data: DataConfig = DataConfig()
-    """The images."""
-    training: TrainingConfig = TrainingConfig()
-    """The schedule, the same for every child: equal images, not equal time."""
-    measure_latency: bool = False
-    """Also time inference of one image on this device (for rewards of latency)."""
-
-    def build(self) -> "ProxyEvaluator":
-        return ProxyEvaluator(self)
-
-    def check(self, architecture: Architecture) -> None:
-        """ValueError where children like this one can't be trained on these images."""
-        self.build().images_for(architecture)
-
-
-class ProxyEvaluator:
-    """Trains a child from scratch on the training images, scores it on held-out ones.
-
-    Keeps the images, and through JAX's caches the compiled blocks, between children; so one
-    evaluator that is kept alive is much faster than one for each child.
-    """
-
-    def __init__(self, config: ProxyConfig) -> None:
-        self.config = config
-        self._images: dict[int, Images] = {}
-
-    def images_for(self, architecture: Architecture) -> Images:
-        """The images at the architecture's resolution; ValueError where its classes don't fit."""
-        resolution = architecture.resolution
-        if resolution not in self._images:
-            self._images[resolution] = load(self.config.data, resolution)
-        images = self._images[resolution]
-        if architecture.classes != len(images.classes):
-            raise ValueError(
-                f"the architecture has {architecture.classes} classes, "
-                f"{self.config.data.source} has {len(images.classes)}"
-            )
-        return images
-
-    def __call__(
-        self, architecture: Architecture, seed: int, report: Report | None = None
-    ) -> Evaluation:
-        start = time.perf_counter()
-        images = self.images_for(architecture)
-        result = training.train(
-            architecture,
-            images.train_images,
-            images.train_labels,
-            self.config.training,
-            seed,
-            report=report,
-            validation=(images.validation_images, images.validation_labels),
-        )
-        latency_ms = None
-        if self.config.measure_latency:
-            latency_ms = training.latency_ms(architecture, result)
-        return Evaluation(
-            accuracy=result.accuracy,
-            latency_ms=latency_ms,
-            epochs=result.epochs,
-            seconds=time.perf_counter() - start,
-            timings={
-                "train_seconds": result.train_seconds,
-                "evaluate_seconds": result.evaluate_seconds,
-                "compile_seconds": result.compile_seconds,
-                "compiles": result.compiles,
-            },
-        )

@@ -79,7 +79,12 @@ class Experiment:
         """All settings as plain nested data; `override(experiment, settings)` puts them back."""
         return {part: dataclasses.asdict(getattr(self, part)) for part in PARTS}
 
+    def kinds(self) -> dict[str, str]:
+        """Which space, controller and evaluator the settings are of: the classes' names."""
+        return {part: type(getattr(self, part)).__name__ for part in KINDS}
 
+
+KINDS = ("space", "controller", "evaluator")
 PARTS = ("space", "controller", "evaluator", "reward", "search", "engine")
 
 

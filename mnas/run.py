@@ -8,17 +8,21 @@ events.out.*      TensorBoard
 """
 
 import contextlib
+import dataclasses
+import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import mnas
 from mnas import engines
+from mnas.controller import Controller
 from mnas.experiment import Experiment, override
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Result, Search
+from mnas.space import Space
 from mnas.spec import read_json, to_spec
 
 TOP = 10
@@ -30,7 +34,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     """The settings that determine the search's trajectory, as they stand in the journal."""
     settings = json.loads(json.dumps(experiment.settings()))
     settings["engine"] = {"threads": experiment.engine.threads}
-    return settings
+    return {"kinds": experiment.kinds(), **settings}
 
 
 def new_directory(root: Path, name: str) -> Path:
@@ -57,19 +61,33 @@ def create(experiment: Experiment, directory: Path) -> None:
 
 def write_experiment(experiment: Experiment, directory: Path) -> None:
     """experiment.json: the name, our version, all settings."""
-    settings = {"name": experiment.name, "version": mnas.__version__, **experiment.settings()}
-    _write(directory / "experiment.json", settings)
+    head = {"name": experiment.name, "version": mnas.__version__, "kinds": experiment.kinds()}
+    write_json(directory / "experiment.json", {**head, **experiment.settings()})
 
 
-def read_experiment(directory: Path, known: dict[str, Experiment]) -> Experiment:
-    """The experiment of a run: the known one of its name with the run's settings."""
+def read_experiment(
+    directory: Path,
+    known: Mapping[str, Experiment],
+    registries: Mapping[str, Mapping[str, type]],
+) -> Experiment:
+    """The experiment of a run: the known one of its name with the run's parts and settings.
+
+    `registries` has the configurations of spaces, controllers and evaluators there are, by part.
+    """
     path = directory / "experiment.json"
     data = read_json(path)
     if not isinstance(data, dict) or data.get("name") not in known:
         name = data.get("name") if isinstance(data, dict) else data
         raise ValueError(f"{path}: name = {name!r}; accepted: {', '.join(known)}")
-    settings = {key: value for key, value in data.items() if key not in ("name", "version")}
-    return override(known[data["name"]], settings)
+    experiment = known[data["name"]]
+    for part, kind in data.get("kinds", {}).items():
+        if kind != experiment.kinds().get(part):
+            classes = {found.__name__: found for found in registries.get(part, {}).values()}
+            if kind not in classes:
+                raise ValueError(f"{path}: {part} = {kind!r}; accepted: {', '.join(classes)}")
+            experiment = dataclasses.replace(experiment, **{part: classes[kind]()})
+    rest = ("name", "version", "kinds")
+    return override(experiment, {key: value for key, value in data.items() if key not in rest})
 
 
 @contextlib.contextmanager
@@ -77,8 +95,7 @@ def opened(
     experiment: Experiment, directory: Path, observers: tuple[Callable[..., None], ...] = ()
 ) -> Iterator[Search]:
     """The search of a run, new or resumed where its journal left it."""
-    space = experiment.space.build()
-    controller = experiment.controller.build(space)
+    space, controller = _built(experiment.space, experiment.controller)
     with Journal(directory / "journal.jsonl") as journal:
         if journal.records:
             _check_same(journal.records[0], experiment, journal.path)
@@ -89,6 +106,13 @@ def opened(
                 head["reference"] = experiment.reference  # for the report; steers nothing
             journal.append(head)
         yield Search(space, controller, experiment.reward, experiment.search, journal, observers)
+
+
+@functools.cache
+def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller]:
+    """Once for each pair of settings: searches that differ by seed share the compiled controller."""
+    space = space_config.build()
+    return space, controller_config.build(space)
 
 
 def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> None:
@@ -123,8 +147,8 @@ def write_results(experiment: Experiment, search: Search, directory: Path) -> No
     results.sort(key=lambda result: (-result.reward, result.trial.number))
     specs = [_found(experiment, result) for result in results[:TOP]]
     if specs:
-        _write(directory / "top.json", specs)
-        _write(directory / "best.json", specs[0])
+        write_json(directory / "top.json", specs)
+        write_json(directory / "best.json", specs[0])
 
 
 def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
@@ -141,7 +165,7 @@ def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
     return to_spec(result.trial.architecture.replace(name=name), provenance)
 
 
-def _write(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any) -> None:
     """Replaces a JSON file whole, or not at all."""
     temporary = path.with_suffix(".tmp")
     with open(temporary, "w") as file:
