@@ -1,7 +1,9 @@
 """The controllers that ship with mnas: each a frozen dataclass whose `build(space)` gives one."""
 
+from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 
 CONTROLLERS = {
     "reinforce": Reinforce,
+    "random": RandomSearch,
 }
