@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from controllers import CONTROLLERS
+from controllers.evolution import Evolution
 from controllers.policy import factorized, lstm
 from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
@@ -19,6 +20,8 @@ from search_spaces.efficientnet import EfficientNetSpace
 CONFIGS = {
     "reinforce-lstm": Reinforce(policy="lstm"),
     "reinforce-factorized": Reinforce(policy="factorized"),
+    "evolution": Evolution(),  # random samples in most of what follows
+    "evolution-small": Evolution(population=16, tournament=4),  # mutations from the third batch on
     "random": RandomSearch(),
 }
 LEARN = [name for name in CONFIGS if name != "random"]  # must find a planted optimum
