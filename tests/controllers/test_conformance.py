@@ -11,6 +11,7 @@ import pytest
 from controllers import CONTROLLERS
 from controllers.evolution import Evolution
 from controllers.policy import factorized, lstm
+from controllers.ppo import Ppo
 from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from mnas.controller import Proposals
@@ -20,6 +21,8 @@ from search_spaces.efficientnet import EfficientNetSpace
 CONFIGS = {
     "reinforce-lstm": Reinforce(policy="lstm"),
     "reinforce-factorized": Reinforce(policy="factorized"),
+    "ppo-lstm": Ppo(policy="lstm"),
+    "ppo-factorized": Ppo(policy="factorized"),
     "evolution": Evolution(),  # random samples in most of what follows
     "evolution-small": Evolution(population=16, tournament=4),  # mutations from the third batch on
     "random": RandomSearch(),
