@@ -46,6 +46,26 @@ class Policy(NamedTuple):
     evaluate: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
 
 
+def canonical(space: Space, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`space.canonical` and `space.active` under jit: int32 [N, D] and bool [N, D]."""
+
+    def decide(decisions: jax.Array, at: Any) -> tuple[jax.Array, jax.Array]:
+        d, parents, accepted = at
+        active = _active(parents, accepted, decisions)
+        return decisions.at[:, d].set(jnp.where(active, decisions[:, d], 0)), active
+
+    decisions = jnp.asarray(decisions, jnp.int32)
+    conditions = jnp.asarray(space.parents), jnp.asarray(space.accepted)
+    steps = jnp.arange(decisions.shape[1]), *conditions
+    decisions, active = jax.lax.scan(decide, decisions, steps)
+    return decisions, active.T
+
+
+def _active(parents: jax.Array, accepted: jax.Array, decisions: jax.Array) -> jax.Array:
+    """Whether one decision of parents [P] and accepted [P, M] is active: bool [N]."""
+    return accepted[jnp.arange(len(parents))[None], decisions[:, parents]].all(-1)
+
+
 def factorized(space: Space) -> Policy:
     """Independent logits for each decision, all 0 at the start (TuNAS, arXiv 2008.06120)."""
     count, most = space.accepted.shape[0], space.accepted.shape[2]
@@ -110,7 +130,7 @@ def _sequential(space: Space, init: Callable, start: Callable, step: Callable) -
     step   (params, params["each"] at this decision, memory, previous choice int32 [N])
            -> (memory, logits [N, M]); the first previous choice is 0
     """
-    count, width, most = space.accepted.shape
+    count, _, most = space.accepted.shape
     indices = jnp.arange(count)
     exists = jnp.arange(most)[None] < jnp.asarray(space.sizes)[:, None]  # [D, M]
     parents, accepted = jnp.asarray(space.parents), jnp.asarray(space.accepted)
@@ -123,7 +143,7 @@ def _sequential(space: Space, init: Callable, start: Callable, step: Callable) -
             d, each, exists, parents, accepted, guide = at
             memory, logits = step(params, each, memory, previous)
             log_p = jax.nn.log_softmax(jnp.where(exists[None], logits, _NO_CHOICE))
-            active = accepted[jnp.arange(width)[None], decisions[:, parents]].all(-1)
+            active = _active(parents, accepted, decisions)
             choice = jnp.where(active, choose(log_p, guide), 0)
             log_prob = jnp.take_along_axis(log_p, choice[:, None], -1)[:, 0]
             entropy = -(jnp.exp(log_p) * log_p).sum(-1)

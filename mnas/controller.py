@@ -26,7 +26,8 @@ class Proposals(NamedTuple):
 
     decisions  int32 [N, D], canonical vectors (0 where inactive)
     log_probs  float32 [N], log-probability of each under the state that proposed it; active
-               decisions only
+               decisions only. Of a controller that has no distribution of its own (evolution), that
+               of uniform choices
     """
 
     decisions: jax.Array

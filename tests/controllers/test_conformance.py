@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from controllers import CONTROLLERS
+from controllers.evolution import Evolution
 from controllers.policy import factorized, lstm
+from controllers.ppo import Ppo
+from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from mnas.controller import Proposals
 from search_spaces.accel_nasbench import AccelNasbenchSpace
@@ -18,6 +21,11 @@ from search_spaces.efficientnet import EfficientNetSpace
 CONFIGS = {
     "reinforce-lstm": Reinforce(policy="lstm"),
     "reinforce-factorized": Reinforce(policy="factorized"),
+    "ppo-lstm": Ppo(policy="lstm"),
+    "ppo-factorized": Ppo(policy="factorized"),
+    "evolution": Evolution(),  # random samples in most of what follows
+    "evolution-small": Evolution(population=16, tournament=4),  # mutations from the third batch on
+    "random": RandomSearch(),
 }
 LEARN = [name for name in CONFIGS if name != "random"]  # must find a planted optimum
 POLICY = [name for name, config in CONFIGS.items() if hasattr(config, "policy")]
@@ -95,6 +103,16 @@ def test_log_probs_are_those_of_the_policy_that_proposed(name, controllers):
     proposals = controllers[name].ask(state, key(1), N)
     log_probs, _ = policy.evaluate(state.params, proposals.decisions)
     np.testing.assert_allclose(proposals.log_probs, log_probs, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in POLICY])
+def test_log_probs_without_a_policy_are_those_of_uniform_choices(name, controllers):
+    uniform = factorized(SPACE)
+    for batches in range(3):
+        state = run(controllers[name], controllers[name].init(key(0)), range(batches))
+        proposals = controllers[name].ask(state, key(1), N)
+        log_probs, _ = uniform.evaluate(uniform.init(key(0)), proposals.decisions)
+        np.testing.assert_allclose(proposals.log_probs, log_probs, rtol=1e-5)
 
 
 def test_state_is_a_pytree_of_arrays_that_keeps_its_form(controller):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from controllers.policy import Policy, factorized, lstm
+from controllers.policy import Policy, canonical, factorized, lstm
 from mnas.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 
@@ -71,6 +71,30 @@ def test_space_is_the_one_described():
     assert len(NETWORKS) == SPACE.cardinality() == 27
 
 
+def test_canonical_under_jit_is_that_of_the_space():
+    decisions, active = jax.jit(partial(canonical, SPACE))(EVERY_VECTOR)
+    assert decisions.dtype == jnp.int32 and active.dtype == jnp.bool_
+    np.testing.assert_array_equal(decisions, SPACE.canonical(EVERY_VECTOR))
+    np.testing.assert_array_equal(active, SPACE.active(EVERY_VECTOR))
+
+
+def test_canonical_where_conditions_hang_on_conditions():
+    block = partial(
+        Block,
+        op=OneOf("mbconv", "conv"),
+        expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
+        se_ratio=OneOf(0.0, 0.25, when={"op": ["mbconv"], "expand_ratio": [6]}),
+        kernel=3,
+        filters=24,
+        stride=2,
+    )
+    space = Space("chain", partial(Architecture, blocks=(block,)))
+    # A convolution makes expand ratio 6 inactive, hence 1, and so the SE ratio as well.
+    decisions, active = canonical(space, np.array([[1, 1, 1], [0, 1, 1], [0, 0, 1]]))
+    assert decisions.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    assert active.tolist() == [[True, False, False], [True, True, True], [True, True, False]]
+
+
 def test_starts_uniform(policy):
     log_probs, entropies = policy.evaluate(policy.init(jax.random.key(0)), NETWORKS)
     log_sizes = np.where(SPACE.active(NETWORKS), np.log(SPACE.sizes), 0).sum(1)
@@ -108,12 +132,12 @@ def test_mean_entropy_of_samples_estimates_the_policys_entropy(policy):
 
 def test_other_vectors_count_as_their_canonical_ones(policy):
     params = noisy(policy)
-    for given, canonical in zip(
+    for given, expected in zip(
         policy.evaluate(params, EVERY_VECTOR),
         policy.evaluate(params, SPACE.canonical(EVERY_VECTOR)),
         strict=True,
     ):
-        np.testing.assert_allclose(given, canonical, rtol=1e-6)
+        np.testing.assert_allclose(given, expected, rtol=1e-6)
 
 
 def test_log_probs_and_entropy_by_hand():
