@@ -2,32 +2,50 @@
 
 python search.py                      the default experiment: embedded images, local Ray
 python search.py EXPERIMENT [overrides]
-python search.py --list               the experiments, what each takes and what to expect
-python search.py --resume DIR         goes on where a run stopped
+python search.py EXPERIMENT --controller NAME --space NAME --evaluator NAME [overrides]
+                                      with another part; overrides are then of its settings
+python search.py STUDY                many searches side by side, one table
+python search.py --list               experiments and studies, what they take, what to expect
+python search.py --resume DIR         goes on where a run or a study stopped
 python search.py EXPERIMENT --help    every setting
 """
 
 import contextlib
 import dataclasses
 import difflib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from experiments import EXPERIMENTS
-from mnas import engines, run
+from controllers import CONTROLLERS
+from experiments import EXPERIMENTS, STUDIES
+from mnas import engines, run, study
 from mnas.cli import parse, report_mistakes
 from mnas.experiment import Experiment
 from mnas.loop import Search, TooManyFailures
 from mnas.progress import SearchProgress
+from mnas.proxy import ProxyConfig
 from mnas.report import write_report
+from mnas.spec import read_json
+from mnas.study import Study
+from mnas.study_report import summary_table, write_study_report
+from mnas.surrogate import SurrogateConfig, predict
 from mnas.tensorboard import TensorBoard
+from search_spaces import SPACES
 
 DEFAULT = "digits"
+# Parts of an experiment that can be exchanged whole, by the names the command line takes.
+REGISTRIES = {
+    "space": SPACES,
+    "controller": CONTROLLERS,
+    "evaluator": {"proxy": ProxyConfig, "surrogate": SurrogateConfig},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +57,25 @@ class Arguments:
     """Short for --search.seed."""
     out: str | None = None
     """Directory of the run; runs/EXPERIMENT-N where not given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyArguments:
+    """The size of a study and where it goes."""
+
+    seeds: int
+    """Searches of each variant."""
+    trials: int
+    """Samples of each search."""
+    workers: int
+    """Searches at the same time."""
+    out: str | None = None
+    """Directory of the study; runs/STUDY-N where not given."""
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "trials", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; accepted: at least 1")
 
 
 def main(arguments: list[str]) -> int:
@@ -61,31 +98,49 @@ def list_experiments(extra: list[str]) -> int:
     if extra:
         raise ValueError(f"unknown argument {extra[0]!r}; accepted: --list alone")
     table = Table("experiment", "takes", "expect", box=None, pad_edge=False)
-    for name, experiment in EXPERIMENTS.items():
-        table.add_row(name, experiment.takes, experiment.expect)
+    for name, described in (EXPERIMENTS | STUDIES).items():
+        table.add_row(name, described.takes, described.expect)
     Console().print(table)
     return 0
 
 
 def start(name: str, flags: list[str]) -> int:
-    """A new run of the experiment `name`, with overrides."""
+    """A new run of the experiment or study `name`, with overrides."""
+    if name in STUDIES:
+        return start_study(STUDIES[name], flags)
     if name not in EXPERIMENTS:
-        near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(EXPERIMENTS)}"
+        known = EXPERIMENTS | STUDIES
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
         raise ValueError(f"unknown experiment {name!r}; {hint}")
-    chosen = parse(Arguments, f"search.py {name}", flags, Arguments(EXPERIMENTS[name]))
+    experiment, flags = exchange(EXPERIMENTS[name], flags)
+    chosen = parse(Arguments, f"search.py {name}", flags, Arguments(experiment))
     experiment = chosen.experiment
     if chosen.seed is not None:
         seeded = dataclasses.replace(experiment.search, seed=chosen.seed)
         experiment = dataclasses.replace(experiment, search=seeded)
     check(experiment)
-    if chosen.out:
-        directory = Path(chosen.out)
-        run.create(experiment, directory)
-    else:
-        directory = run.new_directory(Path("runs"), name)
-        run.create(experiment, directory)
+    directory = Path(chosen.out) if chosen.out else run.new_directory(Path("runs"), name)
+    run.create(experiment, directory)
     return go(experiment, directory)
+
+
+def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list[str]]:
+    """The experiment with the parts that `--controller NAME` and the like name; other flags."""
+    rest, words = [], iter(flags)
+    for word in words:
+        flag, equals, name = word.partition("=")
+        part = flag.removeprefix("--")
+        if part not in REGISTRIES or not flag.startswith("--"):
+            rest.append(word)
+            continue
+        name = name if equals else next(words, "")
+        if name not in REGISTRIES[part]:
+            accepted = ", ".join(REGISTRIES[part])
+            raise ValueError(f"{flag} {name!r}; accepted: {accepted}")
+        if not isinstance(getattr(experiment, part), REGISTRIES[part][name]):
+            experiment = dataclasses.replace(experiment, **{part: REGISTRIES[part][name]()})
+    return experiment, rest
 
 
 def resume(arguments: list[str]) -> int:
@@ -93,9 +148,11 @@ def resume(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         raise ValueError("--resume needs a run's directory")
     directory = Path(arguments[0])
+    if (directory / "study.json").is_file():
+        return resume_study(directory, arguments[1:])
     if not (directory / "experiment.json").is_file():
         raise ValueError(f"{directory} holds no run; accepted: a directory that search.py made")
-    experiment = run.read_experiment(directory, EXPERIMENTS)
+    experiment = run.read_experiment(directory, EXPERIMENTS, REGISTRIES)
     given = Arguments(experiment)
     chosen = parse(Arguments, "search.py --resume", arguments[1:], given)
     moved = chosen.experiment.reference != experiment.reference
@@ -145,7 +202,7 @@ def go(experiment: Experiment, directory: Path) -> int:
         finally:
             events.close()
         run.write_results(experiment, search, directory)
-        write_report([directory], directory / "report.html")
+        write_report([directory], directory / "report.html", predict)
         if status == 0:
             show(search, directory, console)
     return status
@@ -168,6 +225,84 @@ def show(search: Search, directory: Path, console: Console) -> None:
     for string in best.trial.architecture.to_dict()["blocks"]:
         console.print(f"  {string}")
     console.print(f"written: {directory}/best.json, top.json, report.html")
+
+
+def start_study(chosen: Study, flags: list[str]) -> int:
+    """A new study, all variants and seeds."""
+    given = StudyArguments(chosen.seeds, chosen.trials, os.cpu_count() or 1)
+    arguments = parse(StudyArguments, f"search.py {chosen.name}", flags, given)
+    if (arguments.seeds, arguments.trials) != (chosen.seeds, chosen.trials):
+        chosen = chosen.resized(arguments.seeds, arguments.trials)
+    for experiment in chosen.variants.values():
+        check(experiment)
+    if arguments.out:
+        directory = Path(arguments.out)
+        if directory.exists() and any(directory.iterdir()):
+            raise ValueError(f"{directory} is not empty; accepted: a new directory, or --resume")
+        directory.mkdir(parents=True, exist_ok=True)
+    else:
+        directory = run.new_directory(Path("runs"), chosen.name)
+    head = {"name": chosen.name, "seeds": chosen.seeds, "trials": chosen.trials}
+    run.write_json(directory / "study.json", head)
+    return go_study(chosen, directory, arguments.workers)
+
+
+def resume_study(directory: Path, flags: list[str]) -> int:
+    """Goes on with a study; only the number of workers may be changed."""
+    head = read_json(directory / "study.json")
+    if not isinstance(head, dict) or head.get("name") not in STUDIES:
+        name = head.get("name") if isinstance(head, dict) else head
+        raise ValueError(f"{directory}/study.json: name = {name!r}; accepted: {', '.join(STUDIES)}")
+    chosen = STUDIES[head["name"]]
+    if (head["seeds"], head["trials"]) != (chosen.seeds, chosen.trials):
+        chosen = chosen.resized(head["seeds"], head["trials"])
+    given = StudyArguments(chosen.seeds, chosen.trials, os.cpu_count() or 1)
+    arguments = parse(StudyArguments, "search.py --resume", flags, given)
+    if dataclasses.replace(arguments, workers=given.workers) != given:
+        raise ValueError("--resume keeps a study's size and directory; accepted: --workers alone")
+    return go_study(chosen, directory, arguments.workers)
+
+
+def go_study(chosen: Study, directory: Path, workers: int) -> int:
+    """Runs what is left of a study, prints its table and writes its files."""
+    console = Console(stderr=True, highlight=False)
+    total = chosen.seeds * len(chosen.variants)
+    console.print(
+        f"{chosen.name}: {len(chosen.variants)} variants, {chosen.seeds} seeds, "
+        f"{chosen.trials:,} samples each, in {directory}",
+        soft_wrap=True,
+    )
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("searches"), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("", total=total)
+
+            def done(variant: str, seed: int) -> None:
+                bar.advance(task)
+                if not console.is_terminal:
+                    console.print(f"done: {variant}, seed {seed}")
+
+            outcomes = study.drive(chosen, directory, workers, done)
+    except KeyboardInterrupt:
+        console.print(f"stopped; go on with: python search.py --resume {directory}")
+        return 130
+    except TooManyFailures as failures:
+        console.print(f"search.py: {failures}")
+        return 1
+    found = study.rows(chosen, outcomes)
+    summaries = study.summaries(found)
+    study.write_csv(directory / "runs.csv", found)
+    study.write_csv(directory / "table.csv", summaries)
+    write_study_report(chosen, outcomes, found, summaries, directory / "report.html")
+    heads, lines = summary_table(chosen, summaries)
+    table = Table(*heads, box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+    if chosen.finish is not None:
+        chosen.finish(chosen, outcomes, directory)
+    console.print(f"written: {directory}/report.html, table.csv, runs.csv")
+    return 0
 
 
 if __name__ == "__main__":

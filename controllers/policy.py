@@ -5,8 +5,7 @@
     decisions, log_probs = policy.sample(params, key, n)
     log_probs, entropies = policy.evaluate(params, decisions)
 
-Both policies here make the decisions in the space's order, one step of a `lax.scan` each. A
-decision is inactive where one of its parents (always earlier) has a choice that it does not go
+A decision is inactive where one of its parents (always earlier) has a choice that it does not go
 with: there it takes the value 0 with certainty and adds nothing to log-probability or entropy (as
 in TuNAS, arXiv 2008.06120). So `log_probs` are those of canonical vectors, and over all of them the
 probabilities sum to 1.
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mnas.space import Space
 
@@ -49,16 +49,18 @@ class Policy(NamedTuple):
 def canonical(space: Space, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`space.canonical` and `space.active` under jit: int32 [N, D] and bool [N, D]."""
 
-    def decide(decisions: jax.Array, at: Any) -> tuple[jax.Array, jax.Array]:
+    def decide(carry: Any, at: Any) -> tuple[Any, None]:
+        decisions, actives = carry
         d, parents, accepted = at
         active = _active(parents, accepted, decisions)
-        return decisions.at[:, d].set(jnp.where(active, decisions[:, d], 0)), active
+        decisions = decisions.at[:, d].set(jnp.where(active, decisions[:, d], 0))
+        return (decisions, actives.at[:, d].set(active)), None
 
     decisions = jnp.asarray(decisions, jnp.int32)
-    conditions = jnp.asarray(space.parents), jnp.asarray(space.accepted)
-    steps = jnp.arange(decisions.shape[1]), *conditions
-    decisions, active = jax.lax.scan(decide, decisions, steps)
-    return decisions, active.T
+    conditional = np.array([d for d, found in enumerate(space.decisions) if found.conditions], int)
+    steps = conditional, space.parents[conditional], space.accepted[conditional]
+    carry = decisions, jnp.ones(decisions.shape, bool)
+    return jax.lax.scan(decide, carry, jax.tree.map(jnp.asarray, steps))[0]
 
 
 def _active(parents: jax.Array, accepted: jax.Array, decisions: jax.Array) -> jax.Array:
@@ -66,21 +68,41 @@ def _active(parents: jax.Array, accepted: jax.Array, decisions: jax.Array) -> ja
     return accepted[jnp.arange(len(parents))[None], decisions[:, parents]].all(-1)
 
 
-def factorized(space: Space) -> Policy:
-    """Independent logits for each decision, all 0 at the start (TuNAS, arXiv 2008.06120)."""
+def factorized(space: Space, floor: float = 0.0) -> Policy:
+    """Independent logits for each decision, all 0 at the start (TuNAS, arXiv 2008.06120).
+
+    `floor` is a probability that every decision spreads evenly over its choices, come what may.
+    """
     count, most = space.accepted.shape[0], space.accepted.shape[2]
+    exists = jnp.arange(most)[None] < jnp.asarray(space.sizes)[:, None]  # [D, M]
+    even = exists / jnp.asarray(space.sizes, jnp.float32)[:, None]
 
     def init(key: jax.Array) -> Params:
         del key  # every policy takes one
-        return {"each": {"logits": jnp.zeros((count, most), jnp.float32)}}
+        return {"logits": jnp.zeros((count, most), jnp.float32)}
 
-    def start(n: int) -> tuple[()]:
-        return ()
+    def log_p(params: Params) -> jax.Array:
+        """Log-probabilities [D, M] of every decision's choices."""
+        log_p = jax.nn.log_softmax(jnp.where(exists, params["logits"], _NO_CHOICE))
+        if not floor:
+            return log_p
+        # p = (1 - floor) softmax + floor / choices
+        p = (1 - floor) * jnp.exp(log_p) + floor * even
+        return jnp.where(exists, jnp.log(jnp.where(exists, p, 1.0)), _NO_CHOICE)
 
-    def step(params: Params, each: Params, memory: tuple[()], previous: jax.Array) -> Any:
-        return memory, jnp.broadcast_to(each["logits"], (len(previous), most))
+    def sample(params: Params, key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
+        choices = jax.random.categorical(key, log_p(params)[None], shape=(n, count))
+        decisions, _ = canonical(space, choices)
+        return decisions, evaluate(params, decisions)[0]
 
-    return _sequential(space, init, start, step)
+    def evaluate(params: Params, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
+        log_ps = log_p(params)
+        decisions, active = canonical(space, decisions)
+        chosen = jnp.take_along_axis(log_ps[None], decisions[:, :, None], -1)[..., 0]  # [N, D]
+        entropies = -(jnp.exp(log_ps) * log_ps).sum(-1)
+        return jnp.where(active, chosen, 0.0).sum(-1), jnp.where(active, entropies, 0.0).sum(-1)
+
+    return Policy(init, sample, evaluate)
 
 
 def lstm(space: Space, hidden: int = 100, embedding: int = 32) -> Policy:

@@ -169,13 +169,14 @@ class ReportArguments:
 def report(arguments: list[str]) -> None:
     """`mnas report`."""
     from mnas.report import write_report  # matplotlib takes a second to import
+    from mnas.surrogate import predict
 
     chosen = parse(ReportArguments, "mnas report", arguments, tyro.MISSING_NONPROP)
     if not chosen.directories:
         raise ValueError("no run named; accepted: one directory or more")
     directories = [Path(name) for name in chosen.directories]
     out = Path(chosen.out) if chosen.out else directories[0] / "report.html"
-    write_report(directories, out)
+    write_report(directories, out, predict)
     print(f"written: {out}", file=sys.stderr)
 
 
@@ -192,8 +193,10 @@ class CompareArguments:
     """One JSON object on standard output."""
 
 
-def compare(arguments: list[str], predict: comparing.Predict | None = None) -> None:
+def compare(arguments: list[str]) -> None:
     """`mnas compare`."""
+    from mnas.surrogate import predict
+
     chosen = parse(CompareArguments, "mnas compare", arguments, tyro.MISSING_NONPROP)
     network = chosen.changes.apply(find(chosen.spec))
     comparison = comparing.compare(network, find(chosen.reference), predict)

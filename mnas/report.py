@@ -5,31 +5,19 @@ Reads the runs' journals only, so it can look at a search that is still running.
 
 import collections
 import html
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from mnas import compare, journal
 from mnas.architecture import Architecture
+from mnas.page import new_figure, svg, table, write_page
 from mnas.published import PUBLISHED
 
-matplotlib.use("svg")  # never opens a window
-from matplotlib.figure import Figure
-
 SHOWN = 10
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
-svg { max-width: 100%; height: auto; }
-"""
 
 
 def write_report(
@@ -44,16 +32,9 @@ def write_report(
     if len(runs) > 1:
         heads = [f"<h2>{html.escape(run.name)}</h2>" for run in runs]
         sections = [head + section for head, section in zip(heads, sections, strict=True)]
-        sections.insert(0, f"<h2>Side by side</h2>{_svg(_compare(runs))}")
+        sections.insert(0, f"<h2>Side by side</h2>{svg(_compare(runs))}")
     title = ", ".join(run.name for run in runs)
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{''.join(sections)}</html>\n"
-    )
-    try:
-        out.write_text(page)
-    except OSError as error:
-        raise ValueError(f"{out} can't be written: {error.strerror}") from None
+    write_page(out, title, sections)
 
 
 class _Run:
@@ -75,7 +56,7 @@ class _Run:
     def section(self) -> str:
         parts = [self._summary()]
         if self.ranked:
-            parts += [_svg(_rewards(self)), _svg(_trade_off(self)), self._top(), self._best()]
+            parts += [svg(_rewards(self)), svg(_trade_off(self)), self._top(), self._best()]
             parts.append(self._compared())
         settings = json.dumps(self.head["settings"], indent=2)
         parts.append(
@@ -102,7 +83,7 @@ class _Run:
             (f"failed {count} times", cause)
             for cause, count in collections.Counter(failed).most_common()
         ]
-        return _table(("", ""), rows)
+        return table(("", ""), rows)
 
     def _top(self) -> str:
         rows = [
@@ -116,7 +97,7 @@ class _Run:
             for result in self.ranked[:SHOWN]
         ]
         heads = ("the best", "reward", "accuracy", "mult-adds, M", "params, M")
-        return _table(heads, rows)
+        return table(heads, rows)
 
     def _best(self) -> str:
         path = self.directory / "best.json"
@@ -132,17 +113,9 @@ class _Run:
             return ""
         best = Architecture.from_dict(described).replace(name="the best")
         comparison = compare.compare(best, reference, self.predict)
-        tables = [_table(heads, rows) for heads, rows in compare.tables(comparison)]
+        tables = [table(heads, rows) for heads, rows in compare.tables(comparison)]
         notes = [f"<p>{html.escape(note)}</p>" for note in compare.notes(comparison)]
         return f"<h3>Compared with {html.escape(reference.name)}</h3>{''.join(tables + notes)}"
-
-
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(title=title, xlabel=x, ylabel=y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _best_so_far(run: _Run) -> np.ndarray:
@@ -150,7 +123,7 @@ def _best_so_far(run: _Run) -> np.ndarray:
 
 
 def _rewards(run: _Run) -> Figure:
-    figure, axes = _figure("Reward of every child", "trial", "reward")
+    figure, axes = new_figure("Reward of every child", "trial", "reward")
     fine = [result for result in run.results if not result["error"]]
     trials = [result["trial"] for result in fine]
     rewards = [result["reward"] for result in fine]
@@ -173,7 +146,9 @@ def _margins(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _trade_off(run: _Run) -> Figure:
-    figure, axes = _figure("Accuracy against cost", "mult-adds, M", "accuracy on held-out images")
+    figure, axes = new_figure(
+        "Accuracy against cost", "mult-adds, M", "accuracy on held-out images"
+    )
     madds = [result["mult_adds"] / 1e6 for result in run.ranked]
     accuracies = [result["accuracy"] for result in run.ranked]
     trials = [result["trial"] for result in run.ranked]
@@ -188,24 +163,9 @@ def _trade_off(run: _Run) -> Figure:
 
 
 def _compare(runs: Sequence[_Run]) -> Figure:
-    figure, axes = _figure("Best reward so far", "trial", "reward")
+    figure, axes = new_figure("Best reward so far", "trial", "reward")
     for run in runs:
         numbers = [result["trial"] for result in run.results]
         axes.step(numbers, _best_so_far(run), where="post", label=run.name)
     axes.legend(frameon=False)
     return figure
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg")
-    content = text.getvalue()
-    return content[content.index("<svg") :]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

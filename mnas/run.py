@@ -110,7 +110,7 @@ def opened(
 
 @functools.cache
 def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller]:
-    """Once for each pair of settings: searches that differ by seed share the compiled controller."""
+    """Once for each pair of settings: searches that differ by seed share compiled code."""
     space = space_config.build()
     return space, controller_config.build(space)
 

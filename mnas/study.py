@@ -3,7 +3,7 @@
 study.json               name, seeds and trials, for `--resume`
 VARIANT/seed-N/          the run of one search, as `mnas.run` makes it
 runs.csv                 a line for every search and sample count; table.csv: mean and spread
-curves.svg, front.svg    best reward by samples; accuracy and mult-adds of what was found
+report.html              the table and plots (`mnas.study_report`)
 
 What counts is what a search would export after so many samples: the network of the highest reward
 *as the search saw it*. Where evaluations are noisy that is not its true worth, so a study may name
@@ -24,7 +24,6 @@ from mnas import engines, journal, run
 from mnas.architecture import Architecture
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import Experiment
-
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Study:
             )
             for name, variant in self.variants.items()
         }
-        marks = tuple(mark for mark in self.marks if mark < trials) + (trials,)
+        marks = (*(mark for mark in self.marks if mark < trials), trials)
         return dataclasses.replace(self, variants=variants, seeds=seeds, marks=marks)
 
 
@@ -159,8 +158,10 @@ def drive(
         context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
         prepare = functools.partial(engines.prepare_driver, inline[0][1].engine)
         with concurrent.futures.ProcessPoolExecutor(workers, context, prepare) as pool:
-            waiting = {pool.submit(search, experiment, place): (variant, experiment.search.seed)
-                       for variant, experiment, place in inline}
+            waiting = {
+                pool.submit(search, experiment, place): (variant, experiment.search.seed)
+                for variant, experiment, place in inline
+            }
             try:
                 for finished in concurrent.futures.as_completed(waiting):
                     finished.result()

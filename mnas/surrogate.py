@@ -21,6 +21,7 @@ Shapes: N architectures, D = 28 choices, F features.
 import dataclasses
 import functools
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from importlib import resources
@@ -113,6 +114,12 @@ def top1(architectures: Sequence[Architecture], fit: Fit = "mlp") -> Prediction:
     choices = choices_of(architectures)
     points, std = FIT_FUNCTIONS[fit](_coefficients(), choices)
     return Prediction(points / 100, std / 100)
+
+
+def predict(architecture: Architecture) -> dict[str, tuple[float, float]]:
+    """{fit: (mean, standard deviation)} of the top-1 of one network, 0 to 1, by all fits."""
+    predictions = {fit: top1([architecture], fit) for fit in FITS}
+    return {fit: (float(p.mean[0]), float(p.std[0])) for fit, p in predictions.items()}
 
 
 def throughput(architectures: Sequence[Architecture], device: Device) -> np.ndarray:
@@ -233,12 +240,15 @@ class SurrogateConfig:
 
     fit: Fit = "mlp"
     """mlp is the better fit; ridge saturates less."""
-    noise: bool = False
-    """Add a seed's spread (0.31 points) to every evaluation, as real training has it."""
+    noise_points: float = 0.0
+    """Standard deviation of noise on every evaluation, in points of top-1. Two runs of the authors'
+    training differ by 0.31."""
     device: Device | None = None
     """Also predict the latency on this device (for rewards of latency)."""
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.noise_points) and self.noise_points >= 0):
+            raise ValueError(f"surrogate: noise_points = {self.noise_points}; accepted: 0 or more")
         for name, accepted in (("fit", FITS), ("device", (None, *DEVICES))):
             value = getattr(self, name)
             if value not in accepted:
@@ -264,8 +274,9 @@ class SurrogateEvaluator:
     ) -> Evaluation:
         start = time.perf_counter()
         accuracy = float(top1([architecture], self.config.fit).mean[0])
-        if self.config.noise:
-            accuracy += SEED_SPREAD / 100 * float(np.random.default_rng(seed).standard_normal())
+        if self.config.noise_points:
+            noise = float(np.random.default_rng(seed).standard_normal())
+            accuracy += self.config.noise_points / 100 * noise
         latency = None
         if self.config.device is not None:
             latency = float(latency_ms([architecture], self.config.device)[0])

@@ -3,9 +3,13 @@
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace
 from search_spaces.mnasnet import MnasNetSpace
+from search_spaces.per_layer import PerLayerSpace
+from search_spaces.single_cell import SingleCellSpace
 
 SPACES = {
     "mnasnet": MnasNetSpace,
     "efficientnet": EfficientNetSpace,
     "accel-nasbench": AccelNasbenchSpace,
+    "per-layer": PerLayerSpace,
+    "single-cell": SingleCellSpace,
 }

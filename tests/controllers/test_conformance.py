@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from controllers import CONTROLLERS
+from controllers.dyna import Dyna
 from controllers.evolution import Evolution
 from controllers.policy import factorized, lstm
 from controllers.ppo import Ppo
@@ -19,6 +20,7 @@ from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace
 
 CONFIGS = {
+    "dyna": Dyna(),
     "reinforce-lstm": Reinforce(policy="lstm"),
     "reinforce-factorized": Reinforce(policy="factorized"),
     "ppo-lstm": Ppo(policy="lstm"),

@@ -145,7 +145,7 @@ def test_log_probs_and_entropy_by_hand():
     params = policy.init(jax.random.key(0))
     # p(op) = 3/4, 1/4; p(expand) = 1/2, 1/2; p(kernel) = 1/6, 2/6, 3/6; the rest 1/2, 1/2.
     logits = jnp.zeros((5, 3)).at[0, 0].set(math.log(3))
-    params["each"]["logits"] = logits.at[2].set(jnp.log(jnp.array([1.0, 2.0, 3.0])))
+    params["logits"] = logits.at[2].set(jnp.log(jnp.array([1.0, 2.0, 3.0])))
     log_probs, entropies = policy.evaluate(params, np.array([[0, 1, 2, 0, 0], [1, 0, 1, 1, 1]]))
     # mbconv, ratio 6, kernel 7, one layer (no skip):  3/4 · 1/2 · 1/2 · 1/2
     # conv (no ratio), kernel 5, two layers, no skip:  1/4 · 1/3 · 1/2 · 1/2

@@ -52,7 +52,7 @@ def gradient(state):
 
 
 def logits(state):
-    return np.asarray(state.params["each"]["logits"])
+    return np.asarray(state.params["logits"])
 
 
 FOUR = [[0, 0], [0, 1], [1, 2], [1, 0]], [0.7, 0.5, 0.7, 0.5]  # A = 1, -1, 1, -1
@@ -66,7 +66,7 @@ def test_clipped_gradient_by_hand():
     # kernel  -1/4 (-1.5 (1/2, -1/2) + 0.5 (-1/2, 1/2))
     # layers  -1/4 (-1.5 (-1/3, 2/3, -1/3) + 0.5 (-1/3, -1/3, 2/3))
     expected = [[0.25, -0.25, 0], [-0.083333, 0.291667, -0.208333]]
-    np.testing.assert_allclose(gradient(state)["each"]["logits"], expected, atol=5e-6)
+    np.testing.assert_allclose(gradient(state)["logits"], expected, atol=5e-6)
     assert float(state.baseline) == pytest.approx(0.6)
     assert float(state.entropy) == pytest.approx(math.log(6), rel=1e-6)
 
@@ -154,7 +154,7 @@ def test_clip_ends_the_update():
 
 def test_gradients_are_scaled_down_to_the_norm():
     (small, state), (large, _) = build(epochs=1, gradient_norm=0.125), build(epochs=1)
-    short, full = (gradient(tell(c, state, *FOUR))["each"]["logits"] for c in (small, large))
+    short, full = (gradient(tell(c, state, *FOUR))["logits"] for c in (small, large))
     assert float(jnp.linalg.norm(full)) > 0.3
     assert float(jnp.linalg.norm(short)) == pytest.approx(0.125, rel=1e-5)
     np.testing.assert_allclose(short / 0.125, full / jnp.linalg.norm(full), atol=1e-6)
@@ -190,7 +190,7 @@ def test_equal_rewards_teach_nothing_whatever_the_rounding():
     controller, state = build(epochs=1)
     for reward in (0.1, 1 / 3, 0.0):
         after = tell(controller, state, [[0, 0]] * 7, [reward] * 7)
-        assert np.abs(gradient(after)["each"]["logits"]).max() < 0.1
+        assert np.abs(gradient(after)["logits"]).max() < 0.1
         assert np.isfinite(logits(after)).all()
 
 

@@ -39,7 +39,7 @@ def tell(controller, state, decisions, rewards):
 
 def gradient(state):
     """The last gradient by the logits: with b1 = 0 it is Adam's first moment."""
-    return np.asarray(state.optimizer[0].mu["each"]["logits"])
+    return np.asarray(state.optimizer[0].mu["logits"])
 
 
 def hand(**settings):
@@ -59,9 +59,7 @@ def test_gradient_by_hand():
     np.testing.assert_allclose(gradient(state), expected, atol=2e-6)
     assert float(state.baseline) == pytest.approx(0.6)
     # Adam's first step is the learning rate against the sign of the gradient.
-    np.testing.assert_allclose(
-        state.params["each"]["logits"], -1e-9 * np.sign(expected), rtol=1e-3, atol=0
-    )
+    np.testing.assert_allclose(state.params["logits"], -1e-9 * np.sign(expected), rtol=1e-3, atol=0)
 
 
 def test_baseline_and_gradient_by_hand_over_two_updates():
@@ -82,7 +80,7 @@ def test_baseline_and_gradient_by_hand_over_two_updates():
 def test_entropy_bonus_by_hand():
     controller, state = hand(entropy_weight=0.5)
     logits = jnp.zeros((2, 3)).at[0, 0].set(math.log(3.0))
-    state = state._replace(params={"each": {"logits": logits}})
+    state = state._replace(params={"logits": logits})
     state = tell(controller, state, [[0, 0], [1, 1]], [0.6, 0.6])  # equal rewards: A = 0
     # p(kernel) = 3/4, 1/4: H = 3/4 ln(4/3) + 1/4 ln 4 = 0.562335; H(layers) = ln 3 = 1.098612
     assert float(state.entropy) == pytest.approx(0.562335 + 1.098612, rel=1e-5)
@@ -143,9 +141,9 @@ def test_choices_not_active_in_a_batch_stay_where_they_are():
     )
     controller = Reinforce(policy="factorized").build(space)
     state = tell(controller, controller.init(jax.random.key(0)), [[0, 1, 0], [1, 1, 1]], [0.5, 0.7])
-    before = np.asarray(state.params["each"]["logits"])
+    before = np.asarray(state.params["logits"])
     state = tell(controller, state, [[0, 0, 0], [1, 0, 0]], [0.5, 0.7])
-    after = np.asarray(state.params["each"]["logits"])
+    after = np.asarray(state.params["logits"])
     assert (before[2] != 0).all() and (after[2] == before[2]).all()
     assert (after[0] != before[0]).all()
 

@@ -1,0 +1,163 @@
+"""What each part of the search is worth: one thing varied, all else as in `b0-imagenet`.
+
+    python search.py ablate-controller        15 minutes on 2 cores; the others 2 to 5 minutes
+    python search.py ablate-policy --seeds 3  a quicker look
+
+Evaluations are the ridge fit's (`mnas.surrogate`), whose optimum lies far above what random search
+finds, so that searches can differ. "Noisy" adds the spread of seeds of the real training, 0.31
+points, to every evaluation; what a noisy search would export is judged without noise.
+
+ablate-space-trained alone trains for real, on the embedded images: the space that chooses layer by
+layer has networks that the surrogate doesn't know.
+"""
+
+import dataclasses
+
+from controllers.dyna import Dyna
+from controllers.evolution import Evolution
+from controllers.ppo import Ppo
+from controllers.random_search import RandomSearch
+from controllers.reinforce import Reinforce
+from experiments import b0_imagenet, digits
+from mnas.experiment import Experiment
+from mnas.loop import SearchConfig
+from mnas.reward import RewardConfig
+from mnas.study import Study
+from mnas.surrogate import SEED_SPREAD, SurrogateConfig
+from search_spaces.per_layer import PerLayerSpace
+from search_spaces.single_cell import SingleCellSpace
+
+EXACT, NOISY = SurrogateConfig(fit="ridge"), SurrogateConfig(fit="ridge", noise_points=SEED_SPREAD)
+BASE = dataclasses.replace(b0_imagenet.EXPERIMENT, evaluator=EXACT)
+
+
+def vary(**changes: object) -> Experiment:
+    """The base experiment with other parts."""
+    return dataclasses.replace(BASE, **changes)
+
+
+def noisy(variants: dict[str, Experiment]) -> dict[str, Experiment]:
+    """The variants as they are, and again with noisy evaluations."""
+    again = {
+        f"{name}, noisy": dataclasses.replace(variant, evaluator=NOISY)
+        for name, variant in variants.items()
+    }
+    return variants | again
+
+
+LONG = SearchConfig(trials=2000, batch=16)
+MARKS = (250, 500, 1000, 2000)
+
+CONTROLLER = Study(
+    name="ablate-controller",
+    takes="15 minutes on 2 cores",
+    expect="dyna ahead of evolution, reinforce, ppo, random, in this order",
+    variants=noisy(
+        {
+            "dyna": vary(controller=Dyna(), search=LONG),
+            "reinforce": vary(controller=Reinforce(policy="factorized"), search=LONG),
+            "ppo": vary(controller=Ppo(policy="factorized"), search=LONG),
+            "evolution": vary(controller=Evolution(), search=LONG),
+            # As published, evolution has no batches: every child knows of all before it.
+            "evolution, batch 1": vary(
+                controller=Evolution(), search=dataclasses.replace(LONG, batch=1)
+            ),
+            "random": vary(controller=RandomSearch(), search=LONG),
+        }
+    ),
+    seeds=20,
+    marks=MARKS,
+    judge=EXACT,
+)
+
+POLICY = Study(
+    name="ablate-policy",
+    takes="5 minutes on 2 cores",
+    expect="the mixture of dyna ahead; factorized about equal to lstm",
+    variants={
+        "dyna, 16 members": vary(controller=Dyna()),
+        "dyna, 1 member": vary(controller=Dyna(members=1)),
+        "dyna, no scouts": vary(controller=Dyna(scouts=0.0)),
+        "reinforce, factorized": vary(controller=Reinforce(policy="factorized")),
+        "reinforce, lstm": vary(controller=Reinforce(policy="lstm")),
+        "ppo, factorized": vary(controller=Ppo(policy="factorized")),
+        "ppo, lstm": vary(controller=Ppo(policy="lstm")),
+    },
+    seeds=10,
+    marks=(250, 500, 1000),
+)
+
+REWARD = Study(
+    name="ablate-reward",
+    takes="3 minutes on 2 cores",
+    expect="w moves what is found along the front; rewards of different forms don't compare",
+    variants={
+        **{f"soft, w = {w}": vary(reward=RewardConfig(w=w)) for w in (0.0, -0.03, -0.07, -0.15)},
+        "hard": vary(reward=RewardConfig(form="hard")),
+        "absolute, beta = -0.1": vary(reward=RewardConfig(form="absolute")),
+    },
+    seeds=5,
+    marks=(250, 500, 1000),
+)
+
+SPACE = Study(
+    name="ablate-space",
+    takes="1 minute on 2 cores",
+    expect="stages that differ are worth more than 1.5 hundredths of reward",
+    variants={
+        "factorized hierarchical": vary(),
+        "single cell": vary(space=SingleCellSpace()),
+    },
+    seeds=5,
+    marks=(36, 250, 1000),
+)
+
+BATCH = Study(
+    name="ablate-batch",
+    takes="4 minutes on 2 cores",
+    expect="smaller batches learn from fewer samples",
+    variants=noisy(
+        {
+            f"batch {batch}": vary(search=SearchConfig(trials=1000, batch=batch))
+            for batch in (4, 16, 64)
+        }
+    ),
+    seeds=10,
+    marks=(250, 500, 1000),
+    judge=EXACT,
+)
+
+NOISE = Study(
+    name="ablate-noise",
+    takes="4 minutes on 2 cores",
+    expect="one point of noise costs about as much as learning from half of the samples",
+    variants={
+        f"{name}, {points} points": vary(
+            controller=controller, evaluator=SurrogateConfig(fit="ridge", noise_points=points)
+        )
+        for name, controller in (("dyna", Dyna()), ("evolution", Evolution()))
+        for points in (0.0, 0.31, 1.0)
+    },
+    seeds=10,
+    marks=(250, 500, 1000),
+    judge=EXACT,
+)
+
+SPACE_TRAINED = Study(
+    name="ablate-space-trained",
+    takes="40 minutes on 2 cores",
+    expect="differences within the spread of seeds at this size",
+    variants={
+        "factorized hierarchical": digits.EXPERIMENT,
+        "per layer": dataclasses.replace(
+            digits.EXPERIMENT, space=PerLayerSpace(resolution=32, classes=10)
+        ),
+        "single cell": dataclasses.replace(
+            digits.EXPERIMENT, space=SingleCellSpace(resolution=32, classes=10)
+        ),
+    },
+    seeds=2,
+    marks=(24, 48),
+)
+
+STUDIES = (CONTROLLER, POLICY, REWARD, SPACE, BATCH, NOISE, SPACE_TRAINED)
