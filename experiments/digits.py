@@ -2,7 +2,7 @@
 
     python search.py
 
-Seven MBConv stages around EfficientNet-B0 at 32×32 pixels, sampled by REINFORCE, proxy-trained on
+Seven MBConv stages around EfficientNet-B0 at 32×32 pixels, sampled by a controller that learns, proxy-trained on
 scikit-learn's handwritten digits by Ray workers on this machine: 48 children, 3 epochs of 960
 images each. That is just enough to tell a network that learns fast from one that doesn't.
 
@@ -13,7 +13,7 @@ Filters stay B0's: each choice of them makes for more programs to compile, and f
 compiling is a third of the time already. `--space.filters around-b0` searches them too.
 """
 
-from controllers.reinforce import Reinforce
+from controllers.dyna import Dyna
 from mnas.data import DataConfig
 from mnas.experiment import Experiment
 from mnas.loop import SearchConfig
@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
     takes="7 minutes on 2 cores",
     expect="a B0-like spec of about 5M mult-adds; reward about 0.83",
     space=EfficientNetSpace(resolution=32, classes=10, filters="b0"),
-    controller=Reinforce(policy="factorized", learning_rate=0.5),
+    controller=Dyna(),
     evaluator=ProxyConfig(
         data=DataConfig(source="digits", train_images=960),
         training=TrainingConfig(epochs=3, calibration_batches=8),
