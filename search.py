@@ -27,10 +27,12 @@ from controllers import CONTROLLERS
 from experiments import EXPERIMENTS, STUDIES
 from mnas import engines, run, study
 from mnas.cli import parse, report_mistakes
+from mnas.compare import compare
 from mnas.experiment import Experiment
 from mnas.loop import Search, TooManyFailures
 from mnas.progress import SearchProgress
 from mnas.proxy import ProxyConfig
+from mnas.published import PUBLISHED
 from mnas.report import write_report
 from mnas.spec import read_json
 from mnas.study import Study
@@ -204,11 +206,11 @@ def go(experiment: Experiment, directory: Path) -> int:
         run.write_results(experiment, search, directory)
         write_report([directory], directory / "report.html", predict)
         if status == 0:
-            show(search, directory, console)
+            show(experiment, search, directory, console)
     return status
 
 
-def show(search: Search, directory: Path, console: Console) -> None:
+def show(experiment: Experiment, search: Search, directory: Path, console: Console) -> None:
     """Tells a person what came of it."""
     trained = sum(result.repeat_of is None for result in search.results.values())
     console.print(f"\n{len(search.results)} trials, {trained} networks evaluated")
@@ -224,6 +226,11 @@ def show(search: Search, directory: Path, console: Console) -> None:
     )
     for string in best.trial.architecture.to_dict()["blocks"]:
         console.print(f"  {string}")
+    if experiment.reference and isinstance(experiment.evaluator, SurrogateConfig):
+        reference = PUBLISHED[experiment.reference]
+        compared = compare(best.trial.architecture, reference, predict, experiment.reward)
+        for fit, (found, theirs) in compared.rewards.items():
+            console.print(f"reward by {fit}: found {found:.4f}, {reference.name} {theirs:.4f}")
     console.print(f"written: {directory}/best.json, top.json, report.html")
 
 

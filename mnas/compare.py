@@ -7,6 +7,7 @@ from typing import Any
 
 from mnas.architecture import Architecture, Block
 from mnas.cost import Cost, network_cost, parts
+from mnas.reward import RewardConfig
 
 # The accuracy that every fit there is predicts, 0 to 1: {name of the fit: (mean, std)}.
 # ValueError for an architecture that can't be put to them.
@@ -52,6 +53,8 @@ class Comparison:
     brought         resolution and classes that the reference had before, where they were others
     predictions     by fit: (mean, std) of the network's accuracy and of the reference's
     no_predictions  why there are none, where they were asked for
+    rewards         by fit: (the network's, the reference's) at the predicted accuracies, where a
+                    reward was given whose cost is known
     """
 
     network: Architecture
@@ -60,6 +63,7 @@ class Comparison:
     parts: tuple[Part, ...]
     predictions: dict[str, tuple[tuple[float, float], tuple[float, float]]]
     no_predictions: str | None
+    rewards: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -68,7 +72,10 @@ class Comparison:
 
 
 def compare(
-    network: Architecture, reference: Architecture, predict: Predict | None = None
+    network: Architecture,
+    reference: Architecture,
+    predict: Predict | None = None,
+    reward: RewardConfig | None = None,
 ) -> Comparison:
     """The comparison of two architectures, stages paired in order.
 
@@ -84,10 +91,17 @@ def compare(
             predictions = {fit: (found[fit], expected[fit]) for fit in found if fit in expected}
         except ValueError as error:
             reason = " ".join(str(error).split())
+    rewards = {}
+    if reward is not None and reward.cost != "latency_ms":
+        costs = [getattr(network_cost(side), reward.cost) for side in (network, reference)]
+        rewards = {
+            fit: tuple(reward(mean, cost) for (mean, _), cost in zip(both, costs, strict=True))
+            for fit, both in predictions.items()
+        }
     ours, theirs = _sides(network), _sides(reference)
     names = max(ours, theirs, key=len)  # of the one with more stages: the other's are among them
     paired = tuple(Part(name, ours.get(name), theirs.get(name)) for name in names)
-    return Comparison(network, reference, brought, paired, predictions, reason)
+    return Comparison(network, reference, brought, paired, predictions, reason, rewards)
 
 
 def _sides(architecture: Architecture) -> dict[str, Side]:
@@ -144,6 +158,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
             for fit, both in comparison.predictions.items()
         },
         "no_predictions": comparison.no_predictions,
+        "rewards": {fit: pair(both) for fit, both in comparison.rewards.items()},
     }
 
 
@@ -167,6 +182,8 @@ def _totals(comparison: Comparison) -> Table:
     for fit, both in comparison.predictions.items():
         shown = (f"{100 * mean:.2f} ± {100 * std:.2f}" for mean, std in both)
         rows.append((f"top-1 by {fit}, %", *shown, f"{100 * (both[0][0] - both[1][0]):+.2f}"))
+    for fit, (ours, theirs) in comparison.rewards.items():
+        rows.append((f"reward by {fit}", f"{ours:.4f}", f"{theirs:.4f}", f"{ours - theirs:+.4f}"))
     return ("", comparison.network.name, comparison.reference.name, ""), rows
 
 
@@ -208,6 +225,13 @@ def notes(comparison: Comparison) -> list[str]:
             for what, old in comparison.brought.items()
         )
         lines.append(f"{name} was brought to {' and '.join(changes)}.")
+    if comparison.predictions:
+        lines.append(
+            "Predicted top-1 is that of a training of 16 epochs, by fits to measured networks. So "
+            "short a schedule favours small networks: it doesn't tell which is better when both "
+            "are trained to the end. The fits are surest among networks like the measured ones; "
+            "where they disagree by more than their deviations, believe neither."
+        )
     if comparison.no_predictions:
         lines.append(f"No predicted accuracy: {comparison.no_predictions}")
     return lines

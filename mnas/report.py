@@ -16,6 +16,7 @@ from mnas import compare, journal
 from mnas.architecture import Architecture
 from mnas.page import new_figure, svg, table, write_page
 from mnas.published import PUBLISHED
+from mnas.rescore import reward_of
 
 SHOWN = 10
 
@@ -112,7 +113,7 @@ class _Run:
         if reference is None or described is None:
             return ""
         best = Architecture.from_dict(described).replace(name="the best")
-        comparison = compare.compare(best, reference, self.predict)
+        comparison = compare.compare(best, reference, self.predict, reward_of([self.head]))
         tables = [table(heads, rows) for heads, rows in compare.tables(comparison)]
         notes = [f"<p>{html.escape(note)}</p>" for note in compare.notes(comparison)]
         return f"<h3>Compared with {html.escape(reference.name)}</h3>{''.join(tables + notes)}"
@@ -146,9 +147,7 @@ def _margins(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _trade_off(run: _Run) -> Figure:
-    figure, axes = new_figure(
-        "Accuracy against cost", "mult-adds, M", "accuracy on held-out images"
-    )
+    figure, axes = new_figure("Accuracy against cost", "mult-adds, M", "accuracy")
     madds = [result["mult_adds"] / 1e6 for result in run.ranked]
     accuracies = [result["accuracy"] for result in run.ranked]
     trials = [result["trial"] for result in run.ranked]

@@ -118,7 +118,8 @@ def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller
 def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> None:
     """A resumed run must be the run that was begun; ValueError names the setting that differs."""
     before, now = _flat(head.get("settings", {})), _flat(identity(experiment))
-    for name in sorted(before.keys() | now.keys()):
+    parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
+    for name in parts_first:
         if name not in FREE and before.get(name) != now.get(name):
             raise ValueError(
                 f"{path}: {name} was {before.get(name)!r} and is {now.get(name)!r} now; "

@@ -109,8 +109,15 @@ def _refusal(
     )
 
 
+def _require(name: str, value: object, accepted: Sequence[object]) -> None:
+    if value not in accepted:
+        names = ", ".join(map(str, accepted))
+        raise ValueError(f"surrogate: {name} = {value!r}; accepted: {names}")
+
+
 def top1(architectures: Sequence[Architecture], fit: Fit = "mlp") -> Prediction:
     """Predicted top-1 by one of the fits; ValueError for networks unlike the measured ones."""
+    _require("fit", fit, FITS)
     choices = choices_of(architectures)
     points, std = FIT_FUNCTIONS[fit](_coefficients(), choices)
     return Prediction(points / 100, std / 100)
@@ -124,6 +131,7 @@ def predict(architecture: Architecture) -> dict[str, tuple[float, float]]:
 
 def throughput(architectures: Sequence[Architecture], device: Device) -> np.ndarray:
     """Images a second in large batches, float64 [N], as the authors measured it on `device`."""
+    _require("device", device, DEVICES)
     fitted = _coefficients()
     return np.exp(features(choices_of(architectures)) @ fitted[f"throughput_{device}"])
 
@@ -197,7 +205,7 @@ def features(choices: np.ndarray) -> np.ndarray:
     """
     columns, left, right = _contrasts()
     single = columns[np.arange(len(CHOICES)), choices]  # [N, D, 3], zeros where there are fewer
-    single = single.reshape(len(choices), -1)[:, _real_columns()]
+    single = single.reshape(len(choices), 3 * len(CHOICES))[:, _real_columns()]
     ones = np.ones((len(choices), 1))
     return np.concatenate([ones, single, single[:, left] * single[:, right]], 1)
 
@@ -249,11 +257,8 @@ class SurrogateConfig:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.noise_points) and self.noise_points >= 0):
             raise ValueError(f"surrogate: noise_points = {self.noise_points}; accepted: 0 or more")
-        for name, accepted in (("fit", FITS), ("device", (None, *DEVICES))):
-            value = getattr(self, name)
-            if value not in accepted:
-                names = ", ".join(str(choice) for choice in accepted)
-                raise ValueError(f"surrogate: {name} = {value!r}; accepted: {names}")
+        _require("fit", self.fit, FITS)
+        _require("device", self.device, (None, *DEVICES))
 
     def build(self) -> "SurrogateEvaluator":
         return SurrogateEvaluator(self)

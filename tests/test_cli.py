@@ -66,6 +66,13 @@ MISTAKES = [
     ("--engine.address 127.0.0.1:1", ["'127.0.0.1:1'", "Connection refused", "auto"]),
     ("--controller.learning-rate -1", ["learning_rate = -1", "accepted"]),
     ("--evaluator.training.epochs 0", ["epochs = 0", "accepted"]),
+    ("--controller evolutoin", ["--controller 'evolutoin'", "evolution", "reinforce"]),
+    ("b0-imagenet --controller", ["--controller ''", "accepted"]),
+    ("b0-imagenet --space efficientnet", ["surrogate", "blocks[0].filters", "never measured"]),
+    ("b0-imagenet --evaluator.fit gp", ["gp", "ridge"]),
+    ("b0-imagenet --evaluator.noise-points -1", ["noise_points = -1", "0 or more"]),
+    ("b0-imagenet --evaluator.device abacus", ["abacus", "vck190"]),
+    ("flop-budget", ["'flop-budget'", "flop-budgets"]),
     ("--resume", ["--resume", "directory"]),
     ("--resume nowhere", ["nowhere", "holds no run"]),
 ]
@@ -131,6 +138,53 @@ def test_a_finished_run_can_be_made_longer(run):
     records = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
     assert [r["trial"] for r in records if r["kind"] == "result"] == [0, 1, 2, 3]
     assert json.loads((run / "experiment.json").read_text())["search"]["trials"] == 4
+
+
+def quick(directory: Path, *flags: str) -> list[str]:
+    """A search that trains nothing."""
+    size = ["--search.trials", "12", "--search.batch", "4"]
+    return ["b0-imagenet", *size, "--out", str(directory), *flags]
+
+
+def test_parts_are_exchanged_and_resumed_with(tmp_path, capsys):
+    flags = ["--controller", "evolution", "--controller.population", "8", "--seed=3"]
+    flags += ["--controller.tournament", "4", "--space=single-cell", "--evaluator.fit", "ridge"]
+    assert run_search(*quick(tmp_path / "run", *flags)) == 0
+    assert "36 networks" in capsys.readouterr().err
+    settings = json.loads((tmp_path / "run" / "experiment.json").read_text())
+    assert settings["kinds"] == {
+        "space": "SingleCellSpace", "controller": "Evolution", "evaluator": "SurrogateConfig"
+    }  # fmt: skip
+    assert settings["controller"] == {"population": 8, "tournament": 4}
+    assert settings["evaluator"]["fit"] == "ridge" and settings["search"]["seed"] == 3
+    # Naming the part that the experiment has already keeps its settings.
+    assert run_search(*quick(tmp_path / "same", "--evaluator", "surrogate")) == 0
+    whole = (tmp_path / "run" / "journal.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "journal.jsonl").write_text("".join(whole[:9]))
+    assert run_search("--resume", str(tmp_path / "run")) == 0
+    again = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
+    facts = [json.loads(line) for line in again], [json.loads(line) for line in whole]
+    for fact in (*facts[0], *facts[1]):
+        fact.pop("time", None), fact.pop("seconds", None)
+    assert facts[0] == facts[1]
+
+
+def test_another_controller_is_another_search(tmp_path, capsys):
+    assert run_search(*quick(tmp_path / "run", "--controller", "random")) == 0
+    path = tmp_path / "run" / "experiment.json"
+    path.write_text(path.read_text().replace("RandomSearch", "Evolution"))
+    capsys.readouterr()
+    assert run_search("--resume", str(tmp_path / "run")) == 2
+    one_line(capsys, "kinds.controller was 'RandomSearch' and is 'Evolution' now")
+
+
+def test_b0_imagenet_tells_how_it_compares(tmp_path, capsys):
+    assert run_search(*quick(tmp_path / "run")) == 0
+    shown = capsys.readouterr().err
+    assert "reward by mlp: found 0." in shown and "reward by ridge: found 0." in shown
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Compared with efficientnet-b0" in page and "reward by ridge" in page
+    assert "16 epochs" in page and "favours small networks" in page
 
 
 def test_a_run_leaves_all_its_files(finished):

@@ -4,12 +4,14 @@ import json
 import pytest
 
 from mnas import __main__ as mnas_command
+from mnas import surrogate
 from mnas.architecture import Architecture, Block
 from mnas.compare import compare, notes, tables, to_dict, totals
 from mnas.cost import Cost, network_cost
 from mnas.journal import FORMAT, Journal
 from mnas.published import PUBLISHED
 from mnas.report import write_report
+from mnas.reward import RewardConfig
 from mnas.spec import to_spec
 
 B0, A1 = PUBLISHED["efficientnet-b0"], PUBLISHED["mnasnet-a1"]
@@ -141,7 +143,8 @@ def test_no_predictions_where_one_can_not_be_expressed():
 def test_the_verb_says_it_in_json_and_in_tables(capsys):
     assert mnas_command.main(["compare", "mnasnet-a1", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out) == json.loads(json.dumps(to_dict(compare(A1, B0)))) and err == ""
+    expected = to_dict(compare(A1, B0, surrogate.predict))
+    assert json.loads(out) == json.loads(json.dumps(expected)) and err == ""
     assert mnas_command.main(["compare", "efficientnet-b0", "mnasnet-a1"]) == 0
     shown = capsys.readouterr().out
     assert "385,814,752" in shown and "192 (160)" in shown and "×1.238" in shown
@@ -150,6 +153,26 @@ def test_the_verb_says_it_in_json_and_in_tables(capsys):
     described = json.loads(capsys.readouterr().out)
     assert described["reference_brought_from"] == {"resolution": 224, "classes": 1000}
     assert described["totals"]["reference"]["classes"] == 10
+
+
+def test_rewards_at_the_predicted_accuracies():
+    reward = RewardConfig(target_madds=385_814_752)
+    compared = compare(A1, B0, fake, reward)
+    # 0.75 · (311,579,072 / 385,814,752)^-0.07 = 0.75 · 1.015071; B0 stands at the target.
+    assert compared.rewards["gp"] == (pytest.approx(0.761303, abs=1e-6), pytest.approx(0.77))
+    rows = {row[0]: row for row in tables(compared)[0][1]}
+    assert rows["reward by gp"][1:] == ("0.7613", "0.7700", "-0.0087")
+    assert any("16 epochs" in note for note in notes(compared))
+    assert compare(A1, B0, fake, RewardConfig(cost="latency_ms")).rewards == {}
+    assert compare(A1, B0, None, reward).rewards == {}
+
+
+def test_the_best_known_network_by_both_fits(capsys):
+    assert mnas_command.main(["compare", "efficientnet-b0", "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert set(described["predictions"]) == {"mlp", "ridge"}
+    assert described["predictions"]["mlp"]["network"]["mean"] == pytest.approx(0.659, abs=0.001)
+    assert described["predictions"]["mlp"]["difference"] == 0
 
 
 def report_of(directory, head, result, predict=None) -> str:
