@@ -305,7 +305,8 @@ def go_study(chosen: Study, directory: Path, workers: int) -> int:
     table = Table(*heads, box=None, pad_edge=False)
     for line in lines:
         table.add_row(*line)
-    console.print(table)
+    # Wider than many a terminal, which then folds the lines; rich would fold every cell.
+    Console(stderr=True, highlight=False, width=max(console.width, 160)).print(table)
     if chosen.finish is not None:
         chosen.finish(chosen, outcomes, directory)
     console.print(f"written: {directory}/report.html, table.csv, runs.csv")

@@ -12,6 +12,7 @@ EXPERIMENTS = {
 STUDIES = {
     study.name: study
     for study in [
+        b0_imagenet.SEEDS,
         flop_budgets.STUDY,
         *ablations.STUDIES,
     ]

@@ -20,6 +20,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     assert "Architecture(blocks=" in capsys.readouterr().out
+    assert len(example.splitlines()) < 60  # a space, an evaluator and a controller of one's own
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python search.py -")])
