@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from controllers.baseline import advantages as advantages_of
 from controllers.policy import Params, factorized, lstm
 from mnas.controller import Controller, Proposals
 from mnas.space import Space
@@ -23,9 +24,6 @@ from mnas.space import Space
 # Good from 250 to 1,000 samples in batches of 16 with 4 epochs each (28 decisions, noisy rewards).
 # Larger ones are ahead at first and end at worse networks.
 LEARNING_RATES = {"lstm": 0.0015, "factorized": 0.15}
-
-# Advantages below this share of the baseline are rounding errors, not to be scaled up.
-_ROUNDING = 1e-6
 
 # min(r A, clip(r) A) has no bound where A < 0. Proposals with a larger ratio than this, as those of
 # another controller may have, teach nothing (the idea of dual-clip PPO, arXiv 1912.09729).
@@ -128,16 +126,9 @@ class Ppo:
             def mean(values: jax.Array) -> jax.Array:
                 return (weights * values).sum()
 
-            # b_t = (1 - d) / (1 - d^t) · Σ_i d^(t-i) · mean R_i, i = 1 … t; this batch included.
-            updates = state.updates + 1
-            decay = jnp.float32(self.baseline_decay)
-            share = (1 - decay) / (1 - decay ** updates.astype(jnp.float32))
-            baseline = state.baseline + share * (mean(rewards) - state.baseline)
-
-            # A = (R - b) / sqrt(mean (R - b)²)
-            advantages = rewards - baseline
-            size = jnp.sqrt(mean(advantages**2))
-            advantages /= size + _ROUNDING * jnp.abs(baseline) + 1e-12
+            advantages, baseline = advantages_of(
+                rewards, weights, state.baseline, state.updates, self.baseline_decay
+            )
 
             def loss(params: Params) -> tuple[jax.Array, jax.Array]:
                 log_probs, entropies = policy.evaluate(params, proposals.decisions)
@@ -159,7 +150,7 @@ class Ppo:
             learned, entropy = jax.lax.scan(
                 epoch, (state.params, state.optimizer), length=self.epochs
             )
-            return PpoState(*learned, baseline, entropy[0], updates)
+            return PpoState(*learned, baseline, entropy[0], state.updates + 1)
 
         def tell(state: PpoState, proposals: Proposals, rewards: jax.Array) -> PpoState:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)

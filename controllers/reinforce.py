@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from controllers.baseline import advantages as advantages_of
 from controllers.policy import Params, Policy, factorized, lstm
 from mnas.controller import Controller, Proposals
 from mnas.space import Space
@@ -22,9 +23,6 @@ from mnas.space import Space
 # Good both at 64 samples in batches of 8 and at 512 in batches of 16 (28 decisions, noisy rewards).
 # So is the baseline's decay: the papers' 0.95 lags behind a search of so few batches.
 LEARNING_RATES = {"lstm": 0.007, "factorized": 0.3}
-
-# Advantages below this share of the baseline are rounding errors, not to be scaled up.
-_ROUNDING = 1e-6
 
 
 class ReinforceState(NamedTuple):
@@ -112,19 +110,9 @@ class Reinforce:
             def mean(values: jax.Array) -> jax.Array:
                 return (weights * values).sum()
 
-            # b_t = (1 - d) / (1 - d^t) · Σ_i d^(t-i) · mean R_i, i = 1 … t; this batch included.
-            # That only shrinks the expected gradient (by 1 - weight of a sample in its own
-            # baseline, which Adam doesn't see), and the first batch needs no rule of its own.
-            updates = state.updates + 1
-            decay = jnp.float32(self.baseline_decay)
-            share = (1 - decay) / (1 - decay ** updates.astype(jnp.float32))
-            baseline = state.baseline + share * (mean(rewards) - state.baseline)
-
-            # A = (R - b) / sqrt(mean (R - b)²): an entropy bonus means the same in all
-            # experiments, and one failed child doesn't fill Adam's long memory.
-            advantages = rewards - baseline
-            size = jnp.sqrt(mean(advantages**2))
-            advantages /= size + _ROUNDING * jnp.abs(baseline) + 1e-12
+            advantages, baseline = advantages_of(
+                rewards, weights, state.baseline, state.updates, self.baseline_decay
+            )
 
             # L = -mean A · log π(a) - entropy_weight · mean H
             def loss(params: Params) -> tuple[jax.Array, jax.Array]:
@@ -135,7 +123,7 @@ class Reinforce:
             gradients, entropy = jax.grad(loss, has_aux=True)(state.params)
             steps, optimizer = adam.update(gradients, state.optimizer)
             params = optax.apply_updates(state.params, steps)
-            return ReinforceState(params, optimizer, baseline, entropy, updates)
+            return ReinforceState(params, optimizer, baseline, entropy, state.updates + 1)
 
         def tell(state: ReinforceState, proposals: Proposals, rewards: jax.Array) -> ReinforceState:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)
