@@ -1,7 +1,7 @@
 """Fits `mnas/surrogate.npz` to the measurements of Accel-NASBench, and tells how good the fits are.
 
 Command   python -m experiments.fit_surrogate accel_nasbench.csv.gz [OUT.npz]
-Takes     about two minutes on 2 cores
+Takes     under a minute on 2 cores
 Data      a table with one row a network: the choices block{0-6}_{e,k,l,se} (expand ratio, kernel,
           layers, SE), val_top1 in percent, throughput_{a100,3090,tpuv2,tpuv3,vck190,zcu102} in
           images a second and latency_{vck190,zcu102} in milliseconds. It is Accel-NASBench's
@@ -14,6 +14,7 @@ Expect    five-fold, on networks never seen: mlp R² 0.986, Kendall tau 0.927; r
 """
 
 import csv
+import dataclasses
 import gzip
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
+from mnas.cli import report_mistakes
 from mnas.surrogate import (
     CHOICES,
     FIELDS,
@@ -60,17 +62,34 @@ DEVICE_COLUMNS = {
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """(choices int [N, 28], top-1 in points [N], device measurements [N] with NaN for gaps)."""
+    """(choices int [N, 28], top-1 in points [N], device measurements [N] with NaN for gaps).
+
+    ValueError names what of the table can't be read.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with opener(path, "rt", newline="") as file:
+            reader = csv.DictReader(file)
+            rows, found = list(reader), reader.fieldnames or ()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
     short = dict(zip(FIELDS, "ekl", strict=False)) | {"se_ratio": "se"}
+    fields = [divmod(d, len(FIELDS)) for d in range(len(CHOICES))]
+    columns = [f"block{block}_{short[FIELDS[field]]}" for block, field in fields]
+    missing = [c for c in (*columns, "val_top1", *DEVICE_COLUMNS.values()) if c not in found]
+    if missing or not rows:
+        raise ValueError(f"{path} has no {'column ' + missing[0] if missing else 'rows'}")
     choices = np.zeros((len(rows), len(CHOICES)), np.int64)
-    for d, accepted in enumerate(CHOICES):
-        block, field = divmod(d, len(FIELDS))
-        column = f"block{block}_{short[FIELDS[field]]}"
-        values = accepted if FIELDS[field] != "se_ratio" else (0, 1)  # the table says off or on
-        choices[:, d] = [values.index(int(row[column])) for row in rows]
+    for d, (column, accepted) in enumerate(zip(columns, CHOICES, strict=True)):
+        if column.endswith("_se"):
+            accepted = (0, 1)  # the table says off or on
+        index = {str(value): i for i, value in enumerate(accepted)}
+        for n, row in enumerate(rows):
+            if row[column] not in index:
+                raise ValueError(
+                    f"{path}, row {n + 1}: {column} = {row[column]!r}; accepted: {', '.join(index)}"
+                )
+            choices[n, d] = index[row[column]]
     top1 = np.array([float(row["val_top1"]) for row in rows])
     devices = {
         name: np.array([float(row[column] or "nan") for row in rows])
@@ -170,65 +189,116 @@ def fit_uncertainty(basis: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 def r2(measured: np.ndarray, predicted: np.ndarray) -> float:
     """The share of the variance that is explained."""
-    return 1 - np.mean((measured - predicted) ** 2) / np.var(measured)
+    return float(1 - np.mean((measured - predicted) ** 2) / np.var(measured))
 
 
 Fitter = Callable[[np.ndarray, np.ndarray], Coefficients]
 FITTERS: dict[str, Fitter] = {"mlp": fit_mlp, "ridge": fit_ridge}
 
 
-def main(arguments: list[str]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """How a fit of top-1 predicts networks that it has not seen, all folds together.
+
+    error    standard deviation of what it is off, points
+    covered  shares of networks within 1 and within 1.96 of the stated standard deviations, and
+             within 1.96 of the tenth that is predicted best
+    weights  [4] of the stated deviation, for the fit to all rows
+    """
+
+    r2: float
+    tau: float
+    error: float
+    covered: tuple[float, float, float]
+    weights: np.ndarray
+
+
+def folds(count: int) -> np.ndarray:
+    """The fold of each row, int [N]."""
+    return np.random.default_rng(0).permutation(count) % FOLDS
+
+
+def cross_validate(name: str, choices: np.ndarray, top1: np.ndarray) -> Validation:
+    """Fits to all folds but one, of which it is judged, in turn."""
+    fold = folds(len(top1))
+    mean, spread = np.zeros(len(top1)), np.zeros(len(top1))
+    for k in range(FOLDS):
+        fitted = FITTERS[name](choices[fold != k], top1[fold != k])
+        spread[fold == k] = disagreement(name, fitted, choices[fold == k])
+        weights = {f"{name}_std": np.zeros(4)}
+        mean[fold == k] = FIT_FUNCTIONS[name](fitted | weights, choices[fold == k])[0]
+    basis, errors = uncertainty_basis(mean, spread), top1 - mean
+    # Coverage on folds that the deviations, too, were not fitted to.
+    inside = np.zeros(len(top1))
+    for k in range(FOLDS):
+        weights = fit_uncertainty(basis[fold != k], errors[fold != k])
+        inside[fold == k] = np.abs(errors[fold == k]) / np.exp(basis[fold == k] @ weights)
+    best = mean >= np.quantile(mean, 0.9)
+    return Validation(
+        r2=r2(top1, mean),
+        tau=float(kendalltau(top1, mean)[0]),
+        error=float(errors.std()),
+        covered=(
+            float((inside < 1).mean()),
+            float((inside < 1.96).mean()),
+            float((inside[best] < 1.96).mean()),
+        ),
+        weights=fit_uncertainty(basis, errors),
+    )
+
+
+def cross_validate_device(x: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
+    """(R² and tau of the logarithm, median relative error) of one device, from `features`."""
+    fold, known = folds(len(values)), np.isfinite(values)
+    logs, predicted = np.log(values), np.zeros(len(values))
+    for k in range(FOLDS):
+        train = known & (fold != k)
+        predicted[fold == k] = x[fold == k] @ solve(x[train], logs[train])
+    logs, predicted = logs[known], predicted[known]
+    tau = float(kendalltau(logs, predicted)[0])
+    return r2(logs, predicted), tau, float(np.median(np.abs(np.expm1(predicted - logs))))
+
+
+def fit_devices(x: np.ndarray, devices: dict[str, np.ndarray]) -> Coefficients:
+    """The logarithm of every device's measurements, by ridge regression on `features`."""
+    known = {name: np.isfinite(values) for name, values in devices.items()}
+    return {
+        name: solve(x[known[name]], np.log(values[known[name]])).astype(np.float32)
+        for name, values in devices.items()
+    }
+
+
+def main(arguments: list[str]) -> int:
     """Cross-validates, fits everything to all rows, writes."""
     if not 1 <= len(arguments) <= 2:
-        sys.exit("fit_surrogate: accepted: the table, and where to write (mnas/surrogate.npz)")
+        raise ValueError(
+            f"{len(arguments)} arguments; "
+            "accepted: the table, and where to write (mnas/surrogate.npz)"
+        )
     default = Path(__file__).parents[1] / "mnas" / "surrogate.npz"
     path, out = Path(arguments[0]), Path(arguments[1]) if arguments[1:] else default
     choices, top1, devices = read(path)
-    fold = np.random.default_rng(0).permutation(len(top1)) % FOLDS
     shown = Table("five-fold", "R²", "tau", "error", "68 %", "95 %", "95 %, top tenth", box=None)
     stored: Coefficients = {}
     for name, fitter in FITTERS.items():
-        mean, spread = np.zeros(len(top1)), np.zeros(len(top1))
-        for k in range(FOLDS):
-            fitted = fitter(choices[fold != k], top1[fold != k])
-            spread[fold == k] = disagreement(name, fitted, choices[fold == k])
-            weights = {f"{name}_std": np.zeros(4)}
-            mean[fold == k] = FIT_FUNCTIONS[name](fitted | weights, choices[fold == k])[0]
-        basis, errors = uncertainty_basis(mean, spread), top1 - mean
-        # Coverage on folds that the deviations, too, were not fitted to.
-        inside = np.zeros(len(top1))
-        for k in range(FOLDS):
-            weights = fit_uncertainty(basis[fold != k], errors[fold != k])
-            inside[fold == k] = np.abs(errors[fold == k]) / np.exp(basis[fold == k] @ weights)
-        best = mean >= np.quantile(mean, 0.9)
-        covered = [(inside < 1).mean(), (inside < 1.96).mean(), (inside[best] < 1.96).mean()]
+        found = cross_validate(name, choices, top1)
         shown.add_row(
             f"top-1, {name}",
-            f"{r2(top1, mean):.4f}",
-            f"{kendalltau(top1, mean)[0]:.4f}",
-            f"{errors.std():.3f} points",
-            *(f"{share:.1%}" for share in covered),
+            f"{found.r2:.4f}",
+            f"{found.tau:.4f}",
+            f"{found.error:.3f} points",
+            *(f"{share:.1%}" for share in found.covered),
         )
-        stored |= fitter(choices, top1) | {f"{name}_std": fit_uncertainty(basis, errors)}
+        stored |= fitter(choices, top1) | {f"{name}_std": found.weights}
     x = features(choices)
     for name, values in devices.items():
-        known = np.isfinite(values)
-        logs, predicted = np.log(values), np.zeros(len(values))
-        for k in range(FOLDS):
-            train = known & (fold != k)
-            predicted[fold == k] = x[fold == k] @ solve(x[train], logs[train])
-        error = np.median(np.abs(np.expm1(predicted - logs))[known])
-        shown.add_row(
-            f"{name}, log",
-            f"{r2(logs[known], predicted[known]):.4f}",
-            f"{kendalltau(logs[known], predicted[known])[0]:.4f}",
-            f"{error:.1%} median",
-        )
-        stored[name] = solve(x[known], logs[known]).astype(np.float32)
-    np.savez_compressed(out, **stored)
+        share, tau, error = cross_validate_device(x, values)
+        shown.add_row(f"{name}, log", f"{share:.4f}", f"{tau:.4f}", f"{error:.1%} median")
+    np.savez_compressed(out, **stored, **fit_devices(x, devices))
     Console(width=100).print(shown)
     print(f"written: {out}, {out.stat().st_size:,} bytes")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(report_mistakes("fit_surrogate", lambda: main(sys.argv[1:])))

@@ -59,11 +59,9 @@ def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
     rows = []
     for variant, experiment in study.variants.items():
         budget = experiment.reward.target_madds
-        below = [network for network in found if network["mult_adds"] <= budget]
-        inside = [network for network in below if network["mult_adds"] >= (1 - SLACK) * budget]
-        if not below:
+        best = choose(found, budget)
+        if best is None:
             continue
-        best = max(inside or below, key=lambda network: network["confirmed"])
         architecture = best["architecture"].replace(name=variant)
         keys = ("experiment", "trial", "seed", "accuracy", "confirmed")
         provenance = {"study": study.name, **{key: best[key] for key in keys}}
@@ -85,6 +83,13 @@ def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
     _write_csv(directory / "front.csv", described)
     _show([*rows, reference])
     _draw(rows, front, directory / "front.svg")
+
+
+def choose(found: Sequence[dict[str, Any]], budget: float) -> dict[str, Any] | None:
+    """The best by the lower fit of those that use a budget; where none does, of those below it."""
+    below = [network for network in found if network["mult_adds"] <= budget]
+    inside = [network for network in below if network["mult_adds"] >= (1 - SLACK) * budget]
+    return max(inside or below, key=lambda network: network["confirmed"], default=None)
 
 
 def networks(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -137,7 +142,8 @@ def _row(name: str, architecture: Architecture) -> dict[str, Any]:
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:
-    table = Table("", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
     heads = ("mult-adds", "of budget", "params", *(f"top-1, {fit}" for fit in FITS), "measured")
     for head in heads:
         table.add_column(head, justify="right")

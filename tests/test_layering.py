@@ -13,7 +13,8 @@ OURS = ("mnas", "search_spaces", "controllers", "experiments", "search")
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
     *("mnas.architecture", "mnas.space", "mnas.cost", "mnas.reward", "mnas.scaling"),
-    *("mnas.compare", "mnas.rescore"),
+    *("mnas.compare", "mnas.rescore", "mnas.spec", "mnas.evaluation", "mnas.surrogate"),
+    "search_spaces",
 )
 
 

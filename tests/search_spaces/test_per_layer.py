@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from mnas.cost import network_cost
+from mnas.published import PUBLISHED
+from mnas.surrogate import choices_of
+from search_spaces.per_layer import PerLayerSpace
+
+SPACE = PerLayerSpace().build()
+B0 = PUBLISHED["efficientnet-b0"]
+
+
+def b0_s_own() -> np.ndarray:
+    """The choices of B0's 16 layers."""
+    values = [
+        (block.expand_ratio, block.kernel, block.se_ratio)
+        for block in B0.blocks
+        for _ in range(block.repeats)
+    ]
+    choices = [decision.choices for decision in SPACE.decisions]
+    flat = [value for layer in values for value in layer]
+    return np.array([c.index(value) for c, value in zip(choices, flat, strict=True)])
+
+
+def test_three_decisions_a_layer():
+    assert [decision.name for decision in SPACE.decisions] == [
+        f"blocks[{layer}].{field}"
+        for layer in range(16)
+        for field in ("expand_ratio", "kernel", "se_ratio")
+    ]
+
+
+def test_cardinality():
+    assert SPACE.cardinality() == (3 * 2 * 2) ** 16 == 184_884_258_895_036_416
+
+
+def test_every_choice_of_a_layer_builds_another_layer():
+    """So there are no duplicates: layers that differ anywhere make networks that differ.
+
+    A layer is what it resolves to: expand ratio 1 drops the expansion, SE has at least a filter.
+    """
+    for layer in range(16):
+        resolved = set()
+        for own in np.ndindex(3, 2, 2):
+            vector = np.zeros(48, int)
+            vector[3 * layer : 3 * layer + 3] = own
+            architecture = SPACE.decode(vector)
+            found = architecture.layers()[layer]
+            resolved.add((found.expand_ratio, found.kernel, found.se_filters))
+            assert len(architecture.layers()) == 16
+            others = [b for b in range(16) if b != layer]
+            first = SPACE.decode([0] * 48)
+            assert all(architecture.blocks[b] == first.blocks[b] for b in others)
+        assert len(resolved) == 12
+
+
+def test_layers_moved_between_neighbours_build_another_network():
+    # Same multiset of layers in the stage of four equal filters, other order.
+    hashes = set()
+    for place in range(12, 16 - 1):
+        vector = np.zeros(48, int)
+        vector[3 * place] = 2
+        hashes.add(SPACE.decode(vector).canonical_hash())
+    assert len(hashes) == 3
+
+
+def test_filters_and_strides_are_b0_s():
+    first = SPACE.decode([0] * 48)
+    assert [(b.filters, b.stride) for b in first.blocks] == [
+        (layer.filters, layer.stride) for layer in B0.layers()
+    ]
+    assert all(block.repeats == 1 and block.skip == "identity" for block in first.blocks)
+
+
+def test_b0_s_own_choices_build_b0():
+    decoded = SPACE.decode(b0_s_own())
+    assert network_cost(decoded) == network_cost(B0)
+    assert network_cost(decoded).mult_adds == 385_814_752
+    assert decoded.canonical_hash() == B0.canonical_hash()
+    assert SPACE.encode(decoded).tolist() == b0_s_own().tolist()
+
+
+def test_b0_as_stages_is_refused_by_its_repeats():
+    with pytest.raises(ValueError) as caught:
+        SPACE.encode(B0)
+    assert "len(blocks) = 7 (accepted: 16)" in str(caught.value)
+    assert "blocks[1].repeats = 2 (accepted: 1)" in str(caught.value)
+
+
+def test_the_surrogate_knows_none_of_them():
+    with pytest.raises(ValueError, match=r"len\(blocks\) = 16 .*accepted: 7$"):
+        choices_of([SPACE.decode(b0_s_own())])

@@ -1,0 +1,54 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from mnas.published import PUBLISHED
+from mnas.surrogate import choices_of, top1
+from search_spaces.accel_nasbench import AccelNasbenchSpace
+from search_spaces.single_cell import SingleCellSpace
+
+SPACE = SingleCellSpace().build()
+ALL = [SPACE.decode(v) for v in itertools.product(*map(range, SPACE.sizes))]
+
+
+def test_four_decisions_named_by_the_first_stage():
+    assert [decision.name for decision in SPACE.decisions] == [
+        f"blocks[0].{field}" for field in ("expand_ratio", "kernel", "repeats", "se_ratio")
+    ]
+
+
+def test_cardinality():
+    assert SPACE.cardinality() == 3 * 2 * 3 * 2 == 36 == len(ALL)
+    assert len({architecture.canonical_hash() for architecture in ALL}) == 36
+
+
+def test_all_stages_are_alike_but_for_filters_and_strides():
+    b0 = PUBLISHED["efficientnet-b0"]
+    for architecture in ALL:
+        blocks = architecture.blocks
+        assert len({(b.expand_ratio, b.kernel, b.repeats, b.se_ratio) for b in blocks}) == 1
+        assert [(b.filters, b.stride) for b in blocks] == [(b.filters, b.stride) for b in b0.blocks]
+
+
+def test_the_surrogate_knows_every_network():
+    choices = choices_of(ALL)
+    assert (choices.reshape(36, 7, 4) == choices[:, None, :4]).all()
+    for fit in ("mlp", "ridge"):
+        assert len(np.unique(top1(ALL, fit).mean)) == 36
+
+
+def test_it_lies_in_accel_nasbench():
+    larger = AccelNasbenchSpace().build()
+    for architecture in ALL:
+        again = larger.decode(larger.encode(architecture))
+        assert again.canonical_hash() == architecture.canonical_hash()
+
+
+def test_b0_is_refused_where_its_stages_differ_from_the_first():
+    with pytest.raises(ValueError) as caught:
+        SPACE.encode(PUBLISHED["efficientnet-b0"])
+    assert "blocks[1].expand_ratio = 6 (accepted: 1)" in str(caught.value)
+    assert "blocks[2].kernel = 5 (accepted: 3)" in str(caught.value)
+    assert "blocks[5].repeats = 4 (accepted: 1)" in str(caught.value)
+    assert "se_ratio" not in str(caught.value)
