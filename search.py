@@ -116,7 +116,9 @@ def start(name: str, flags: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
         raise ValueError(f"unknown experiment {name!r}; {hint}")
     experiment, flags = exchange(EXPERIMENTS[name], flags)
-    chosen = parse(Arguments, f"search.py {name}", flags, Arguments(experiment))
+    parts = (f"--{part} ({', '.join(known)})" for part, known in REGISTRIES.items())
+    description = f"Parts to exchange by name, before their settings: {'; '.join(parts)}."
+    chosen = parse(Arguments, f"search.py {name}", flags, Arguments(experiment), description)
     experiment = chosen.experiment
     if chosen.seed is not None:
         seeded = dataclasses.replace(experiment.search, seed=chosen.seed)

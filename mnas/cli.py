@@ -18,13 +18,19 @@ T = TypeVar("T")
 USAGE_ERROR = 2
 
 
-def parse(kind: Any, program: str, arguments: Sequence[str], default: T) -> T:
+def parse(
+    kind: Any, program: str, arguments: Sequence[str], default: T, description: str = ""
+) -> T:
     """`default` with the flags in `arguments` applied; ValueError for a mistake in them."""
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
             return tyro.cli(
-                kind, prog=program, args=list(arguments), default=default, description=""
+                kind,
+                prog=program,
+                args=list(arguments),
+                default=default,
+                description=description,
             )
     except SystemExit as stop:
         if not stop.code:

@@ -9,7 +9,9 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
 
 from mnas.loop import SearchConfig
 from mnas.published import PUBLISHED
@@ -50,11 +52,15 @@ class EngineConfig:
             )
 
 
+T = TypeVar("T")
+NotAFlag = Annotated[T, tyro.conf.Fixed, tyro.conf.Suppress]
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """A search, entire. `name`, `takes` and `expect` are for people."""
 
-    name: str
+    name: NotAFlag[str]
     space: Any
     """A space's configuration (`search_spaces`): `build()` gives a `Space`."""
     controller: Any
@@ -66,8 +72,8 @@ class Experiment:
     engine: EngineConfig = EngineConfig()
     reference: str | None = None
     """Published network that the report compares the best one with."""
-    takes: str = ""
-    expect: str = ""
+    takes: NotAFlag[str] = ""
+    expect: NotAFlag[str] = ""
 
     def __post_init__(self) -> None:
         if self.reference is not None and self.reference not in PUBLISHED:

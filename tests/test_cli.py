@@ -72,6 +72,7 @@ MISTAKES = [
     ("b0-imagenet --evaluator.fit gp", ["gp", "ridge"]),
     ("b0-imagenet --evaluator.noise-points -1", ["noise_points = -1", "0 or more"]),
     ("b0-imagenet --evaluator.device abacus", ["abacus", "vck190"]),
+    ("b0-imagenet --name other", ["--name"]),
     ("flop-budget", ["'flop-budget'", "flop-budgets"]),
     ("--resume", ["--resume", "directory"]),
     ("--resume nowhere", ["nowhere", "holds no run"]),
