@@ -75,7 +75,7 @@ def factorized(space: Space, floor: float = 0.0) -> Policy:
     """
     count, most = space.accepted.shape[0], space.accepted.shape[2]
     exists = jnp.arange(most)[None] < jnp.asarray(space.sizes)[:, None]  # [D, M]
-    even = exists / jnp.asarray(space.sizes, jnp.float32)[:, None]
+    even = jnp.where(exists, 1 / jnp.asarray(space.sizes, jnp.float32)[:, None], 0.0)
 
     def init(key: jax.Array) -> Params:
         del key  # every policy takes one

@@ -44,6 +44,7 @@ POLICIES = {
     "factorized": jitted(factorized(SPACE)),
     "lstm": jitted(lstm(SPACE)),
     "small lstm": jitted(lstm(SPACE, hidden=3, embedding=2)),
+    "floor": jitted(factorized(SPACE, floor=0.3)),
 }
 
 
@@ -156,6 +157,32 @@ def test_log_probs_and_entropy_by_hand():
     np.testing.assert_allclose(entropies, 0.562335 + 1.011404 + 2 * math.log(2), rtol=1e-5)
 
 
+def test_floor_by_hand():
+    policy = POLICIES["floor"]
+    params = policy.init(jax.random.key(0))
+    params["logits"] = params["logits"].at[2].set(jnp.log(jnp.array([1.0, 2.0, 7.0])))
+    # p(kernel) = 0.7 (0.1, 0.2, 0.7) + 0.3 / 3 = 0.17, 0.24, 0.59; the others 1/2.
+    kernels = np.array([[0, 0, k, 0, 0] for k in range(3)])
+    log_probs, entropies = policy.evaluate(params, kernels)
+    np.testing.assert_allclose(np.exp(log_probs), np.array([0.17, 0.24, 0.59]) / 8, rtol=1e-5)
+    # H = -0.17 ln 0.17 - 0.24 ln 0.24 - 0.59 ln 0.59 = 0.955049, and of the others ln 2 each
+    np.testing.assert_allclose(entropies, 0.955049 + 3 * math.log(2), rtol=1e-5)
+
+
+def test_no_choice_falls_below_the_floor():
+    policy = POLICIES["floor"]
+    params = jax.tree.map(lambda leaf: 100 * leaf, noisy(policy))  # certain, but for the floor
+    probabilities = np.exp(np.asarray(policy.evaluate(params, NETWORKS)[0], np.float64))
+    assert probabilities.sum() == pytest.approx(1, abs=1e-6)
+    active, lowest = SPACE.active(NETWORKS), []
+    for d, size in enumerate(SPACE.sizes):
+        shares = [probabilities[active[:, d] & (NETWORKS[:, d] == c)].sum() for c in range(size)]
+        lowest.append(size * min(shares) / sum(shares))
+    np.testing.assert_allclose(lowest, 0.3, rtol=1e-4)
+    gradient = jax.grad(lambda params: policy.evaluate(params, NETWORKS)[0].sum())(params)
+    assert np.isfinite(gradient["logits"]).all()
+
+
 def test_inactive_decisions_and_missing_choices_get_no_gradient(policy):
     def score(params):
         log_probs, entropies = policy.evaluate(params, np.array([[1, 0, 2, 0, 0]]))
@@ -163,7 +190,7 @@ def test_inactive_decisions_and_missing_choices_get_no_gradient(policy):
 
     gradients = jax.grad(score)(noisy(policy))
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradients))
-    logits = np.asarray(gradients["each"]["logits"])
+    logits = np.asarray(gradients.get("each", gradients)["logits"])  # the factorized has no "each"
     assert (logits[[1, 4]] == 0).all()  # expand ratio beside conv, skip beside one layer
     assert (logits[[0, 3], :2] != 0).all() and (logits[2] != 0).all()
     assert (logits[[0, 3], 2] == 0).all()  # a third choice where there are two

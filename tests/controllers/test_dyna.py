@@ -1,0 +1,467 @@
+"""Dyna: its model against kernel regression by hand, what is proposed, who starts afresh."""
+
+import functools
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from controllers import dyna
+from controllers.dyna import Dyna, Function, Memory
+from mnas.architecture import Architecture, Block
+from mnas.controller import Proposals
+from mnas.space import OneOf, Space
+from search_spaces.accel_nasbench import AccelNasbenchSpace
+
+# Decisions: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers).
+SPACE = Space(
+    "conditional",
+    partial(
+        Architecture,
+        blocks=(
+            partial(
+                Block,
+                op=OneOf("mbconv", "conv"),
+                expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
+                kernel=OneOf(3, 5, 7),
+                repeats=OneOf(1, 2),
+                skip=OneOf("identity", "none", when={"repeats": [2]}),
+                stride=2,
+                filters=24,
+            ),
+        ),
+    ),
+)
+NETWORKS = np.array(
+    [
+        [op, expand, kernel, repeats, skip]
+        for op, expand in ((0, 0), (0, 1), (1, 0))
+        for kernel in range(3)
+        for repeats, skip in ((0, 0), (1, 0), (1, 1))
+    ],
+    np.int32,
+)
+LARGE = AccelNasbenchSpace().build()  # 28 decisions, none conditional
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with jax.numpy_rank_promotion("raise"):  # optax itself needs dtype promotion
+        yield
+
+
+def key(seed):
+    return jax.random.key(seed)
+
+
+# Few settings and batch sizes, because each is compiled for itself. All 27 networks of `SPACE` are
+# among 512 uniform samples: of the rarest, 1/48 each.
+SMALL = Dyna(members=4, remembered=32, candidates=512, patience=2, floor=0.1)
+SCOUTS = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.5, distance=0.5)
+
+
+@functools.cache
+def build(config=SMALL, space=SPACE):
+    """A controller and its first state."""
+    controller = config.build(space)
+    return controller, controller.init(key(0))
+
+
+def tell(controller, state, decisions, rewards):
+    """In a batch of 32; NaN, which counts for nothing, fills it up."""
+    decisions, rewards = np.array(decisions, np.int32), np.array(rewards, np.float32)
+    rest = 32 - len(rewards)
+    decisions = np.pad(decisions, ((0, rest), (0, 0)))
+    rewards = np.pad(rewards, (0, rest), constant_values=np.nan)
+    return controller.tell(state, Proposals(decisions, np.zeros(32, np.float32)), rewards)
+
+
+def towards(space, networks, logit):
+    """Parameters of members that each prefer the choices of one network."""
+    choices = np.arange(space.accepted.shape[2])
+    return {"logits": jnp.asarray(logit * (np.array(networks)[..., None] == choices), jnp.float32)}
+
+
+# --- the model ---
+
+
+def kinds(network):
+    """What each decision comes to: its choice, or that it doesn't matter."""
+    op, expand, kernel, repeats, skip = network
+    return [op, expand if op == 0 else "off", kernel, repeats, skip if repeats == 1 else "off"]
+
+
+def agreement(networks, others):
+    """Shares of the five decisions that come to the same."""
+    return np.array(
+        [
+            [sum(a == b for a, b in zip(kinds(x), kinds(y), strict=True)) / 5 for y in others]
+            for x in networks
+        ]
+    )
+
+
+def kernel(networks, others):
+    share = agreement(networks, others)
+    return 1 + 4 * 0.7 * share + 4 * 0.3 * share**2
+
+
+indicators = dyna._indicators(SPACE)
+append, fit = jax.jit(dyna._append), jax.jit(partial(dyna._fit, indicators=indicators))
+
+
+def empty(capacity):
+    return Memory(
+        jnp.zeros((capacity, 5), jnp.int32),
+        jnp.zeros(capacity, jnp.float32),
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((), jnp.float32),
+        jnp.zeros(capacity, jnp.float32),
+        jnp.eye(capacity, dtype=jnp.float32),
+    )
+
+
+def remembering(decisions, rewards):
+    """A memory of 8 rows, fitted."""
+    return fit(append(empty(8), jnp.array(decisions), jnp.array(rewards, jnp.float32)))
+
+
+@jax.jit
+def draw(memory):
+    """Values [4000, 27] of all networks by that many draws."""
+    return dyna._draw(key(1), 4000, memory, indicators)(indicators(NETWORKS))
+
+
+def test_indicators_of_two_networks_multiply_to_the_share_of_decisions_that_agree():
+    x = np.asarray(indicators(NETWORKS))
+    assert x.shape == (27, 2 + 3 + 3 + 2 + 3)  # a level more where a decision may be inactive
+    np.testing.assert_allclose(x @ x.T, agreement(NETWORKS, NETWORKS), atol=1e-6)
+    every = np.array([[1, 1, 2, 0, 1], [1, 0, 2, 0, 0]])  # the second is the first's canonical one
+    np.testing.assert_array_equal(*indicators(every))
+
+
+def test_covariance_by_hand():
+    x = indicators(np.array([[0, 0, 0, 0, 0], [0, 0, 0, 1, 0]]))
+    # The layers differ, so the skip matters in one only: s = 3/5.
+    # 1 + 2.8 · 0.6 + 1.2 · 0.36 = 3.112; of a network with itself, 1 + 2.8 + 1.2 = 5
+    np.testing.assert_allclose(dyna._covariance(x), [[5, 3.112], [3.112, 5]], rtol=1e-6)
+
+
+def test_function_is_a_plain_sum():
+    rng = np.random.default_rng(0)
+    constant, linear, quadratic = rng.normal(size=2), rng.normal(size=(2, 3)), rng.normal(size=18)
+    quadratic, x = quadratic.reshape(2, 3, 3), rng.normal(size=(5, 3))
+    expected = np.zeros((2, 5))
+    for f in range(2):
+        for n in range(5):
+            expected[f, n] = constant[f]
+            for v in range(3):
+                expected[f, n] += linear[f, v] * x[n, v]
+                for w in range(3):
+                    expected[f, n] += x[n, v] * quadratic[f, v, w] * x[n, w]
+    function = Function(*(jnp.asarray(part, jnp.float32) for part in (constant, linear, quadratic)))
+    np.testing.assert_allclose(function(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4)
+
+
+def assert_moments(drawn, mean, covariance):
+    """Within five standard errors, of means and of covariances."""
+    drawn, variance = np.asarray(drawn, np.float64), covariance.diagonal()
+    assert np.all(np.abs(drawn.mean(0) - mean) < 5 * np.sqrt(variance / len(drawn)))
+    error = np.sqrt((covariance**2 + np.outer(variance, variance)) / len(drawn))
+    assert np.all(np.abs(np.cov(drawn.T) - covariance) < 5 * error)
+
+
+@pytest.mark.parametrize("count", [5, 8])  # a memory with rows to spare, and a full one
+def test_draws_have_the_mean_and_covariance_of_the_posterior(count):
+    measured = NETWORKS[[0, 16, 21, 26, 16, 5, 9, 12]][:count]  # one of them twice
+    rewards = np.array([0.65, 0.63, 0.62, 0.61, 0.60, 0.58, 0.57, 0.54])[:count]
+    memory = remembering(measured, rewards)
+    assert memory.known.tolist() == [True] * count + [False] * (8 - count)
+    targets = (rewards - rewards.mean()) / rewards.std()
+    inner = np.linalg.inv(kernel(measured, measured) + 0.05 * np.eye(count))
+    outer = kernel(NETWORKS, measured)
+    mean = outer @ inner @ targets
+    covariance = kernel(NETWORKS, NETWORKS) - outer @ inner @ outer.T
+    assert np.ptp(mean) > 1 and np.ptp(covariance.diagonal()) > 1
+    assert_moments(draw(memory), mean, 0.7**2 * covariance)
+
+
+def test_draws_that_remember_nothing_are_those_of_the_prior():
+    assert_moments(draw(empty(8)), np.zeros(27), 0.7**2 * kernel(NETWORKS, NETWORKS))
+
+
+def test_a_failed_child_is_drawn_in():
+    rewards = np.array([0.62, 0.60, 0.59, 0.61, 0.58, 0.0])
+    memory = remembering(NETWORKS[:6], rewards)
+    # In order 0, 0.58, 0.59, 0.60, 0.61, 0.62: quartiles at places 1.25 and 3.75 (from 0),
+    # 0.5825 and 0.6075. 0.5825 - 3 · 0.025 = 0.5075 instead of 0.
+    drawn_in = np.array([0.62, 0.61, 0.60, 0.59, 0.58, 0.5075])
+    targets = (drawn_in - drawn_in.mean()) / drawn_in.std()
+    np.testing.assert_allclose(memory.targets, [*targets, 0, 0], rtol=1e-4)
+    assert float(memory.scale) == pytest.approx(drawn_in.std(), rel=1e-4)
+    np.testing.assert_allclose(memory.rewards[:6], sorted(rewards)[::-1], rtol=1e-6)  # as they were
+
+
+def test_the_unit_never_shrinks():
+    rewards = np.array([0.60, 0.59, 0.57, 0.56, 0.55, 0.53, 0.52, 0.50], np.float32)
+    first, narrow, wide = rewards, 0.6 + 0.1 * (rewards - 0.55), 0.6 + 2 * (rewards - 0.55)
+    memory = remembering(NETWORKS[:8], first)
+    assert float(memory.scale) == pytest.approx(first.std(), rel=1e-4)
+    memory = fit(append(memory, jnp.array(NETWORKS[8:16]), narrow))  # in place of the first eight
+    assert float(memory.scale) == pytest.approx(first.std(), rel=1e-4)
+    np.testing.assert_allclose(memory.targets, (narrow - narrow.mean()) / first.std(), atol=1e-4)
+    memory = fit(append(memory, jnp.array(NETWORKS[16:24]), wide))
+    assert float(memory.scale) == pytest.approx(wide.std(), rel=1e-4)
+
+
+def test_equal_rewards_are_no_news_whatever_the_rounding():
+    for reward in (0.1, 0.3, 1 / 3, 0.7, 0.0):
+        memory = remembering(NETWORKS[:7], [reward] * 7)
+        assert np.abs(memory.targets).max() < 0.2 and np.isfinite(memory.factor).all()
+
+
+# --- the memory ---
+
+
+def remember(memory, choices, rewards):
+    """With networks of these kernels, which tell them apart."""
+    decisions = jnp.array([[0, 0, choice, 0, 0] for choice in choices], jnp.int32)
+    return append(memory, decisions, jnp.array(rewards, jnp.float32))
+
+
+def rows(memory):
+    """(kernel, reward) of the rows where something stands."""
+    pairs = zip(memory.decisions[:, 2].tolist(), memory.rewards.tolist(), strict=True)
+    return [pair for pair, known in zip(pairs, memory.known.tolist(), strict=True) if known]
+
+
+def test_the_oldest_rows_are_written_over():
+    memory = remember(empty(4), [1, 2, 0], [0.25, 0.5, 0.125])
+    assert rows(memory) == [(2, 0.5), (1, 0.25), (0, 0.125)] and int(memory.count) == 3
+    memory = remember(memory, [0, 1], [0.75, 1.0])
+    assert rows(memory) == [(0, 0.75), (1, 0.25), (0, 0.125), (1, 1.0)] and int(memory.count) == 5
+
+
+def test_nan_is_left_out():
+    memory = remember(empty(4), [1, 2, 0], [0.25, np.nan, 0.5])
+    assert rows(memory) == [(0, 0.5), (1, 0.25)] and int(memory.count) == 2
+    memory = remember(memory, [2, 2], [np.nan, np.nan])
+    assert rows(memory) == [(0, 0.5), (1, 0.25)] and int(memory.count) == 2
+    assert np.isfinite(memory.rewards).all()
+
+
+def test_of_a_batch_larger_than_the_memory_the_best_stay():
+    memory = remember(empty(3), [1], [1.0])
+    memory = remember(memory, [0, 1, 2, 0, 1, 2], [0.5, np.nan, 0.125, 0.75, 0.25, 0.625])
+    # Numbers 1, 2, 3: 0.75, 0.625, 0.5 at rows 1, 2, 0.
+    assert rows(memory) == [(0, 0.5), (0, 0.75), (2, 0.625)] and int(memory.count) == 4
+
+
+def test_the_order_of_a_batch_does_not_matter():
+    choices, rewards = [1, 2, 0, 2, 1], [0.5, 0.5, np.nan, 0.25, 0.5]
+    one = remember(empty(8), choices, rewards)
+    other = remember(empty(8), choices[::-1], rewards[::-1])
+    assert rows(one) == rows(other) == [(1, 0.5), (1, 0.5), (2, 0.5), (2, 0.25)]
+
+
+def test_names_tell_networks_apart():
+    vectors = np.concatenate([NETWORKS, NETWORKS[::-1]])
+    names = np.asarray(dyna._names(jnp.asarray(vectors)))
+    assert len(set(names.tolist())) == 27 and (names >= 0).all()  # -1 is nobody's name
+    np.testing.assert_array_equal(names[:27], names[:26:-1])
+    rng = np.random.default_rng(0)
+    many = np.unique([LARGE.sample(rng) for _ in range(2000)], axis=0)
+    assert len(np.unique(dyna._names(jnp.asarray(many)))) == len(many)
+
+
+# --- what is proposed ---
+
+
+def test_nothing_is_proposed_twice_while_there_is_anything_else():
+    controller, first = build()
+    state, seen = first, set()
+    for batch in range(3):
+        proposals = controller.ask(state, key(batch), 9)
+        new = set(map(tuple, proposals.decisions.tolist()))
+        assert len(new) == 9 and not new & seen
+        seen |= new
+        rewards = 0.6 + 0.01 * np.asarray(proposals.decisions).sum(1)
+        state = tell(controller, state, proposals.decisions, rewards)
+        state = state._replace(params=first.params)  # uniform again
+    assert seen == set(map(tuple, NETWORKS.tolist()))
+    again = controller.ask(state, key(3), 9)  # all are known: there is nothing else
+    np.testing.assert_array_equal(again.decisions, SPACE.canonical(again.decisions))
+    assert np.isfinite(again.log_probs).all()
+
+
+def test_a_batch_may_be_larger_than_the_space_and_than_the_candidates():
+    controller, state = build()
+    decisions = controller.ask(state, key(0), 600).decisions.tolist()
+    assert set(map(tuple, decisions[:27])) == set(map(tuple, NETWORKS.tolist()))
+    np.testing.assert_array_equal(decisions, SPACE.canonical(decisions))
+
+
+def test_what_the_model_thinks_best_is_proposed_first():
+    """Only the kernel counts. Of 9 networks that are left, 3 have the good one."""
+    controller, state = build()
+    told = np.array([network for number, network in enumerate(NETWORKS) if number % 3])
+    after = tell(controller, state, told, told[:, 2] == 2)._replace(params=state.params)
+    firsts = [controller.ask(after, key(seed), 9).decisions[:3, 2] for seed in range(10)]
+    assert (np.array(firsts) == 2).mean() > 0.9
+    # The same candidates, before the model knows.
+    firsts = [controller.ask(state, key(seed), 9).decisions[:3, 2] for seed in range(10)]
+    assert (np.array(firsts) == 2).mean() < 0.6
+
+
+def test_scouts_places_are_far_from_the_best():
+    rng = np.random.default_rng(0)
+    best = LARGE.sample(rng)
+    other = np.where(np.arange(28) % 2, best, (best + 1) % LARGE.sizes)  # just far enough
+    controller, state = build(SCOUTS, LARGE)
+    told = np.stack([best] + [LARGE.sample(rng) for _ in range(20)])
+    state = tell(controller, state, told, (told == best).mean(1))
+    # Two members stay close to the best network, two about as far from it as scouts are to be.
+    state = state._replace(params=towards(LARGE, [best, best, other, other], 4.0))
+    for seed in range(10):
+        differ = (np.asarray(controller.ask(state, key(seed), 8).decisions) != best).sum(1)
+        assert (differ[:4] < 14).all()
+        assert (differ[4:] >= 14).all()  # half the places, half the decisions
+
+
+def test_log_probs_are_those_of_the_mixture():
+    controller, state = build()
+    logits = np.random.default_rng(0).normal(size=(4, 5, 3))
+    state = state._replace(params={"logits": jnp.asarray(logits, jnp.float32)})
+    proposals = controller.ask(state, key(0), 9)
+    for network, log_prob in zip(proposals.decisions.tolist(), proposals.log_probs, strict=True):
+        members = []
+        for member in range(4):
+            p = 1.0
+            for d, kind in enumerate(kinds(network)):
+                size = (2, 2, 3, 2, 2)[d]
+                weights = np.exp(logits[member, d, :size])
+                if kind != "off":
+                    p *= 0.9 * weights[kind] / weights.sum() + 0.1 / size
+            members.append(p)
+        assert float(log_prob) == pytest.approx(math.log(np.mean(members)), rel=1e-5)
+
+
+# --- what members learn, and who starts afresh ---
+
+
+def test_members_learn_what_the_model_says_and_scouts_keep_their_distance():
+    rng = np.random.default_rng(0)
+    networks = np.tile(LARGE.sample(rng), (32, 1))
+    best = networks[0].copy()
+    for network in networks[1:]:
+        places = rng.permutation(28)[: rng.integers(1, 28)]
+        network[places] = (best[places] + 1) % LARGE.sizes[places]
+    controller, state = build(SCOUTS, LARGE)
+    common = []
+    for _ in range(40):
+        state = tell(controller, state, networks, (networks == best).mean(1))
+        exists = np.arange(LARGE.accepted.shape[2]) < LARGE.sizes[:, None]
+        p = np.asarray(jax.nn.softmax(jnp.where(exists, state.params["logits"], -jnp.inf)))
+        common.append(p[:, np.arange(28), best].sum(1))  # expected, without the floor
+    common = np.mean(common[20:], 0)
+    assert (common[:2] > 18).all() and (common[2:] < 15).all()
+
+
+def of_members(state, member):
+    """The leaves of one member's parameters and optimizer."""
+    leaves = jax.tree.leaves((state.params, state.optimizer))
+    return [np.asarray(leaf[member]) for leaf in leaves]
+
+
+def test_from_their_time_on_one_member_an_update_starts_afresh():
+    controller, state = build()
+    first = of_members(state, 0)
+    ages = []
+    for update in range(8):
+        before = np.asarray(state.age)
+        state = tell(controller, state, NETWORKS[update : update + 3], [0.5, 0.6, 0.7])
+        ages.append(state.age.tolist())
+        started = state.age == 0
+        assert int(started.sum()) == bool((before >= 2).any())  # more than 2 updates, with this one
+        np.testing.assert_array_equal(state.age, np.where(started, 0, before + 1))
+        for member in range(4):
+            fresh = jax.tree.map(np.array_equal, of_members(state, member), first)
+            assert all(fresh) if started[member] else not any(fresh)
+    assert ages[:2] == [[1] * 4, [2] * 4] and sorted(ages[2]) == [0, 3, 3, 3]
+    assert sorted(ages[3]) == [0, 1, 4, 4]
+
+
+@pytest.mark.parametrize("worst", range(4))
+def test_the_worst_of_those_whose_time_has_come_starts_afresh(worst):
+    """Members so sure that they stay: one at a bad network, the others at a good one."""
+    controller, state = build()
+    good, bad = [0, 0, 0, 0, 0], [1, 0, 2, 1, 1]
+    members = [bad if member == worst else good for member in range(4)]
+    state = state._replace(params=towards(SPACE, members, 20.0))
+    for age in (5, 1):  # old enough; too young, so that another goes
+        ages = jnp.full(4, 5).at[worst].set(age)
+        after = tell(controller, state._replace(age=ages), [good, bad] * 2, [0.7, 0.5] * 2)
+        fresh = np.flatnonzero(after.age == 0)
+        assert len(fresh) == 1 and (fresh[0] == worst) == (age == 5)
+        assert not after.params["logits"][fresh[0]].any()
+
+
+def test_rewards_that_are_no_numbers_leave_everything_as_it_is():
+    controller, state = build()
+    state = tell(controller, state, NETWORKS[:3], [0.5, 0.6, 0.7])
+    after = tell(controller, state, NETWORKS[3:6], [np.nan, np.inf, -np.inf])
+    jax.tree.map(np.testing.assert_array_equal, state, after)
+    mixed = tell(controller, state, NETWORKS[3:6], [np.inf, 0.8, np.nan])
+    assert int(mixed.memory.count) == 4 and float(mixed.memory.rewards[3]) == pytest.approx(0.8)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(mixed))
+
+
+def test_vectors_are_remembered_as_their_canonical_ones():
+    controller, state = build()
+    state = tell(controller, state, [[1, 1, 2, 0, 1]], [0.5])
+    assert state.memory.decisions[0].tolist() == [1, 0, 2, 0, 0]
+
+
+# --- what people see ---
+
+
+def test_summary():
+    controller, state = build()
+    # Before the first batch, of the network of all first choices: op, expand, kernel, layers.
+    entropy = pytest.approx(math.log(2 * 2 * 3 * 2), rel=1e-5)
+    assert controller.summary(state) == {"baseline": 0.0, "entropy": entropy, "remembered": 0.0}
+    summary = controller.summary(tell(controller, state, NETWORKS[:3], [0.5, 0.6, np.nan]))
+    assert summary["baseline"] == pytest.approx(0.55) and summary["remembered"] == 2
+    assert all(type(value) is float for value in summary.values())
+
+
+def test_shapes_are_checked():
+    controller, state = build()
+    for shape in ((2, 5), (3, 4), (3,)):
+        with pytest.raises(ValueError, match=r"dyna: decisions of .*; accepted: \[N, 5\] and \[N"):
+            controller.tell(state, Proposals(jnp.zeros(shape, jnp.int32), None), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("members", 0, "1 or more"),
+        ("steps", 2.5, "1 or more"),
+        ("imagined", -1, "1 or more"),
+        ("patience", 0, "1 or more"),
+        ("candidates", 0, "1 or more"),
+        ("remembered", 0, "1 or more"),
+        ("learning_rate", 0.0, "a number above 0"),
+        ("learning_rate", math.nan, "a number above 0"),
+        ("temperature", -0.1, "0 or more"),
+        ("floor", 1.0, "0 or more, below 1"),
+        ("scouts", -0.1, "0 or more, below 1"),
+        ("distance", 1.1, "0 to 1"),
+    ],
+)
+def test_settings_are_checked(name, value, accepted):
+    with pytest.raises(ValueError, match=f"dyna: {name} = {value!r}; accepted: {accepted}$"):
+        Dyna(**{name: value})
