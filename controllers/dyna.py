@@ -47,8 +47,9 @@ SHARED = 2
 # Scouts lose so many units for every decision by which they agree with the best network too much.
 SCOUT_PENALTY = 0.75
 # A reward further below the quartile than so many interquartile ranges counts as that far: a failed
-# child says that it is bad, not how bad.
-OUTLIER = 3.0
+# child says that it is bad, not how bad. So many units count in any case: when late rewards are all
+# alike, what is bad must still look bad.
+OUTLIER, LEAST_OUTLIER = 3.0, 1.5
 
 
 class Function(NamedTuple):
@@ -353,7 +354,8 @@ def _fit(memory: Memory, indicators: Callable[[jax.Array], jax.Array]) -> Memory
     known = memory.known
     rewards = jnp.where(known, memory.rewards, jnp.nan)
     low, high = jnp.nanquantile(rewards, jnp.array([0.25, 0.75]))
-    rewards = jnp.maximum(rewards, low - OUTLIER * (high - low))
+    reach = jnp.maximum(OUTLIER * (high - low), LEAST_OUTLIER * memory.scale)
+    rewards = jnp.maximum(rewards, low - reach)
     mean = jnp.where(known, rewards, 0.0).sum() / known.sum()
     centred = jnp.where(known, rewards - mean, 0.0)
     spread = jnp.sqrt((centred**2).sum() / known.sum())
