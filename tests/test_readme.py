@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import search
-from experiments import EXPERIMENTS
+from experiments import EXPERIMENTS, STUDIES
 from mnas import __main__ as mnas_command
 from mnas.cli import parse
 
@@ -23,12 +23,17 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert len(example.splitlines()) < 60  # a space, an evaluator and a controller of one's own
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python search.py -")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python search.py ")])
 def test_flags_of_search_commands_exist(command):
     words = shlex.split(command)[2:]
-    if words[0] in ("--list", "--help", "--resume"):
+    if words[0] in ("--list", "--resume") or "--help" in words:
         return
-    parse(search.Arguments, "search.py", words, search.Arguments(EXPERIMENTS["digits"]))
+    name = "digits" if words[0].startswith("-") else words.pop(0)
+    if name in STUDIES:
+        parse(search.StudyArguments, "search.py", words, search.StudyArguments(1, 1, 1))
+        return
+    experiment, flags = search.exchange(EXPERIMENTS[name], words)
+    parse(search.Arguments, "search.py", flags, search.Arguments(experiment))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("mnas ")])

@@ -20,7 +20,8 @@ from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace
 
 CONFIGS = {
-    "dyna": Dyna(),
+    # Smaller than by default, to be quick; the contract is the same.
+    "dyna": Dyna(members=8, candidates=128, remembered=128),
     "reinforce-lstm": Reinforce(policy="lstm"),
     "reinforce-factorized": Reinforce(policy="factorized"),
     "ppo-lstm": Ppo(policy="lstm"),
