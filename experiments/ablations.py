@@ -103,7 +103,7 @@ REWARD = Study(
 SPACE = Study(
     name="ablate-space",
     takes="1 minute on 2 cores",
-    expect="stages that differ are worth more than 1.5 hundredths of reward",
+    expect="rewards of 0.684 and 0.641: stages should differ",
     variants={
         "factorized hierarchical": vary(),
         "single cell": vary(space=SingleCellSpace()),
@@ -130,7 +130,7 @@ BATCH = Study(
 NOISE = Study(
     name="ablate-noise",
     takes="4 minutes on 2 cores",
-    expect="one point of noise costs about as much as learning from half of the samples",
+    expect="0.31 points cost dyna about 0.002 of its reward, a whole point about 0.013",
     variants={
         f"{name}, {points} points": vary(
             controller=controller, evaluator=SurrogateConfig(fit="ridge", noise_points=points)
