@@ -15,7 +15,10 @@ cost nothing. Three things keep it from trusting its model too far:
 
 What is proposed is sampled from the mixture, then filtered: many samples, of which each place of
 the batch takes the one that is best by another draw and was not measured before; a share of the
-places, as large as that of the scouts, takes only what is far from the best.
+places, as large as that of the scouts, takes only what is far from the best. And a place now and
+then takes a network that differs from the best in a single decision, whatever the policies make of
+it: a model that has seen mostly one family of networks is too sure of what is lost outside it, and
+without those places some searches end one decision short of a better family.
 
 Shapes: N proposals, D decisions, H members, C rewards remembered, M candidates, W indicators,
 F functions.
@@ -88,6 +91,11 @@ class Memory(NamedTuple):
         """The rows where something stands: bool [C]."""
         return jnp.arange(len(self.rewards)) < self.count
 
+    @property
+    def best(self) -> jax.Array:
+        """Decisions of the best network: int32 [D]. Of no meaning while nothing is known."""
+        return self.decisions[jnp.argmax(jnp.where(self.known, self.rewards, -jnp.inf))]
+
 
 class DynaState(NamedTuple):
     """All that a search has learned.
@@ -128,6 +136,8 @@ class Dyna:
     """Share of the members, and of a batch, that stay away from the best network so far."""
     distance: float = 0.33
     """Share of the decisions by which they are to differ from it."""
+    single: int = 16
+    """Every so many samples one changes a single decision of the best network so far."""
     patience: int = 3
     """Updates before a member may be started afresh; after each, the worst such member is."""
     candidates: int = 512
@@ -140,7 +150,10 @@ class Dyna:
             if not good:
                 raise ValueError(f"dyna: {name} = {getattr(self, name)!r}; accepted: {accepted}")
 
-        for name in ("members", "steps", "imagined", "patience", "candidates", "remembered"):
+        for name in (
+            *("members", "steps", "imagined", "single"),
+            *("patience", "candidates", "remembered"),
+        ):
             value = getattr(self, name)
             check(name, isinstance(value, int) and value > 0, "1 or more")
         check("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
@@ -155,7 +168,7 @@ class Dyna:
         `log_probs` are those of the mixture, before the filter. Rewards that are NaN or infinite
         count for nothing. The order of a batch doesn't matter: it is remembered from best to worst.
         """
-        policy = factorized(space, self.floor)
+        policy, single_changes = factorized(space, self.floor), _single_changes(space)
         adam = optax.adam(self.learning_rate, b1=0.0, b2=0.99)
         indicators = _indicators(space)
         members, remembered = self.members, self.remembered
@@ -164,8 +177,7 @@ class Dyna:
 
         def too_alike(decisions: jax.Array, memory: Memory) -> jax.Array:
             """Decisions in common with the best network, beyond what a scout may have: [N]."""
-            best = jnp.argmax(jnp.where(memory.known, memory.rewards, -jnp.inf))
-            common = (decisions == memory.decisions[best][None]).sum(-1).astype(jnp.float32)
+            common = (decisions == memory.best[None]).sum(-1).astype(jnp.float32)
             return jnp.where(memory.count > 0, jnp.maximum(common - in_common, 0.0), 0.0)
 
         def mean_entropy(params: Params, decisions: jax.Array) -> jax.Array:
@@ -194,14 +206,23 @@ class Dyna:
             memory, keys = state.memory, jax.random.split(sampling, members)
             each = math.ceil(max(self.candidates, n) / members)
             decisions, _ = jax.vmap(policy.sample, (0, 0, None))(state.params, keys, each)
-            decisions = decisions.reshape(-1, decisions.shape[-1])  # [M, D]
+            sampled = decisions.reshape(-1, decisions.shape[-1])
+            neighbours, _ = canonical(space, single_changes(memory.best))
+            decisions = jnp.concatenate([sampled, neighbours])  # [M, D]
+            is_neighbour = jnp.arange(len(decisions)) >= len(sampled)
             functions = _draw(drawing, math.ceil(n / SHARED), memory, indicators)
             values = jnp.tile(functions(indicators(decisions)), (SHARED, 1))[:n]  # [N, M]
-            # Where there is nothing else, scouts' places take near networks; where there is nothing
-            # new at all, every place takes a known network or a second copy of one.
-            far = jnp.arange(n) >= n - round(self.scouts * n)
+            # Where there is nothing else, scouts' places take near networks, and those for single
+            # changes others; where there is nothing new at all, every place takes a known network
+            # or a second copy of one.
+            places = jnp.arange(n)
+            any_known = memory.count > 0
+            close = ((memory.count + places) % self.single == 0) & any_known
+            far = (places >= n - round(self.scouts * n)) & ~close
             near = too_alike(decisions, memory) > 0
-            values = jnp.where(far[:, None] & near[None], values - 1e3, values)
+            unfit = (far[:, None] & near[None]) | (close[:, None] & ~is_neighbour[None])
+            unfit |= is_neighbour[None] & ~any_known
+            values = jnp.where(unfit, values - 1e3, values)
             names, known = _names(decisions), jnp.where(memory.known, _names(memory.decisions), -1)
             copy = jnp.tril(names[:, None] == names[None], -1).any(1)
             old = copy | (names[:, None] == known[None]).any(1)
@@ -302,6 +323,19 @@ def _names(decisions: jax.Array) -> jax.Array:
     factors = np.random.default_rng(0).integers(1, 2**31, decisions.shape[1], np.int64) | 1
     mixed = (decisions.astype(jnp.uint32) + 1) * jnp.asarray(factors, jnp.uint32)[None]
     return (mixed.sum(1, dtype=jnp.uint32) >> 1).astype(jnp.int32)
+
+
+def _single_changes(space: Space) -> Callable[[jax.Array], jax.Array]:
+    """(decisions [D] -> [choices, D]): for every choice of every decision, the vector with it."""
+    sizes = np.array(space.sizes)
+    decision = np.repeat(np.arange(len(sizes)), sizes)
+    choice = np.concatenate([np.arange(size) for size in sizes])
+    rows = np.arange(len(choice))
+
+    def single_changes(decisions: jax.Array) -> jax.Array:
+        return jnp.tile(decisions[None], (len(rows), 1)).at[rows, decision].set(choice)
+
+    return single_changes
 
 
 # --- the model: Bayesian regression on all choices and pairs of choices -------------------------

@@ -60,6 +60,7 @@ def key(seed):
 # Few settings and batch sizes, because each is compiled for itself. All 27 networks of `SPACE` are
 # among 512 uniform samples: of the rarest, 1/48 each.
 SMALL = Dyna(members=4, remembered=32, candidates=512, patience=2, floor=0.1)
+SINGLE = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.0, single=4)
 SCOUTS = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.5, distance=0.5)
 
 
@@ -331,6 +332,39 @@ def test_scouts_places_are_far_from_the_best():
         assert (differ[4:] >= 14).all()  # half the places, half the decisions
 
 
+def test_every_so_many_samples_one_changes_a_single_decision_of_the_best():
+    rng = np.random.default_rng(0)
+    best, other = LARGE.sample(rng), LARGE.sample(rng)
+    controller, state = build(SINGLE, LARGE)
+    told = np.stack([best] + [LARGE.sample(rng) for _ in range(20)])
+    state = tell(controller, state, told, (told == best).mean(1))
+    # The members know nothing but another network.
+    state = state._replace(params=towards(LARGE, [other] * 4, 6.0))
+    for seed in range(10):
+        differ = (np.asarray(controller.ask(state, key(seed), 8).decisions) != best).sum(1)
+        # 21 are remembered: these are samples 21 to 28, and single changes are 24 and 28.
+        assert (differ[[3, 7]] == 1).all()
+
+
+def test_single_changes_are_those_of_every_choice():
+    changed = dyna._single_changes(SPACE)(jnp.array([1, 0, 2, 0, 0]))
+    expected = [
+        *([0, 0, 2, 0, 0], [1, 0, 2, 0, 0], [1, 0, 2, 0, 0], [1, 1, 2, 0, 0]),
+        *([1, 0, 0, 0, 0], [1, 0, 1, 0, 0], [1, 0, 2, 0, 0]),
+        *([1, 0, 2, 0, 0], [1, 0, 2, 1, 0], [1, 0, 2, 0, 0], [1, 0, 2, 0, 1]),
+    ]
+    np.testing.assert_array_equal(changed, expected)
+
+
+def test_before_anything_is_known_nothing_is_a_neighbour():
+    """The first batch is of the members alone, who here have learned to avoid first choices."""
+    controller, state = build(SINGLE, LARGE)
+    last = np.array(LARGE.sizes) - 1
+    state = state._replace(params=towards(LARGE, [last] * 4, 20.0))
+    decisions = np.asarray(controller.ask(state, key(0), 8).decisions)
+    assert ((decisions != 0).sum(1) > 14).all()
+
+
 def test_log_probs_are_those_of_the_mixture():
     controller, state = build()
     logits = np.random.default_rng(0).normal(size=(4, 5, 3))
@@ -451,6 +485,7 @@ def test_shapes_are_checked():
         ("members", 0, "1 or more"),
         ("steps", 2.5, "1 or more"),
         ("imagined", -1, "1 or more"),
+        ("single", 0, "1 or more"),
         ("patience", 0, "1 or more"),
         ("candidates", 0, "1 or more"),
         ("remembered", 0, "1 or more"),
