@@ -19,9 +19,10 @@ import contextlib
 import dataclasses
 import math
 import shutil
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from mnas.benchmark.sides import (
 
 # A block-compiled child finds most of its blocks compiled after about so many.
 CHILDREN_TO_WARM_UP = 10
+TRIAL_ROUNDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,35 +177,44 @@ class Benchmark:
                     self._try_out(name, candidates, child, advance)
         self._progress.estimate(self.seconds_left())
 
-    def _try_out(self, name, candidates, child, advance) -> None:
-        tried = {}
-        best: float = 0.0
-        for arrangement in candidates:
-            began = time.perf_counter()
-            team = self._team(name, arrangement, self._directory / f"{name}-{arrangement.name}")
-            started = time.perf_counter() - began
-            try:
-                built = self._build(team, child)
-                speeds = [self._speed(team) for _ in range(3)]
-            except BaseException:
-                team.close()
-                raise
-            tried[arrangement.name] = speed = sorted(speeds)[1]
-            if speed > best:
-                if name in self._teams:
-                    self._teams[name].close()
-                best, self._teams[name], self._picked[name] = speed, team, arrangement
-                seconds = {"start": started, "build": built, "images_per_second": speed}
-                self._trial[name] = seconds
-            else:
-                team.close()
-            advance(f"{SIDES[name].title}, {arrangement.name}: {speed:.0f} images/s")
+    def _try_out(
+        self,
+        name: str,
+        candidates: Sequence[Arrangement],
+        child: Architecture,
+        advance: Callable[[str], None],
+    ) -> None:
+        with contextlib.ExitStack() as losers:
+            tried = []
+            for arrangement in candidates:
+                began = time.perf_counter()
+                cache = self._directory / f"{name}-{arrangement.name}"
+                team = losers.enter_context(self._team(name, arrangement, cache))
+                seconds = {"start": time.perf_counter() - began, "build": self._build(team, child)}
+                tried.append((team, seconds))
+                advance(f"{SIDES[name].title}, {arrangement.name}: compiled and ready")
+            # In turns, like all that is compared.
+            turns = [[self._speed(team) for team, _ in tried] for _ in range(TRIAL_ROUNDS)]
+            speeds = [statistics.median(rounds) for rounds in zip(*turns, strict=True)]
+            best = speeds.index(max(speeds))
+            winner, seconds = tried[best]
+            losers.pop_all()
+            for team, _ in tried:
+                if team is not winner:
+                    team.close()
+        self._teams[name], self._picked[name] = winner, winner.arrangement
+        self._trial[name] = {**seconds, "images_per_second": speeds[best]}
+        names = [arrangement.name for arrangement in candidates]
         self.result["sides"][name] |= {
             "status": "measured",
-            "versions": self._teams[name].versions,
-            "arrangement": dataclasses.asdict(self._picked[name]),
-            "tried_images_per_second": tried,
+            "versions": winner.versions,
+            "arrangement": dataclasses.asdict(winner.arrangement),
+            "tried_images_per_second": dict(zip(names, speeds, strict=True)),
         }
+        self._progress.say(
+            f"{SIDES[name].title}: {winner.arrangement.name} picked; images/s on {child.name}: "
+            + ", ".join(f"{n} {speed:.0f}" for n, speed in zip(names, speeds, strict=True))
+        )
 
     def throughput(self) -> None:
         """Images/s in steady state, the sides taking turns on each child."""
@@ -261,7 +272,7 @@ class Benchmark:
                         )
         self.result["children_per_hour"] = figures.children_per_hour(found)
 
-    def _train(self, name: str, advance) -> dict[str, Any]:
+    def _train(self, name: str, advance: Callable[[], None]) -> dict[str, Any]:
         children = self._children[: self.config.trained_by(name)]
         requests = [{"do": "train", "child": material.description(child)} for child in children]
         began = time.perf_counter()

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import mnas
-from mnas.engines import child_environment
-from mnas.experiment import EngineConfig
 
 HERE = Path(__file__).parent
 
@@ -163,6 +161,9 @@ class Team:
 
 def _environment(side: Side, threads: int, cache: Path) -> dict[str, str]:
     """Of a worker: what this project's own workers get, for all alike, and caches of its own."""
+    from mnas.engines import child_environment  # loads JAX, which `mnas --help` need not wait for
+    from mnas.experiment import EngineConfig
+
     environment = {**os.environ, **child_environment(EngineConfig(threads=threads))}
     environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
