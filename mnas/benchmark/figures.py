@@ -94,6 +94,8 @@ def trained(
 
     busy_seconds    of all workers together, in training and validation
     compile_share   part of these that went into compiling, or reading what was compiled
+    mean_accuracy   on held-out images; that of peers is low after few steps, for their BatchNorm's
+                    moving averages (decay 0.99) lag, where ours has statistics made afterwards
     mean_mult_adds  of the children, where sides train different numbers of them
     """
     busy = sum(answer["seconds"] for answer in answers)
