@@ -29,7 +29,7 @@ def test_it_builds_the_networks_of_ours_and_trains_them(tmp_path):
 
     write_images(tmp_path / "images.npz", 320, 30, 32, seed=0)
     training = {
-        **{"epochs": 1, "batch_size": 16, "learning_rate": 0.005, "warmup_epochs": 0.5},
+        **{"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "warmup_epochs": 0.5},
         **{"rms_decay": 0.9, "momentum": 0.9, "epsilon": 1e-3, "weight_decay": 1e-5},
         "label_smoothing": 0.1,
     }
