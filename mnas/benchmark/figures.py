@@ -1,0 +1,127 @@
+"""What the measurements come to: ratios, medians and spreads, as plain data for JSON.
+
+All ratios are ours / the peer's: above 1 where ours does more. R rounds of each child; each ratio
+is taken within a round, where both sides ran one after the other.
+"""
+
+import platform
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnas.architecture import Architecture, block_strings
+from mnas.benchmark.sides import OURS
+from mnas.cost import network_cost
+
+
+def machine(cores: Sequence[int]) -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "cores": len(cores),
+        "processor": _processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def child_row(child: Architecture, speeds: dict[str, list[float]]) -> dict[str, Any]:
+    """One child of the throughput: images/s [R] of each side, and the median ratio to each peer."""
+    ratios = {name: ratio_rounds(speeds, name) for name in speeds if name != OURS}
+    return {
+        **_described(child),
+        "images_per_second": speeds,
+        "ratios": {name: statistics.median(rounds) for name, rounds in ratios.items()},
+    }
+
+
+def _described(child: Architecture) -> dict[str, Any]:
+    cost = network_cost(child)
+    return {
+        "name": child.name,
+        "blocks": list(block_strings(child)),
+        "params": cost.params,
+        "mult_adds": cost.mult_adds,
+    }
+
+
+def ratio_rounds(speeds: dict[str, list[float]], peer: str) -> list[float]:
+    """Ours / the peer's in each round, [R]."""
+    return [a / b for a, b in zip(speeds[OURS], speeds[peer], strict=True)]
+
+
+def throughput(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Over all children: each side's images/s, and how ours compares with each peer.
+
+    images_per_second   geometric mean over children of the median over rounds
+    ratio               geometric mean over children in each round; of these, the median
+    spread              the smallest and the largest of these
+    child_min, child_max   ratios of single children, each the median over rounds
+    """
+    sides, ratios = {}, {}
+    for name in names:
+        measured = [row for row in rows if name in row["images_per_second"]]
+        if not measured:
+            continue
+        medians = [statistics.median(row["images_per_second"][name]) for row in measured]
+        sides[name] = statistics.geometric_mean(medians)
+        if name != OURS:
+            by_child = [ratio_rounds(row["images_per_second"], name) for row in measured]
+            rounds = [statistics.geometric_mean(r) for r in zip(*by_child, strict=True)]
+            ratios[name] = {
+                "ratio": statistics.median(rounds),
+                "spread": [min(rounds), max(rounds)],
+                "child_min": min(row["ratios"][name] for row in measured),
+                "child_max": max(row["ratios"][name] for row in measured),
+                "children": len(measured),
+            }
+    return {"images_per_second": sides, "ratios": ratios, "children": list(rows)}
+
+
+def trained(
+    children: Sequence[Architecture], answers: Sequence[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    """One side's pass over `children`, which took `seconds` with the workers' start.
+
+    busy_seconds    of all workers together, in training and validation
+    compile_share   part of these that went into compiling, or reading what was compiled
+    mean_accuracy   on held-out images; that of peers is low after few steps, for their BatchNorm's
+                    moving averages (decay 0.99) lag, where ours has statistics made afterwards
+    mean_mult_adds  of the children, where sides train different numbers of them
+    """
+    busy = sum(answer["seconds"] for answer in answers)
+    return {
+        "children_per_hour": 3600 * len(children) / seconds,
+        "children": len(children),
+        "seconds": seconds,
+        "busy_seconds": busy,
+        "compile_share": sum(answer["compile_seconds"] for answer in answers) / busy,
+        "mean_accuracy": statistics.fmean(answer["accuracy"] for answer in answers),
+        "mean_mult_adds": statistics.fmean(network_cost(child).mult_adds for child in children),
+    }
+
+
+def children_per_hour(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """By side and cache, and ours / the peer's with the same cache.
+
+    A peer that keeps nothing compiled has one pass, which both of ours are compared with.
+    """
+    ratios = {}
+    for name, passes in found.items():
+        if name == OURS or not passes:
+            continue
+        theirs = {cache: passes[cache]["children_per_hour"] for cache in passes}
+        ratios[name] = {
+            cache: found[OURS][cache]["children_per_hour"] / theirs.get(cache, theirs["cold"])
+            for cache in found[OURS]
+        }
+    return {"sides": {name: passes for name, passes in found.items() if passes}, "ratios": ratios}

@@ -1,0 +1,54 @@
+"""The project's own side of the benchmark: `mnas.training`, as the proxy evaluator calls it."""
+
+import flax
+import jax
+import numpy as np
+
+from mnas import training
+from mnas.architecture import Architecture
+from mnas.nn.child import Child, Optimizer
+from mnas.nn.network import count_params, variable_shapes
+from mnas.training import TrainingConfig
+
+
+class Side:
+    """See `mnas.benchmark.worker`."""
+
+    def __init__(self, job):
+        self.versions = {"jax": jax.__version__, "flax": flax.__version__}
+        self._config = TrainingConfig(**job["training"])
+        with np.load(job["images"]) as arrays:
+            self._arrays = dict(arrays)
+        images = self._arrays["train_images"][: self._config.batch_size]
+        labels = self._arrays["train_labels"][: self._config.batch_size]
+        mean, std = images.mean((0, 1, 2)), images.std((0, 1, 2))
+        self._batch = jax.device_put(((images - mean).astype(np.float32) / std, labels))
+
+    def build(self, child):
+        architecture, config = Architecture.from_dict(child["spec"]), self._config
+        optimizer = Optimizer(
+            config.rms_decay, config.momentum, config.epsilon, config.weight_decay
+        )
+        smoothing = config.label_smoothing
+        self._child = Child(architecture, 0, optimizer, label_smoothing=smoothing)
+        self._step = 0
+        return count_params(variable_shapes(architecture))
+
+    def step(self):
+        self._step += 1
+        return self._child.step(*self._batch, self._config.learning_rate, self._step - 1)
+
+    def wait(self, loss):
+        loss.block_until_ready()
+
+    def train(self, child):
+        arrays = self._arrays
+        result = training.train(
+            Architecture.from_dict(child["spec"]),
+            arrays["train_images"],
+            arrays["train_labels"],
+            self._config,
+            seed=0,
+            validation=(arrays["held_out_images"], arrays["held_out_labels"]),
+        )
+        return {"compile_seconds": result.compile_seconds, "accuracy": result.accuracy}

@@ -1,0 +1,47 @@
+"""Ratios and medians by hand."""
+
+import pytest
+
+from mnas.benchmark import figures
+from mnas.benchmark.children import random_children
+
+
+def test_throughput_by_hand():
+    first, second, third = random_children(3, 32, seed=0)
+    rows = [
+        figures.child_row(first, {"ours": [200.0, 100.0, 300.0], "flax": [100.0, 100.0, 100.0]}),
+        figures.child_row(second, {"ours": [800.0, 400.0, 300.0], "flax": [100.0, 100.0, 100.0]}),
+        figures.child_row(third, {"ours": [100.0, 100.0, 100.0]}),
+    ]
+    assert rows[0]["ratios"] == {"flax": 2.0} and rows[1]["ratios"] == {"flax": 4.0}
+    found = figures.throughput(rows, ("ours", "flax", "torch"))
+    # Rounds: sqrt(2 · 8) = 4, sqrt(1 · 4) = 2, sqrt(3 · 3) = 3. The third child has no peer.
+    ratio = found["ratios"]["flax"]
+    assert ratio["ratio"] == pytest.approx(3) and ratio["spread"] == pytest.approx([2, 4])
+    assert (ratio["child_min"], ratio["child_max"], ratio["children"]) == (2, 4, 2)
+    assert list(found["ratios"]) == ["flax"]
+    assert found["images_per_second"]["flax"] == pytest.approx(100)
+    assert found["images_per_second"]["ours"] == pytest.approx((200 * 400 * 100) ** (1 / 3))
+
+
+def test_children_per_hour_by_hand():
+    children = random_children(2, 32, seed=0)
+    answers = [
+        {"seconds": 30.0, "compile_seconds": 15.0, "accuracy": 0.5},
+        {"seconds": 10.0, "compile_seconds": 5.0, "accuracy": 1.0},
+    ]
+    cold = figures.trained(children, answers, seconds=36)
+    assert cold["children_per_hour"] == 200 and cold["compile_share"] == 0.5
+    assert cold["busy_seconds"] == 40 and cold["mean_accuracy"] == 0.75
+    warm = figures.trained(children, answers, seconds=18)
+    slow = figures.trained(children, answers, seconds=72)
+    found = figures.children_per_hour(
+        {
+            "ours": {"cold": cold, "warm": warm},
+            "flax": {"cold": slow, "warm": cold},
+            "torch": {"cold": slow},
+            "torch-compile": {},
+        }
+    )
+    assert found["ratios"] == {"flax": {"cold": 2, "warm": 2}, "torch": {"cold": 2, "warm": 4}}
+    assert list(found["sides"]) == ["ours", "flax", "torch"]
