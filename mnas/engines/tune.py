@@ -6,7 +6,8 @@ some epochs is behind the others' (ASHA, median stopping), and files that Tune's
 pipeline that is a Tuner already there is `mnas.engines.searcher`.
 
 With a scheduler, what is stopped depends on who finishes first, so the search is not reproducible
-bit for bit; without one the journal is the same as with every other engine.
+bit for bit; without one the journal is the same as with every other engine, also where the search
+stops hopeless children itself (`mnas.stopping`).
 """
 
 import contextlib
@@ -40,6 +41,7 @@ from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
+from mnas.stopping import StoppingRule
 
 
 def run(
@@ -53,8 +55,10 @@ def run(
 
     scheduler     stops children early by their 'accuracy' after each epoch; only with one are
                   epochs evaluated and reported at all, as that takes time. A stopped child counts
-                  with the accuracy of its last reported epoch. The child's whole evaluation is a
-                  further report, so ASHA's `max_t` should be above the number of epochs.
+                  with the accuracy of its last reported epoch, and is exported only where none was
+                  trained to its end. The child's whole evaluation is a further report, so ASHA's
+                  `max_t` should be above the number of epochs. Not with a search that has a rule
+                  of its own (`search.stopping`): a child would have two judges
     storage_path  directory (on a cluster, one that all machines share) that Tune's loggers write
                   to, one experiment a batch; nothing is kept where not given
 
@@ -68,6 +72,11 @@ def run(
         raise UnusableEngine(
             f"scheduler {type(scheduler).__name__} pauses or changes children, which can only be "
             "stopped; accepted: ASHAScheduler, MedianStoppingRule and the like"
+        )
+    if scheduler is not None and search.config.stopping.quantile:
+        raise UnusableEngine(
+            f"scheduler {type(scheduler).__name__} with search.stopping.quantile = "
+            f"{search.config.stopping.quantile:g}; accepted: one of them"
         )
     if scheduler is not None:
         scheduler = copy.copy(scheduler)  # the caller's own stays as it is
@@ -151,9 +160,11 @@ class Child(tune.Trainable):
         if self._build_error is not None:
             return {"build_error": self._build_error, "done": True}
         if not self._reports:
-            return _final(self._child())
+            thresholds = self.config["child"].get("thresholds")
+            return _final(self._child(None if thresholds is None else StoppingRule(thresholds)))
         if self._thread is None:
             self._stopped = False
+            self._history: list[tuple[int, float]] = []
             self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
             self._go_on = threading.Semaphore(0)
             self._thread = threading.Thread(
@@ -181,7 +192,9 @@ class Child(tune.Trainable):
 
     def _report(self, epoch: int, accuracy: float) -> Literal["stop"] | None:
         if not self._stopped:
-            self._events.put({"epoch": epoch, METRIC: float(accuracy)})
+            self._history.append((epoch, float(accuracy)))
+            history = tuple(self._history)
+            self._events.put({"epoch": epoch, METRIC: float(accuracy), "history": history})
             self._go_on.acquire()
         return "stop" if self._stopped else None
 
@@ -234,7 +247,11 @@ class _Teller(tune.Callback):
             self._tell(trial, Evaluation(**result["evaluation"]))
         elif METRIC in result:  # stopped by the scheduler
             evaluation = Evaluation(
-                result[METRIC], epochs=result["epoch"], seconds=result["time_total_s"]
+                result[METRIC],
+                epochs=result["epoch"],
+                seconds=result["time_total_s"],
+                history=result["history"],
+                stopped=True,
             )
             self._tell(trial, evaluation)
 

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import pytest
@@ -74,8 +75,12 @@ def test_a_scheduler_stops_children_early(tmp_path, local_ray):
         if number % 2 == 1:
             assert evaluation.epochs == 2
             assert evaluation.accuracy == other.accuracy / 2
+            assert evaluation.history == ((1, other.accuracy / 4), (2, other.accuracy / 2))
         else:
-            assert evaluation == other
+            assert [epoch for epoch, _ in evaluation.history] == [1, 2, 3, 4]
+            assert dataclasses.replace(evaluation, history=()) == other
+        assert evaluation.stopped == (number % 2 == 1)
+    assert search.best.trial.number % 2 == 0
 
 
 @pytest.mark.parametrize(
