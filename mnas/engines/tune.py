@@ -28,7 +28,9 @@ import jax
 import ray
 from ray import tune
 from ray.tune.schedulers import (
+    ASHAScheduler,
     HyperBandScheduler,
+    MedianStoppingRule,
     PopulationBasedTraining,
     PopulationBasedTrainingReplay,
     TrialScheduler,
@@ -44,6 +46,23 @@ from mnas.loop import Search, Trial
 from mnas.stopping import StoppingRule
 
 
+def asha(epochs: int) -> TrialScheduler:
+    """ASHA (arXiv 1810.05934) that goes on with the better half at epochs 1, 2, 4, ..."""
+    # A child's whole evaluation is a report of its own, after that of the last epoch.
+    return ASHAScheduler(max_t=epochs + 1, grace_period=1, reduction_factor=2)
+
+
+def median(epochs: int) -> TrialScheduler:
+    """Median stopping (Vizier, KDD 2017): best so far below the median of the others' means."""
+    return MedianStoppingRule(
+        time_attr="training_iteration", grace_period=1, min_samples_required=3
+    )
+
+
+# By name: the scheduler for children of so many epochs.
+SCHEDULERS: dict[str, Callable[[int], TrialScheduler]] = {"asha": asha, "median": median}
+
+
 def run(
     search: Search,
     evaluator: EvaluatorConfig,
@@ -57,8 +76,8 @@ def run(
                   epochs evaluated and reported at all, as that takes time. A stopped child counts
                   with the accuracy of its last reported epoch, and is exported only where none was
                   trained to its end. The child's whole evaluation is a further report, so ASHA's
-                  `max_t` should be above the number of epochs. Not with a search that has a rule
-                  of its own (`search.stopping`): a child would have two judges
+                  `max_t` should be above the number of epochs, as that of `asha` is. Not with a
+                  search that has a rule of its own (`search.stopping`): two judges are refused
     storage_path  directory (on a cluster, one that all machines share) that Tune's loggers write
                   to, one experiment a batch; nothing is kept where not given
 
