@@ -128,7 +128,8 @@ class _Run:
 
 
 def _best_so_far(run: _Run) -> np.ndarray:
-    return np.maximum.accumulate([result["reward"] for result in run.results])
+    rewards = [np.nan if r.get("stopped") else r["reward"] for r in run.results]
+    return np.fmax.accumulate(rewards)  # passes over NaN
 
 
 def _rewards(run: _Run) -> Figure:

@@ -147,6 +147,7 @@ def _evaluation(
     error = result.get("error")
     if error is None and METRIC not in result:
         error = f"the trainable reported no {METRIC}"
+    history = () if error else history
     return Evaluation(
         float(result.get(METRIC, "nan")),
         latency_ms=result.get("latency_ms"),
