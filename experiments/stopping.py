@@ -11,6 +11,14 @@ stopping of Ray Tune. First, one epoch on a single batch of images fills the com
 that the first variant does not pay for all. With `--controller dyna`, say, the searches go ways of
 their own, and each pays for compiling what is its own.
 
+Measured with --trials 12 --batch 3 --epochs 4 --train-images 320: off, the rule and ASHA found the
+same network (reward 0.6216, trial 9) in 48, 41 and 24 epochs. The rule could stop 6 networks, those
+of the last two batches, and stopped the 3 that end lowest of them; ASHA stopped 9 of all 12. With
+so few images the rule's evaluations after every epoch took twice the time of one at the end, 40 s
+to 19, and ate most of what was saved: early stopping pays where an epoch of training is long beside
+an evaluation. Other programs ran beside it, so its seconds say no more; median stopping has not
+been measured.
+
 Seconds are those of evaluation, over all children; wall seconds have the start of workers in them,
 which Tune pays anew for every batch.
 """

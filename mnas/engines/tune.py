@@ -15,6 +15,7 @@ import copy
 import dataclasses
 import functools
 import logging
+import math
 import os
 import pickle
 import queue
@@ -270,9 +271,14 @@ class _Teller(tune.Callback):
                 epochs=result["epoch"],
                 seconds=result["time_total_s"],
                 history=result["history"],
-                stopped=True,
+                stopped=result["epoch"] < self._longest(),
             )
             self._tell(trial, evaluation)
+
+    def _longest(self) -> float:
+        """Epochs of a whole training; a scheduler may also "stop" a child after its last one."""
+        found = [result.evaluation for result in self._search.results.values()]
+        return max((e.epochs for e in found if not e.error and not e.stopped), default=math.inf)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         try:

@@ -84,6 +84,29 @@ def test_a_scheduler_stops_children_early(tmp_path, local_ray):
     assert search.best.trial.number % 2 == 0
 
 
+class StopsAtTheLastEpoch(FIFOScheduler):
+    """Stops all children after two epochs, once one has been trained to its end."""
+
+    one_ended = False
+
+    def on_trial_result(self, tune_controller, trial, result):
+        if result["epoch"] == 2 and self.one_ended:
+            return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller, trial, result):
+        self.one_ended = True
+
+
+def test_a_child_stopped_after_its_last_epoch_is_whole(tmp_path, local_ray):
+    search = build_search(tmp_path / "journal.jsonl", trials=4, batch=4)
+    config = EngineConfig(kind="tune", workers=1)
+    engine.run(search, TableConfig(epochs=2), config, scheduler=StopsAtTheLastEpoch())
+    evaluations = [r.evaluation for r in search.results.values() if r.repeat_of is None]
+    assert {(e.epochs, e.stopped) for e in evaluations} == {(2, False)}
+    assert sum(e.timings == {} for e in evaluations) > 1  # these were stopped by Tune
+
+
 @pytest.mark.parametrize(
     "scheduler",
     [
