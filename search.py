@@ -35,6 +35,7 @@ from mnas.proxy import ProxyConfig
 from mnas.published import PUBLISHED
 from mnas.report import write_report
 from mnas.spec import read_json
+from mnas.stopping import savings
 from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
 from mnas.surrogate import SurrogateConfig, predict
@@ -214,8 +215,13 @@ def go(experiment: Experiment, directory: Path) -> int:
 
 def show(experiment: Experiment, search: Search, directory: Path, console: Console) -> None:
     """Tells a person what came of it."""
-    trained = sum(result.repeat_of is None for result in search.results.values())
-    console.print(f"\n{len(search.results)} trials, {trained} networks evaluated")
+    found = [r.evaluation for r in search.results.values() if r.repeat_of is None]
+    stopped, spared = savings((evaluation.epochs, evaluation.stopped) for evaluation in found)
+    trained = sum(evaluation.epochs for evaluation in found)
+    line = f"\n{len(search.results)} trials, {len(found)} networks evaluated"
+    if stopped:
+        line += f", {stopped} stopped early: {spared} of {spared + trained} epochs spared"
+    console.print(line)
     best = search.best
     if best is None:
         console.print("no child could be evaluated; see report.html")

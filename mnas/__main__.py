@@ -272,6 +272,7 @@ def rescore(arguments: list[str]) -> None:
             "ranked": len(rescored.rows),
             "repeats": rescored.repeats,
             "failed": rescored.failed,
+            "stopped": rescored.stopped,
             "unmeasured": rescored.unmeasured,
             "rows": [dataclasses.asdict(row) for row in rows],
         }
@@ -302,9 +303,10 @@ def rescore(arguments: list[str]) -> None:
         for row in rows
     ]
     console.print(_table(heads, shown))
+    stopped = f", stopped early {rescored.stopped}" if rescored.stopped else ""
     console.print(
         f"{len(rescored.rows)} networks ranked; left out: repeats {rescored.repeats}, "
-        f"failed {rescored.failed}, without {reward.cost} {rescored.unmeasured}",
+        f"failed {rescored.failed}, without {reward.cost} {rescored.unmeasured}{stopped}",
         soft_wrap=True,
     )
 

@@ -6,7 +6,8 @@ An evaluator is any callable
 
 so a table, a simulator or a job on another machine serves as well as training does. `report`, where
 given, is called as `report(epoch, accuracy)` after each epoch that was evaluated, and may answer
-"stop". An evaluator may raise: whoever calls it records the failure (`failure`).
+"stop": the evaluation then ends with that epoch. An evaluator that never calls it is never stopped.
+An evaluator may raise: whoever calls it records the failure (`failure`).
 
 Evaluators are described by frozen dataclasses with `build()`, so that a worker in another process
 builds its own.
@@ -32,6 +33,8 @@ class Evaluation:
     epochs      trained
     seconds     in all; `timings` has parts of it by name
     error       None, or what went wrong, in one line; such a child gets the failed reward
+    history     (epoch, accuracy) as reported; empty where nobody asked for reports
+    stopped     by the answer to a report; `accuracy` and `epochs` are those of then
     """
 
     accuracy: float = math.nan
@@ -40,6 +43,8 @@ class Evaluation:
     seconds: float = 0.0
     error: str | None = None
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    history: tuple[tuple[int, float], ...] = ()
+    stopped: bool = False
 
     def __post_init__(self) -> None:
         if self.error is None and not math.isfinite(self.accuracy):
@@ -68,13 +73,33 @@ def evaluate_safely(
 ) -> Evaluation:
     """`evaluate`, with an exception turned into a failed `Evaluation`. What every engine calls.
 
+    What was reported, and whether it was stopped, is noted in the evaluation.
     Interrupts (`KeyboardInterrupt`, `SystemExit`) go through: they are about the search.
     """
     start = time.perf_counter()
+    noted = None if report is None else _Noted(report)
     try:
-        evaluation = evaluate(architecture, seed, report)
+        evaluation = evaluate(architecture, seed, noted)
     except Exception as error:
         return failure(error, time.perf_counter() - start)
     if not isinstance(evaluation, Evaluation):
         return failure(f"the evaluator returned {type(evaluation).__name__}, not an Evaluation")
+    if noted is not None and evaluation.error is None:
+        history = tuple(noted.history)
+        evaluation = dataclasses.replace(evaluation, history=history, stopped=noted.stopped)
     return evaluation
+
+
+class _Noted:
+    """A report that keeps what it was told, and whether its last answer was to stop."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.history: list[tuple[int, float]] = []
+        self.stopped = False
+
+    def __call__(self, epoch: int, accuracy: float) -> Literal["stop"] | None:
+        answer = self._report(epoch, accuracy)
+        self.history.append((epoch, accuracy))
+        self.stopped = answer == "stop"
+        return answer

@@ -5,8 +5,9 @@
     {"kind": "result", "trial": 0, "accuracy": ..., "reward": ..., "error": null, ...}
     {"kind": "update", "batch": 0, ...}
 
-The state of a search is what replaying the lines gives (`mnas.loop`). Numbers are written so that
-reading gives the same bits; NaN, which JSON has no word for, is null.
+Results of a search that stops children early also have "history": [[epoch, accuracy], ...] and
+"stopped". The state of a search is what replaying the lines gives (`mnas.loop`). Numbers are
+written so that reading gives the same bits; NaN, which JSON has no word for, is null.
 """
 
 import fcntl

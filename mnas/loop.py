@@ -3,12 +3,13 @@
 `Search` knows controller, space, reward and journal, and nothing of processes. An engine does
 
     while (trial := search.ask()) is not None:    # None: done, or nothing until a result comes in
-        search.tell(trial, evaluate(trial))       # in any order
+        search.tell(trial, evaluate(trial.architecture, trial.seed, trial.report))  # in any order
 
 and may ask for several before it tells. What happens does not depend on who finishes first: the
 controller is updated with a whole batch, ordered by trial number; a trial's seed is folded from
 (search seed, trial number); and a network that has stood before in the search, finished or not, is
-never handed out again but gets the first one's evaluation (a repeat).
+never handed out again but gets the first one's evaluation (a repeat). Where hopeless children are
+stopped, it is by what was known before their batch (`mnas.stopping`).
 
 Everything that happens is a line of the journal before it counts, and a search built on a journal
 that has lines already replays them and goes on.
@@ -31,6 +32,7 @@ from mnas.evaluation import Evaluation
 from mnas.journal import Journal
 from mnas.reward import RewardConfig
 from mnas.space import Space
+from mnas.stopping import StoppingConfig, StoppingRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,8 @@ class SearchConfig:
     """The search stops when more than this share of its first batches has failed."""
     failed_batches: int = 2
     """How many batches those are; 0 never stops it."""
+    stopping: StoppingConfig = StoppingConfig()
+    """When a child that is behind others is stopped early; off where not given."""
 
     def __post_init__(self) -> None:
         for name, least in (("trials", 1), ("batch", 1), ("seed", 0), ("failed_batches", 0)):
@@ -63,13 +67,17 @@ class SearchConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One proposed network, to be evaluated with `seed`."""
+    """One proposed network, to be evaluated with `seed`.
+
+    report  for the evaluator; None where the search stops no child early
+    """
 
     number: int
     decisions: np.ndarray
     architecture: Architecture
     hash: str
     seed: int
+    report: StoppingRule | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +90,11 @@ class Result:
     reward: float
     repeat_of: int | None = None
 
+    @property
+    def rank(self) -> tuple[bool, float, int]:
+        """Sorts results that did not fail, best first; stopped ones come after all others."""
+        return self.evaluation.stopped, -self.reward, self.trial.number
+
 
 class TooManyFailures(RuntimeError):
     """More children failed than a search can learn anything from; the message says of what."""
@@ -93,7 +106,8 @@ class Search:
     done       every trial has its result; turns true in `tell`, or in `ask` where the last ones
                are repeats (`ask` then answers None)
     results    by trial number, every result so far, repeats too
-    best       of the results that did not fail, the one of highest reward; the earliest of equals
+    best       of the results that did not fail, the one of highest reward; the earliest of equals.
+               One that was stopped only where none was trained to its end
     observers  called with every record that is added to the journal, after it is on disk
 
     Raises ValueError where the journal's records don't fit the space.
@@ -169,10 +183,14 @@ class Search:
 
     def _begin(self, first: int, proposals: Proposals) -> None:
         self._proposals = proposals
+        # All results so far are of complete batches, here and when the journal is replayed.
+        earlier = (r.evaluation for r in self.results.values() if r.repeat_of is None)
+        report = self.config.stopping.rule(earlier)
         for number, decisions in enumerate(proposals.decisions, start=first):
             architecture = self.space.decode(decisions)
             seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
-            trial = Trial(number, decisions, architecture, architecture.canonical_hash(), seed)
+            name = architecture.canonical_hash()
+            trial = Trial(number, decisions, architecture, name, seed, report)
             self._batch.append(trial)
             if self._first_by_hash.setdefault(trial.hash, number) == number:
                 self._queue.append(trial)
@@ -201,8 +219,7 @@ class Search:
         self.results[result.trial.number] = result
         if result.evaluation.error is not None:
             return
-        rank = (-result.reward, result.trial.number)
-        if self.best is None or rank < (-self.best.reward, self.best.trial.number):
+        if self.best is None or result.rank < self.best.rank:
             self.best = result
 
     def _settle(self) -> None:
@@ -296,11 +313,15 @@ def _in_plain_numbers(evaluation: Evaluation) -> Evaluation:
         epochs=int(evaluation.epochs),
         seconds=float(evaluation.seconds),
         timings={k: float(v) for k, v in evaluation.timings.items() if math.isfinite(v)},
+        history=tuple((int(e), float(a)) for e, a in evaluation.history if math.isfinite(a)),
+        stopped=bool(evaluation.stopped),
     )
 
 
 def _to_record(result: Result) -> dict[str, Any]:
     evaluation = result.evaluation
+    # Only of searches that report at all: the others' journals have no such lines.
+    reported = {"history": evaluation.history, "stopped": evaluation.stopped}
     return {
         "kind": "result",
         "trial": result.trial.number,
@@ -318,9 +339,15 @@ def _to_record(result: Result) -> dict[str, Any]:
         "error": evaluation.error,
         "seconds": evaluation.seconds,
         "timings": evaluation.timings,
+        **(reported if evaluation.history or evaluation.stopped else {}),
     }
 
 
 def _to_evaluation(record: dict[str, Any]) -> Evaluation:
     names = ("latency_ms", "epochs", "error", "seconds", "timings")
-    return Evaluation(_number(record["accuracy"]), **{name: record[name] for name in names})
+    return Evaluation(
+        _number(record["accuracy"]),
+        **{name: record[name] for name in names},
+        history=tuple((epoch, accuracy) for epoch, accuracy in record.get("history", ())),
+        stopped=record.get("stopped", False),
+    )

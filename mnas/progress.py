@@ -78,6 +78,9 @@ class SearchProgress:
         failed = sum(r.evaluation.error is not None for r in self._search.results.values())
         if failed:
             line += f"  failed {failed}"
+        stopped = sum(r.evaluation.stopped for r in self._search.results.values())
+        if stopped:
+            line += f"  stopped {stopped}"
         return f"{line}  {_clock(left)} left"
 
 

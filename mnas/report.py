@@ -17,6 +17,7 @@ from mnas.architecture import Architecture
 from mnas.page import new_figure, svg, table, write_page
 from mnas.published import PUBLISHED
 from mnas.rescore import reward_of
+from mnas.stopping import savings
 
 SHOWN = 10
 
@@ -52,7 +53,8 @@ class _Run:
         self.updates = [record for record in records if record["kind"] == "update"]
         self.proposals = [record for record in records if record["kind"] == "proposals"]
         fine = [r for r in self.results if not r["error"] and r["repeat_of"] is None]
-        self.ranked = sorted(fine, key=lambda r: (-r["reward"], r["trial"]))
+        whole = [result for result in fine if not result.get("stopped")] or fine
+        self.ranked = sorted(whole, key=lambda r: (-r["reward"], r["trial"]))
 
     def section(self) -> str:
         parts = [self._summary()]
@@ -69,12 +71,18 @@ class _Run:
         rewards = [result["reward"] for result in self.results]
         quarter = max(1, len(rewards) // 4)
         failed = [result["error"] for result in self.results if result["error"]]
+        networks = [result for result in self.results if result["repeat_of"] is None]
+        stopped, spared = savings((r["epochs"], r.get("stopped", False)) for r in networks)
         rows = [
             ("trials", f"{len(self.results)}"),
-            ("networks evaluated", f"{sum(r['repeat_of'] is None for r in self.results)}"),
+            ("networks evaluated", f"{len(networks)}"),
             ("failed", f"{len(failed)}"),
             ("seconds of evaluation", f"{sum(r['seconds'] for r in self.results):.0f}"),
         ]
+        if stopped:
+            epochs = sum(result["epochs"] for result in networks)
+            rows += [("stopped early", f"{stopped}"), ("epochs trained", f"{epochs}")]
+            rows += [("epochs spared", f"{spared}")]
         if rewards:
             rows += [
                 ("mean reward, first quarter", f"{np.mean(rewards[:quarter]):.4f}"),
@@ -120,7 +128,8 @@ class _Run:
 
 
 def _best_so_far(run: _Run) -> np.ndarray:
-    return np.maximum.accumulate([result["reward"] for result in run.results])
+    rewards = [np.nan if r.get("stopped") else r["reward"] for r in run.results]
+    return np.fmax.accumulate(rewards)  # passes over NaN
 
 
 def _rewards(run: _Run) -> Figure:

@@ -46,6 +46,8 @@ class Rescored:
     rows: tuple[Row, ...]
     repeats: int
     failed: int
+    stopped: int
+    """Stopped early; ranked only where no network was trained to its end."""
     unmeasured: int
     """Evaluated, but without the cost that the new reward is of."""
 
@@ -81,7 +83,8 @@ def rescore(records: Sequence[dict[str, Any]], reward: RewardConfig) -> Rescored
     results = [record for record in records if record["kind"] == "result"]
     firsts = [result for result in results if result["repeat_of"] is None]
     fine = [result for result in firsts if result["error"] is None]
-    measured = [result for result in fine if (result[reward.cost] or 0) > 0]
+    whole = [result for result in fine if not result.get("stopped")] or fine
+    measured = [result for result in whole if (result[reward.cost] or 0) > 0]
     if fine and not measured:
         raise ValueError(
             f"reward: cost = {reward.cost!r}, which the run did not measure; "
@@ -92,7 +95,7 @@ def rescore(records: Sequence[dict[str, Any]], reward: RewardConfig) -> Rescored
             f"no network to rank: {len(results)} results, {len(firsts)} of them failed; "
             "accepted: a run with results"
         )
-    old = sorted(fine, key=lambda result: (-result["reward"], result["trial"]))
+    old = sorted(whole, key=lambda result: (-result["reward"], result["trial"]))
     old_ranks = {result["trial"]: rank for rank, result in enumerate(old, start=1)}
     scored = [(_score(result, reward), result) for result in measured]
     scored.sort(key=lambda pair: (-pair[0], pair[1]["trial"]))
@@ -117,7 +120,8 @@ def rescore(records: Sequence[dict[str, Any]], reward: RewardConfig) -> Rescored
         rows,
         repeats=len(results) - len(firsts),
         failed=len(firsts) - len(fine),
-        unmeasured=len(fine) - len(measured),
+        stopped=len(fine) - len(whole),
+        unmeasured=len(whole) - len(measured),
     )
 
 

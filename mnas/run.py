@@ -24,16 +24,21 @@ from mnas.journal import FORMAT, Journal
 from mnas.loop import Result, Search
 from mnas.space import Space
 from mnas.spec import read_json, to_spec
+from mnas.stopping import StoppingConfig
 
 TOP = 10
 # What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
 FREE = ("search.trials",)
+# What a journal means that says nothing of these settings.
+UNSAID = {f"search.stopping.{k}": v for k, v in dataclasses.asdict(StoppingConfig()).items()}
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """The settings that determine the search's trajectory, as they stand in the journal."""
     settings = json.loads(json.dumps(experiment.settings()))
     settings["engine"] = {"threads": experiment.engine.threads}
+    if not experiment.search.stopping.quantile:
+        del settings["search"]["stopping"]  # what is off determines nothing
     return {"kinds": experiment.kinds(), **settings}
 
 
@@ -117,7 +122,8 @@ def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller
 
 def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> None:
     """A resumed run must be the run that was begun; ValueError names the setting that differs."""
-    before, now = _flat(head.get("settings", {})), _flat(identity(experiment))
+    before = {**UNSAID, **_flat(head.get("settings", {}))}
+    now = {**UNSAID, **_flat(identity(experiment))}
     parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
     for name in parts_first:
         if name not in FREE and before.get(name) != now.get(name):
@@ -143,9 +149,13 @@ def drive(experiment: Experiment, search: Search) -> None:
 
 
 def write_results(experiment: Experiment, search: Search, directory: Path) -> None:
-    """best.json and top.json, of the search as it stands."""
-    results = [r for r in search.results.values() if not r.evaluation.error and r.repeat_of is None]
-    results.sort(key=lambda result: (-result.reward, result.trial.number))
+    """best.json and top.json, of the search as it stands.
+
+    Networks that were stopped early are in them only where none was trained to its end.
+    """
+    fine = [r for r in search.results.values() if not r.evaluation.error and r.repeat_of is None]
+    results = [r for r in fine if not r.evaluation.stopped] or fine
+    results.sort(key=lambda result: result.rank)
     specs = [_found(experiment, result) for result in results[:TOP]]
     if specs:
         write_json(directory / "top.json", specs)

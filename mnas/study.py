@@ -76,7 +76,8 @@ class Outcome:
     def best(self, samples: int) -> dict[str, Any] | None:
         """The result that the search would have exported after so many samples."""
         fine = [result for result in self.results[:samples] if result["error"] is None]
-        return max(fine, key=lambda result: (result["reward"], -result["trial"]), default=None)
+        whole = [result for result in fine if not result.get("stopped")] or fine
+        return max(whole, key=lambda result: (result["reward"], -result["trial"]), default=None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,8 +79,9 @@ def curves(study: Study, outcomes: Sequence[Outcome]) -> Figure:
 
 
 def _best_so_far(outcome: Outcome) -> np.ndarray:
-    rewards = [-np.inf if r["error"] is not None else r["reward"] for r in outcome.results]
-    best = np.maximum.accumulate(rewards)
+    fine = [r["error"] is None and not r.get("stopped") for r in outcome.results]
+    rewards = [r["reward"] for r in outcome.results]
+    best = np.maximum.accumulate(np.where(fine, rewards, -np.inf))
     return np.where(np.isfinite(best), best, np.nan)
 
 

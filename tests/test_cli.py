@@ -56,6 +56,7 @@ MISTAKES = [
     ("--reward.form sofft", ["sofft", "soft"]),
     ("--search.trials many", ["--search.trials", "many"]),
     ("--search.batch 0", ["batch = 0", "at least 1"]),
+    ("--search.stopping.quantile 1", ["stopping: quantile = 1.0", "below 1"]),
     ("--evaluator.data.source nowhere", ["nowhere", "digits"]),
     ("--evaluator.data.source nowhere.npz", ["nowhere.npz", "digits"]),
     ("--evaluator.data.validation 0", ["validation = 0", "share"]),
@@ -100,6 +101,28 @@ def test_a_resumed_run_keeps_its_settings(run, capsys):
     for flags in (["--reference", "mnasnet-a1"], ["--seed", "1"], ["--out", "elsewhere"]):
         assert run_search("--resume", str(run), *flags) == 2
         one_line(capsys, "directory, seed and reference", "none of them given")
+
+
+def test_a_resumed_run_keeps_how_it_stops_children(run, tmp_path, capsys):
+    """Also one of before there was such a setting."""
+    head = (run / "journal.jsonl").read_text().splitlines()[0]
+    assert "stopping" not in head  # off, it is as it was before
+    path = run / "experiment.json"
+    settings = json.loads(path.read_text())
+    del settings["search"]["stopping"]
+    path.write_text(json.dumps(settings))
+    assert run_search("--resume", str(run), "--search.stopping.quantile", "0.5") == 2
+    one_line(capsys, "search.stopping.quantile was 0.0 and is 0.5 now")
+    assert run_search("--resume", str(run), "--search.stopping.min-curves", "3") == 0  # still off
+    capsys.readouterr()
+    on = tmp_path / "on"
+    assert run_search(*tiny(on), "--search.stopping.quantile", "0.5") == 0
+    capsys.readouterr()
+    assert run_search("--resume", str(on), "--search.stopping.quantile", "0") == 2
+    one_line(capsys, "search.stopping.quantile was 0.5 and is 0.0 now")
+    assert run_search("--resume", str(on), "--search.stopping.min-curves", "9") == 2
+    one_line(capsys, "search.stopping.min_curves was 8 and is 9 now")
+    assert run_search("--resume", str(on)) == 0
 
 
 def test_an_unreadable_journal_is_named_by_line(run, capsys):

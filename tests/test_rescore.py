@@ -90,6 +90,14 @@ def test_latency_ranks_what_was_measured():
     assert rescoring.rescore(RECORDS, reward).unmeasured == 1
 
 
+def test_stopped_children_are_ranked_only_where_there_is_nothing_else():
+    records = [{**record, "stopped": record.get("trial") == 2} for record in RECORDS]
+    assert ranks(ACCURACY, records) == [(1, 1, 0.6), (5, 2, 0.6), (0, 3, 0.4)]
+    assert rescoring.rescore(records, ACCURACY).stopped == 1
+    records = [{**record, "stopped": True} for record in RECORDS]
+    assert ranks(ACCURACY, records) == ranks(ACCURACY)
+
+
 def test_what_is_left_out_is_counted_and_rows_are_whole():
     rescored = rescoring.rescore(RECORDS, ACCURACY)
     assert (rescored.repeats, rescored.failed, rescored.unmeasured) == (1, 1, 0)

@@ -72,6 +72,15 @@ def test_best_is_what_the_search_would_have_exported():
     assert outcome([result(0, 0.0, error="lost")]).best(1) is None
 
 
+def test_what_was_stopped_early_is_not_exported():
+    results = [
+        {"trial": trial, "reward": reward, "error": None, "stopped": stopped}
+        for trial, (reward, stopped) in enumerate([(0.9, True), (0.4, False), (0.8, True)])
+    ]
+    outcome = Outcome("a", None, None, tuple(results))
+    assert [outcome.best(samples)["trial"] for samples in (1, 2, 3)] == [0, 1, 1]
+
+
 def test_rows_by_hand():
     """Without a judge: the search's own accuracy, at the experiment's reward (cost at target)."""
     study = dataclasses.replace(SMALL, judge=None, marks=(1, 3))

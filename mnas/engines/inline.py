@@ -12,4 +12,5 @@ def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> Non
     """
     evaluate = evaluator.build()
     while (trial := search.ask()) is not None:  # nothing is ever out, so None means done
-        search.tell(trial, evaluate_safely(evaluate, trial.architecture, trial.seed))
+        evaluation = evaluate_safely(evaluate, trial.architecture, trial.seed, trial.report)
+        search.tell(trial, evaluation)

@@ -19,7 +19,7 @@ import ray
 import ray.exceptions
 
 from mnas.engines import UnusableEngine, check, child_environment
-from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
+from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
 
@@ -35,8 +35,8 @@ class Worker:
     def ready(self) -> None:
         """Answers once the constructor is through."""
 
-    def evaluate(self, architecture: Any, seed: int) -> Evaluation:
-        return evaluate_safely(self._evaluate, architecture, seed)
+    def evaluate(self, architecture: Any, seed: int, report: Report | None) -> Evaluation:
+        return evaluate_safely(self._evaluate, architecture, seed, report)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Pool:
             if trial is None:
                 return
             worker = self.idle.pop()
-            future = worker.evaluate.remote(trial.architecture, trial.seed)
+            future = worker.evaluate.remote(trial.architecture, trial.seed, trial.report)
             self.running[future] = Running(worker, trial, time.monotonic())
 
     def _started(self, future: Any) -> None:

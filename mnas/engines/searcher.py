@@ -10,6 +10,13 @@
     tuner.fit()
 
 Set `max_concurrent_trials`: without it Tune runs one trial at a time.
+
+Where the search stops hopeless children, a trainable that reports "accuracy" and "epochs" after
+every epoch heeds it so, and needs no scheduler:
+
+    rule = StoppingRule(config["thresholds"])  # mnas.stopping
+    if rule(epoch, accuracy) == "stop":        # after it has reported them
+        return
 """
 
 import collections
@@ -21,6 +28,7 @@ from ray.tune.search import Searcher
 
 from mnas.evaluation import Evaluation, failure
 from mnas.loop import Search, Trial
+from mnas.stopping import StoppingRule
 
 METRIC, MODE = "accuracy", "max"
 
@@ -32,12 +40,15 @@ def child_config(search: Search, trial: Trial) -> dict[str, Any]:
     seed          for everything random in its evaluation
     decisions     name and chosen value of every decision that matters
     architecture  what `mnas.architecture.Architecture.from_dict` reads
+    thresholds    of `mnas.stopping.StoppingRule`; only where the search stops children early
     """
+    rule = {} if trial.report is None else {"thresholds": trial.report.thresholds}
     return {
         "trial": trial.number,
         "seed": trial.seed,
         "decisions": search.space.describe(trial.decisions),
         "architecture": trial.architecture.to_dict(),
+        **rule,
     }
 
 
@@ -46,7 +57,8 @@ class MnasSearcher(Searcher):
 
     The trainable's last report holds `accuracy` (0 to 1; the metric, to be maximised) and, if it
     likes, `epochs`, `latency_ms` (milliseconds) and `error` (one line; the child counts as failed).
-    A child that a scheduler stopped comes with its last report, as if complete.
+    A child that a scheduler stopped comes with its last report, as if complete; one that the
+    search's own rule stopped is known as such.
 
     The journal is the state: every result is in it at once, and Tune's snapshots of the searcher
     hold nothing. To resume, don't restore the Tuner: build the `Search` on the journal again and
@@ -59,6 +71,7 @@ class MnasSearcher(Searcher):
         super().__init__(metric=METRIC, mode=MODE)
         self._search: Search | None = search
         self._trials: dict[str, Trial] = {}  # under evaluation, by Tune's id
+        self._reported: dict[str, dict[int, float]] = {}  # accuracy by epoch, where rules need it
         self._again: collections.deque[Trial] = collections.deque()  # dropped by Tune unevaluated
         self._error: Exception | None = None
 
@@ -72,10 +85,19 @@ class MnasSearcher(Searcher):
         self._trials[trial_id] = trial
         return child_config(search, trial)
 
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        trial = self._trials.get(trial_id)
+        if trial is not None and trial.report is not None and {METRIC, "epochs"} <= result.keys():
+            reported = self._reported.setdefault(trial_id, {})
+            reported[int(result["epochs"])] = float(result[METRIC])
+
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        if result:
+            self.on_trial_result(trial_id, result)
         trial = self._trials.pop(trial_id, None)
+        reported = self._reported.pop(trial_id, {})
         if trial is None:
             return
         if error:
@@ -84,7 +106,7 @@ class MnasSearcher(Searcher):
             self._again.append(trial)
             return
         else:
-            evaluation = _evaluation(result)
+            evaluation = _evaluation(result, tuple(sorted(reported.items())), trial.report)
         try:
             self._live_search().tell(trial, evaluation)
         except Exception as problem:
@@ -107,7 +129,8 @@ class MnasSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune saves the Tuner with its searcher; a search with an open journal can't be copied.
-        return {**self.__dict__, "_search": None, "_trials": {}, "_again": collections.deque()}
+        empty = {"_trials": {}, "_reported": {}, "_again": collections.deque()}
+        return {**self.__dict__, "_search": None, **empty}
 
     def _live_search(self) -> Search:
         if self._search is None:
@@ -118,14 +141,19 @@ class MnasSearcher(Searcher):
         return self._search
 
 
-def _evaluation(result: dict[str, Any]) -> Evaluation:
+def _evaluation(
+    result: dict[str, Any], history: tuple[tuple[int, float], ...], rule: StoppingRule | None
+) -> Evaluation:
     error = result.get("error")
     if error is None and METRIC not in result:
         error = f"the trainable reported no {METRIC}"
+    history = () if error else history
     return Evaluation(
         float(result.get(METRIC, "nan")),
         latency_ms=result.get("latency_ms"),
         epochs=int(result.get("epochs", 0)),
         seconds=float(result.get("time_total_s", 0.0)),
         error=error,
+        history=history,
+        stopped=bool(history) and rule(*history[-1]) == "stop",
     )

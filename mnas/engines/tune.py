@@ -6,7 +6,8 @@ some epochs is behind the others' (ASHA, median stopping), and files that Tune's
 pipeline that is a Tuner already there is `mnas.engines.searcher`.
 
 With a scheduler, what is stopped depends on who finishes first, so the search is not reproducible
-bit for bit; without one the journal is the same as with every other engine.
+bit for bit; without one the journal is the same as with every other engine, also where the search
+stops hopeless children itself (`mnas.stopping`).
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import copy
 import dataclasses
 import functools
 import logging
+import math
 import os
 import pickle
 import queue
@@ -27,7 +29,9 @@ import jax
 import ray
 from ray import tune
 from ray.tune.schedulers import (
+    ASHAScheduler,
     HyperBandScheduler,
+    MedianStoppingRule,
     PopulationBasedTraining,
     PopulationBasedTrainingReplay,
     TrialScheduler,
@@ -40,6 +44,24 @@ from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
+from mnas.stopping import StoppingRule
+
+
+def asha(epochs: int) -> TrialScheduler:
+    """ASHA (arXiv 1810.05934) that goes on with the better half at epochs 1, 2, 4, ..."""
+    # A child's whole evaluation is a report of its own, after that of the last epoch.
+    return ASHAScheduler(max_t=epochs + 1, grace_period=1, reduction_factor=2)
+
+
+def median(epochs: int) -> TrialScheduler:
+    """Median stopping (Vizier, KDD 2017): best so far below the median of the others' means."""
+    return MedianStoppingRule(
+        time_attr="training_iteration", grace_period=1, min_samples_required=3
+    )
+
+
+# By name: the scheduler for children of so many epochs.
+SCHEDULERS: dict[str, Callable[[int], TrialScheduler]] = {"asha": asha, "median": median}
 
 
 def run(
@@ -53,8 +75,10 @@ def run(
 
     scheduler     stops children early by their 'accuracy' after each epoch; only with one are
                   epochs evaluated and reported at all, as that takes time. A stopped child counts
-                  with the accuracy of its last reported epoch. The child's whole evaluation is a
-                  further report, so ASHA's `max_t` should be above the number of epochs.
+                  with the accuracy of its last reported epoch, and is exported only where none was
+                  trained to its end. The child's whole evaluation is a further report, so ASHA's
+                  `max_t` should be above the number of epochs, as that of `asha` is. Not with a
+                  search that has a rule of its own (`search.stopping`): two judges are refused
     storage_path  directory (on a cluster, one that all machines share) that Tune's loggers write
                   to, one experiment a batch; nothing is kept where not given
 
@@ -68,6 +92,11 @@ def run(
         raise UnusableEngine(
             f"scheduler {type(scheduler).__name__} pauses or changes children, which can only be "
             "stopped; accepted: ASHAScheduler, MedianStoppingRule and the like"
+        )
+    if scheduler is not None and search.config.stopping.quantile:
+        raise UnusableEngine(
+            f"scheduler {type(scheduler).__name__} with search.stopping.quantile = "
+            f"{search.config.stopping.quantile:g}; accepted: one of them"
         )
     if scheduler is not None:
         scheduler = copy.copy(scheduler)  # the caller's own stays as it is
@@ -151,9 +180,11 @@ class Child(tune.Trainable):
         if self._build_error is not None:
             return {"build_error": self._build_error, "done": True}
         if not self._reports:
-            return _final(self._child())
+            thresholds = self.config["child"].get("thresholds")
+            return _final(self._child(None if thresholds is None else StoppingRule(thresholds)))
         if self._thread is None:
             self._stopped = False
+            self._history: list[tuple[int, float]] = []
             self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
             self._go_on = threading.Semaphore(0)
             self._thread = threading.Thread(
@@ -181,7 +212,9 @@ class Child(tune.Trainable):
 
     def _report(self, epoch: int, accuracy: float) -> Literal["stop"] | None:
         if not self._stopped:
-            self._events.put({"epoch": epoch, METRIC: float(accuracy)})
+            self._history.append((epoch, float(accuracy)))
+            history = tuple(self._history)
+            self._events.put({"epoch": epoch, METRIC: float(accuracy), "history": history})
             self._go_on.acquire()
         return "stop" if self._stopped else None
 
@@ -234,9 +267,18 @@ class _Teller(tune.Callback):
             self._tell(trial, Evaluation(**result["evaluation"]))
         elif METRIC in result:  # stopped by the scheduler
             evaluation = Evaluation(
-                result[METRIC], epochs=result["epoch"], seconds=result["time_total_s"]
+                result[METRIC],
+                epochs=result["epoch"],
+                seconds=result["time_total_s"],
+                history=result["history"],
+                stopped=result["epoch"] < self._longest(),
             )
             self._tell(trial, evaluation)
+
+    def _longest(self) -> float:
+        """Epochs of a whole training; a scheduler may also "stop" a child after its last one."""
+        found = [result.evaluation for result in self._search.results.values()]
+        return max((e.epochs for e in found if not e.error and not e.stopped), default=math.inf)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         try:

@@ -118,8 +118,8 @@ def evaluate(config: TableConfig, architecture, seed, report=None) -> Evaluation
     rng = np.random.default_rng([int(name[:8], 16), seed])
     accuracy = float(rng.uniform(0.1, 0.9))
     for epoch in range(1, config.epochs + 1):
-        if report is not None and report(epoch, accuracy * epoch / config.epochs) == "stop":
-            return Evaluation(accuracy * epoch / config.epochs, epochs=epoch)
+        if report is not None and report(epoch, accuracy * (epoch / config.epochs)) == "stop":
+            return Evaluation(accuracy * (epoch / config.epochs), epochs=epoch)
     return Evaluation(accuracy, epochs=config.epochs, seconds=0.5, timings={"train": 0.25})
 
 

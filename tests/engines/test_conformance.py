@@ -12,6 +12,7 @@ from engine_fixtures import TableConfig, build_search, facts
 
 from mnas import engines
 from mnas.experiment import EngineConfig
+from mnas.stopping import StoppingConfig
 
 CONFIGS = [
     EngineConfig(kind="inline"),
@@ -39,6 +40,19 @@ def test_same_seed_same_journal(config, tmp_path, reference, local_ray):
         "accuracy is not a number: nan",
     }
     assert facts(path) == reference(evaluator, trials=24, batch=8)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=IDS)
+def test_same_children_are_stopped(config, tmp_path, reference, local_ray):
+    """Whoever finishes first; the journal has their curves."""
+    settings = {"trials": 24, "batch": 8, "stopping": StoppingConfig(0.5, min_curves=6)}
+    evaluator = TableConfig(fault="nan", every=6, seconds=0.02)
+    search = build_search(tmp_path / "journal.jsonl", **settings)
+    engines.run(search, evaluator, config)
+    evaluations = [r.evaluation for r in search.results.values() if r.repeat_of is None]
+    assert {(e.epochs, e.stopped) for e in evaluations if not e.error} >= {(1, True), (3, False)}
+    assert all([epoch for epoch, _ in e.history] == [1, 2, 3][: e.epochs] for e in evaluations)
+    assert facts(tmp_path / "journal.jsonl") == reference(evaluator, **settings)
 
 
 @pytest.mark.parametrize("config", CONFIGS[1:], ids=IDS[1:])

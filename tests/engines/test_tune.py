@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import pytest
@@ -6,6 +7,7 @@ from engine_fixtures import TableConfig, build_search, facts, notes, trainable
 from mnas.architecture import Architecture
 from mnas.experiment import EngineConfig
 from mnas.loop import TooManyFailures
+from mnas.stopping import StoppingConfig, StoppingRule
 
 pytest.importorskip("ray")
 from ray import tune
@@ -74,8 +76,35 @@ def test_a_scheduler_stops_children_early(tmp_path, local_ray):
         if number % 2 == 1:
             assert evaluation.epochs == 2
             assert evaluation.accuracy == other.accuracy / 2
+            assert evaluation.history == ((1, other.accuracy / 4), (2, other.accuracy / 2))
         else:
-            assert evaluation == other
+            assert [epoch for epoch, _ in evaluation.history] == [1, 2, 3, 4]
+            assert dataclasses.replace(evaluation, history=()) == other
+        assert evaluation.stopped == (number % 2 == 1)
+    assert search.best.trial.number % 2 == 0
+
+
+class StopsAtTheLastEpoch(FIFOScheduler):
+    """Stops all children after two epochs, once one has been trained to its end."""
+
+    one_ended = False
+
+    def on_trial_result(self, tune_controller, trial, result):
+        if result["epoch"] == 2 and self.one_ended:
+            return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller, trial, result):
+        self.one_ended = True
+
+
+def test_a_child_stopped_after_its_last_epoch_is_whole(tmp_path, local_ray):
+    search = build_search(tmp_path / "journal.jsonl", trials=4, batch=4)
+    config = EngineConfig(kind="tune", workers=1)
+    engine.run(search, TableConfig(epochs=2), config, scheduler=StopsAtTheLastEpoch())
+    evaluations = [r.evaluation for r in search.results.values() if r.repeat_of is None]
+    assert {(e.epochs, e.stopped) for e in evaluations} == {(2, False)}
+    assert sum(e.timings == {} for e in evaluations) > 1  # these were stopped by Tune
 
 
 @pytest.mark.parametrize(
@@ -101,6 +130,11 @@ def test_refuses_what_tune_cannot_do(tmp_path, local_ray):
         engine.run(search, TableConfig(), EngineConfig(kind="tune", time_limit_seconds=5.0))
     with pytest.raises(ValueError, match=r"HyperBandScheduler pauses .*accepted: ASHAScheduler"):
         engine.run(search, TableConfig(), TUNE, scheduler=HyperBandScheduler())
+    stopping = build_search(tmp_path / "other.jsonl", stopping=StoppingConfig(quantile=0.25))
+    with pytest.raises(
+        ValueError, match=r"AsyncHyperBandScheduler with .*quantile = 0.25; accepted: one of"
+    ):
+        engine.run(stopping, TableConfig(), TUNE, scheduler=ASHAScheduler())
     with pytest.raises(ValueError, match=r"workers = 3 .*accepted: 1 to 2"):
         engine.run(search, TableConfig(), EngineConfig(kind="tune", workers=3))
 
@@ -187,6 +221,32 @@ def test_searcher_by_hand(tmp_path, reference):
         assert last["trial"] in search.results  # at once
     searcher.on_trial_complete("never heard of", {"accuracy": 0.5})
     assert facts(path) == reference()
+
+
+def test_searcher_whose_search_stops_children(tmp_path, reference):
+    """By hand, the trainable as the module shows it, told last first."""
+    settings = {"trials": 12, "batch": 6, "stopping": StoppingConfig(0.5, min_curves=4)}
+    path = tmp_path / "journal.jsonl"
+    search = build_search(path, **settings)
+    searcher = MnasSearcher(search)
+    running, count = {}, 0
+    while (config := searcher.suggest(str(count))) != searcher.FINISHED:
+        if config is not None:
+            running[str(count)] = config
+            count += 1
+            continue
+        name, last = running.popitem()
+        rule, reported = StoppingRule(last["thresholds"]), {}
+
+        def report(epoch, accuracy, name=name, rule=rule, reported=reported):
+            reported |= {"accuracy": accuracy, "epochs": epoch}
+            searcher.on_trial_result(name, dict(reported))
+            return rule(epoch, accuracy)
+
+        TableConfig().build()(Architecture.from_dict(last["architecture"]), last["seed"], report)
+        searcher.on_trial_complete(name, reported)
+    assert any(r.evaluation.stopped for r in search.results.values())
+    assert facts(path) == reference(**settings)
 
 
 def test_searcher_results_that_are_none(tmp_path):

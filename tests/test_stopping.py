@@ -1,0 +1,140 @@
+import math
+import pickle
+
+import pytest
+
+from mnas.evaluation import Evaluation, evaluate_safely, failure
+from mnas.stopping import StoppingConfig, StoppingRule, savings
+
+MEDIAN = StoppingConfig(quantile=0.5, min_curves=4)
+
+
+def child(*accuracies, stopped=False) -> Evaluation:
+    """A child with these accuracies after epochs 1, 2, ..."""
+    history = tuple(enumerate(accuracies, start=1))
+    return Evaluation(accuracies[-1], epochs=len(history), history=history, stopped=stopped)
+
+
+FOUR = [child(0.1, 0.5, 0.6), child(0.2, 0.3, 0.8), child(0.3, 0.4, 0.5), child(0.4, 0.6, 0.9)]
+
+
+# --- the rule ---
+
+
+def test_a_rule_stops_below_its_thresholds_and_nowhere_else():
+    rule = StoppingRule(((1, 0.2), (3, 0.5)))
+    answers = [rule(1, 0.19), rule(1, 0.2), rule(2, 0.0), rule(3, 0.49), rule(3, 0.5), rule(4, 0.0)]
+    assert answers == ["stop", None, None, "stop", None, None]
+    assert rule(1, math.nan) == "stop"
+    assert StoppingRule()(1, 0.0) is None
+
+
+def test_a_rule_survives_the_way_to_a_worker():
+    rule = StoppingRule(((1, 0.25),))
+    assert pickle.loads(pickle.dumps(rule)) == rule
+    assert StoppingRule([[1, 0.25]])(1, 0.2) == "stop"  # as JSON has it
+
+
+# --- thresholds by hand ---
+
+
+def test_thresholds_are_quantiles_by_epoch():
+    # Of four, the median's order statistic is the second: 0.2 of .1 .2 .3 .4, 0.4 of .3 .4 .5 .6.
+    assert MEDIAN.rule(FOUR).thresholds == ((1, 0.2), (2, 0.4))
+    assert MEDIAN.rule(reversed(FOUR)) == MEDIAN.rule(FOUR)
+    # Three quarters of the way from the first to the fourth is 2.25 steps: the third.
+    upper = StoppingConfig(quantile=0.75, min_curves=4)
+    assert upper.rule(FOUR).thresholds == ((1, 0.3), (2, 0.5))
+
+
+def test_nothing_is_stopped_by_too_few_too_early_or_at_the_end():
+    assert MEDIAN.rule([]) == MEDIAN.rule(FOUR[:3]) == StoppingRule()
+    later = StoppingConfig(quantile=0.5, min_curves=4, min_epochs=2)
+    assert later.rule(FOUR).thresholds == ((2, 0.4),)
+    assert StoppingConfig(quantile=0.5, min_curves=1).rule([child(0.5)]) == StoppingRule()
+
+
+def test_off_there_is_no_rule():
+    assert StoppingConfig().rule(FOUR) is None
+    assert StoppingConfig(quantile=0.0, min_curves=1).rule(FOUR) is None
+
+
+def test_stopped_children_count_as_below_at_later_epochs():
+    children = [*FOUR, child(0.05, stopped=True), child(0.06, stopped=True)]
+    # Epoch 1, all six: .05 .06 .1 .2 .3 .4, the third. Epoch 2: two below, then .3 .4 .5 .6: the
+    # third is .3, where survivors alone would give .4.
+    assert MEDIAN.rule(children).thresholds == ((1, 0.1), (2, 0.3))
+
+
+def test_where_more_than_the_quantile_was_stopped_nothing_more_is():
+    children = [*FOUR[:2], *[child(0.05, stopped=True)] * 4]
+    assert MEDIAN.rule(children).thresholds == ((1, 0.05),)
+
+
+def test_failed_children_and_those_without_curves_do_not_count():
+    assert MEDIAN.rule([*FOUR, failure("lost"), Evaluation(0.0, epochs=3)]) == MEDIAN.rule(FOUR)
+
+
+def test_a_child_that_ended_unstopped_says_nothing_of_later_epochs():
+    assert MEDIAN.rule([*FOUR, child(0.9)]).thresholds == ((1, 0.3), (2, 0.4))
+
+
+def test_epochs_that_were_not_evaluated_have_no_threshold():
+    curves = [Evaluation(0.9, epochs=9, history=((3, 0.5), (6, 0.6), (9, 0.9)))] * 4
+    assert MEDIAN.rule(curves).thresholds == ((3, 0.5), (6, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("quantile", -0.1),
+        ("quantile", 1.0),
+        ("quantile", math.nan),
+        ("min_curves", 0),
+        ("min_epochs", 0),
+    ],
+)
+def test_bad_settings_are_named(field, value):
+    with pytest.raises(ValueError, match=rf"stopping: {field} = {value}; accepted: "):
+        StoppingConfig(**{field: value})
+
+
+# --- what an evaluator does with it ---
+
+
+def curve(architecture, seed, report=None) -> Evaluation:
+    """Three epochs of accuracy 0.1, 0.2, 0.3."""
+    for epoch in (1, 2, 3):
+        if report is not None and report(epoch, epoch / 10) == "stop":
+            break
+    return Evaluation(epoch / 10, epochs=epoch)
+
+
+def test_what_was_reported_is_noted():
+    stopped = evaluate_safely(curve, None, 0, StoppingRule(((2, 0.25),)))
+    assert stopped == Evaluation(0.2, epochs=2, history=((1, 0.1), (2, 0.2)), stopped=True)
+    whole = evaluate_safely(curve, None, 0, StoppingRule())
+    assert whole == child(0.1, 0.2, 0.3)
+    assert evaluate_safely(curve, None, 0) == Evaluation(0.3, epochs=3)
+
+
+def test_an_evaluator_that_goes_on_was_not_stopped():
+    def stubborn(architecture, seed, report=None):
+        for epoch in (1, 2, 3):
+            report(epoch, epoch / 10)
+        return Evaluation(0.3, epochs=3)
+
+    assert not evaluate_safely(stubborn, None, 0, StoppingRule(((2, 0.25),))).stopped
+
+
+def test_an_evaluator_that_never_reports_is_never_stopped():
+    def silent(architecture, seed, report=None):
+        return Evaluation(0.1, epochs=3)
+
+    assert evaluate_safely(silent, None, 0, StoppingRule(((1, 0.9),))) == Evaluation(0.1, epochs=3)
+
+
+def test_savings_by_hand():
+    assert savings([]) == (0, 0)
+    assert savings([(3, False), (3, False)]) == (0, 0)
+    assert savings([(5, False), (1, True), (2, True), (0, False)]) == (2, 4 + 3)
