@@ -10,8 +10,9 @@ cost nothing. Three things keep it from trusting its model too far:
 - The policy is a mixture of members, each a factorized policy (TuNAS, arXiv 2008.06120) with a draw
   of its own, and the member that does worst starts afresh now and then. A member never gives up a
   choice: each keeps a small probability.
-- Some members are scouts, paid for staying away from the best network so far. Good networks come in
-  families that no single change leads between, and the model is sure only of the family it knows.
+- Some members are scouts, paid for staying away from the best network so far, in decisions that
+  matter. Good networks come in families that no single change leads between, and the model is sure
+  only of the family it knows.
 
 What is proposed is sampled from the mixture, then filtered: many samples, of which each place of
 the batch takes the one that is best by another draw and was not measured before; a share of the
@@ -20,8 +21,7 @@ then takes a network that differs from the best in a single decision, whatever t
 it: a model that has seen mostly one family of networks is too sure of what is lost outside it, and
 without those places some searches end one decision short of a better family.
 
-Shapes: N proposals, D decisions, H members, C rewards remembered, M candidates, W indicators,
-F functions.
+Shapes: N proposals, D decisions, H members, C rewards remembered, M candidates.
 """
 
 import dataclasses
@@ -35,66 +35,14 @@ import numpy as np
 import optax
 
 from controllers.policy import Params, canonical, factorized
+from controllers.reward_model import Function, Memory, append, draw, fit, indicators_of
 from mnas.controller import Controller, Proposals
 from mnas.space import Space
 
-# The model's prior, in its own unit (`Memory.scale`): variance of a network's value, share of it
-# that pairs of choices have, and variance of a measurement (a seed's noise and what the model can't
-# express). Twice as much or half of any of them changes little.
-AMPLITUDE, PAIR_SHARE, NOISE = 4.0, 0.3, 0.05
-# Draws keep this share of the posterior's standard deviation: whole ones explore more than a
-# thousand samples can pay for.
-DEVIATION = 0.7
 # Members that have a draw in common, and places of a batch: draws are what takes time.
 SHARED = 2
 # Scouts lose so many units for every decision by which they agree with the best network too much.
 SCOUT_PENALTY = 0.75
-# A reward further below the quartile than so many interquartile ranges counts as that far: a failed
-# child says that it is bad, not how bad. So many units count in any case: when late rewards are all
-# alike, what is bad must still look bad.
-OUTLIER, LEAST_OUTLIER = 3.0, 1.5
-
-
-class Function(NamedTuple):
-    """F functions of a network, each quadratic in its indicators x [W]: c + m·x + xᵀ Q x."""
-
-    constant: jax.Array  # [F]
-    linear: jax.Array  # [F, W]
-    quadratic: jax.Array  # [F, W, W]
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Values [F, N] of indicators [N, W]."""
-        crossed = jnp.einsum("nw,fwv->fnv", x, self.quadratic)
-        return self.constant[:, None] + self.linear @ x.T + (crossed * x[None]).sum(-1)
-
-
-class Memory(NamedTuple):
-    """The last C rewards, a ring (number i stands at row i mod C), and the model of them.
-
-    decisions  int32 [C, D], canonical; 0 where nothing stands yet
-    rewards    float32 [C]; 0 where nothing stands yet
-    count      int32 [], rewards so far
-    scale      float32 [], largest standard deviation that `rewards` have had: the model's unit
-    targets    float32 [C], rewards in that unit around their mean, outliers drawn in; 0 for none
-    factor     float32 [C, C], lower Cholesky factor of the targets' covariance; unit rows for none
-    """
-
-    decisions: jax.Array
-    rewards: jax.Array
-    count: jax.Array
-    scale: jax.Array
-    targets: jax.Array
-    factor: jax.Array
-
-    @property
-    def known(self) -> jax.Array:
-        """The rows where something stands: bool [C]."""
-        return jnp.arange(len(self.rewards)) < self.count
-
-    @property
-    def best(self) -> jax.Array:
-        """Decisions of the best network: int32 [D]. Of no meaning while nothing is known."""
-        return self.decisions[jnp.argmax(jnp.where(self.known, self.rewards, -jnp.inf))]
 
 
 class DynaState(NamedTuple):
@@ -116,6 +64,18 @@ class DynaState(NamedTuple):
     key: jax.Array
 
 
+class Landmark(NamedTuple):
+    """The network that scouts stay away from.
+
+    decisions  int32 [D]
+    weights    float32 [D], how much each decision counts in the distance: 1 on average; 0 while
+               nothing is known
+    """
+
+    decisions: jax.Array
+    weights: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class Dyna:
     """Policy gradient on a model of the rewards; the default where evaluations are dear."""
@@ -135,7 +95,8 @@ class Dyna:
     scouts: float = 0.125
     """Share of the members, and of a batch, that stay away from the best network so far."""
     distance: float = 0.33
-    """Share of the decisions by which they are to differ from it."""
+    """Share of the decisions by which they are to differ from it, each counted for as much as it
+    matters there."""
     single: int = 16
     """Every so many samples one changes a single decision of the best network so far."""
     patience: int = 3
@@ -170,15 +131,29 @@ class Dyna:
         """
         policy, single_changes = factorized(space, self.floor), _single_changes(space)
         adam = optax.adam(self.learning_rate, b1=0.0, b2=0.99)
-        indicators = _indicators(space)
+        indicators = indicators_of(space)
         members, remembered = self.members, self.remembered
+        decision_of_change = np.repeat(np.arange(len(space.sizes)), space.sizes)
         scouts = jnp.arange(members) >= members - round(self.scouts * members)
         in_common = (1 - self.distance) * len(space.sizes)  # with the best network, at most
 
-        def too_alike(decisions: jax.Array, memory: Memory) -> jax.Array:
-            """Decisions in common with the best network, beyond what a scout may have: [N]."""
-            common = (decisions == memory.best[None]).sum(-1).astype(jnp.float32)
-            return jnp.where(memory.count > 0, jnp.maximum(common - in_common, 0.0), 0.0)
+        def landmark(memory: Memory) -> Landmark:
+            """The best network. A decision matters by what other choices of it change, by the mean
+            of the model: all that doesn't matter could differ without leaving a family.
+            """
+            mean = draw(jax.random.key(0), 1, memory, indicators, deviation=0.0)
+            values = mean(indicators(single_changes(memory.best)))[0]
+            change = jnp.abs(values - mean(indicators(memory.best[None]))[0])
+            total = jnp.zeros(len(space.sizes)).at[decision_of_change].add(change)
+            weights = total / np.maximum(np.array(space.sizes) - 1, 1)
+            average = weights.mean()
+            weights = jnp.where(average > 1e-6, weights / jnp.maximum(average, 1e-6), 1.0)
+            return Landmark(memory.best, jnp.where(memory.count > 0, weights, 0.0))
+
+        def too_alike(decisions: jax.Array, landmark: Landmark) -> jax.Array:
+            """Decisions in common with the landmark, beyond what a scout may have: [N]."""
+            common = ((decisions == landmark.decisions[None]) * landmark.weights[None]).sum(-1)
+            return jnp.maximum(common - in_common, 0.0)
 
         def mean_entropy(params: Params, decisions: jax.Array) -> jax.Array:
             return jax.vmap(lambda p: policy.evaluate(p, decisions)[1].mean())(params).mean()
@@ -210,7 +185,7 @@ class Dyna:
             neighbours, _ = canonical(space, single_changes(memory.best))
             decisions = jnp.concatenate([sampled, neighbours])  # [M, D]
             is_neighbour = jnp.arange(len(decisions)) >= len(sampled)
-            functions = _draw(drawing, math.ceil(n / SHARED), memory, indicators)
+            functions = draw(drawing, math.ceil(n / SHARED), memory, indicators)
             values = jnp.tile(functions(indicators(decisions)), (SHARED, 1))[:n]  # [N, M]
             # Where there is nothing else, scouts' places take near networks, and those for single
             # changes others; where there is nothing new at all, every place takes a known network
@@ -219,7 +194,7 @@ class Dyna:
             any_known = memory.count > 0
             close = ((memory.count + places) % self.single == 0) & any_known
             far = (places >= n - round(self.scouts * n)) & ~close
-            near = too_alike(decisions, memory) > 0
+            near = too_alike(decisions, landmark(memory)) > 0
             unfit = (far[:, None] & near[None]) | (close[:, None] & ~is_neighbour[None])
             unfit |= is_neighbour[None] & ~any_known
             values = jnp.where(unfit, values - 1e3, values)
@@ -245,7 +220,7 @@ class Dyna:
             key: jax.Array,
             function: Function,
             scout: jax.Array,
-            memory: Memory,
+            best: Landmark,
         ) -> tuple[Params, Any, jax.Array]:
             """A member's steps on its own draw (F = 1); and the mean value that it has come to."""
 
@@ -253,7 +228,7 @@ class Dyna:
                 params, optimizer = carry
                 decisions, _ = policy.sample(params, key, self.imagined)
                 values = function(indicators(decisions))[0]
-                values -= scout * SCOUT_PENALTY * too_alike(decisions, memory)
+                values -= scout * SCOUT_PENALTY * too_alike(decisions, best)
 
                 # L = -mean (f - mean f) · log π(a) - temperature · mean H
                 def loss(params: Params) -> jax.Array:
@@ -269,15 +244,15 @@ class Dyna:
             return params, optimizer, means[-1]
 
         def learn(state: DynaState, decisions: jax.Array, rewards: jax.Array) -> DynaState:
-            memory = _fit(_append(state.memory, decisions, rewards), indicators)
+            memory = fit(append(state.memory, decisions, rewards), indicators)
             key, drawing, sampling = jax.random.split(jax.random.wrap_key_data(state.key), 3)
             keys = jax.random.split(sampling, members)
-            draws = _draw(drawing, math.ceil(members / SHARED), memory, indicators)
+            draws = draw(drawing, math.ceil(members / SHARED), memory, indicators)
             functions = jax.tree.map(
                 lambda leaf: jnp.concatenate([leaf] * SHARED)[:members, None], draws
             )  # [H, F = 1, ...]
             params, optimizer, reached = jax.vmap(practise, (0, 0, 0, 0, 0, None))(
-                state.params, state.optimizer, keys, functions, scouts, memory
+                state.params, state.optimizer, keys, functions, scouts, landmark(memory)
             )
             # Of the members that are old enough, the worst starts afresh. (Members start without
             # random numbers, so the key is still good for the next `tell`.)
@@ -336,98 +311,3 @@ def _single_changes(space: Space) -> Callable[[jax.Array], jax.Array]:
         return jnp.tile(decisions[None], (len(rows), 1)).at[rows, decision].set(choice)
 
     return single_changes
-
-
-# --- the model: Bayesian regression on all choices and pairs of choices -------------------------
-
-
-def _indicators(space: Space) -> Callable[[jax.Array], jax.Array]:
-    """(decisions [N, D] -> float32 [N, W]): which choice each decision made, or that it is off,
-    so scaled that two networks' product is the share of the decisions in which they agree.
-    """
-    # A conditional decision has one level more than choices, the last: inactive.
-    levels = space.sizes + np.array([bool(decision.conditions) for decision in space.decisions])
-    first, width = np.cumsum(levels) - levels, int(levels.sum())
-
-    def indicators(decisions: jax.Array) -> jax.Array:
-        decisions, active = canonical(space, decisions)
-        level = jnp.where(active, decisions, jnp.asarray(space.sizes)[None])
-        hot = jax.nn.one_hot(level + jnp.asarray(first)[None], width, dtype=jnp.float32)
-        return hot.sum(1) / math.sqrt(len(levels))
-
-    return indicators
-
-
-def _covariance(x: jax.Array) -> jax.Array:
-    """Prior covariance [N, N] of the values of networks with indicators x [N, W]."""
-    # k(x, y) = 1 + a (1 - p) s + a p s²,  s = x·y: the share of decisions that agree
-    agree = x @ x.T
-    return 1 + AMPLITUDE * ((1 - PAIR_SHARE) * agree + PAIR_SHARE * agree**2)
-
-
-def _append(memory: Memory, decisions: jax.Array, rewards: jax.Array) -> Memory:
-    """The memory with a batch written over its oldest rows, from best to worst; its model is as it
-    was. NaN is left out; of a batch larger than the memory, the best stay.
-    """
-    capacity = len(memory.rewards)
-    columns = (*decisions.T[::-1], -rewards)  # best first, NaN last; equals in order of decisions
-    order = jnp.lexsort(columns)[:capacity]
-    decisions, rewards = decisions[order], rewards[order]
-    good = ~jnp.isnan(rewards)
-    row = (memory.count + jnp.arange(len(rewards))) % capacity
-    row = jnp.where(good, row, capacity)  # out of bounds: dropped
-    return memory._replace(
-        decisions=memory.decisions.at[row].set(decisions, mode="drop"),
-        rewards=memory.rewards.at[row].set(rewards, mode="drop"),
-        count=memory.count + good.sum(),
-    )
-
-
-def _fit(memory: Memory, indicators: Callable[[jax.Array], jax.Array]) -> Memory:
-    """The memory with its model fitted to its rewards, of which there is one at least."""
-    known = memory.known
-    rewards = jnp.where(known, memory.rewards, jnp.nan)
-    low, high = jnp.nanquantile(rewards, jnp.array([0.25, 0.75]))
-    reach = jnp.maximum(OUTLIER * (high - low), LEAST_OUTLIER * memory.scale)
-    rewards = jnp.maximum(rewards, low - reach)
-    mean = jnp.where(known, rewards, 0.0).sum() / known.sum()
-    centred = jnp.where(known, rewards - mean, 0.0)
-    spread = jnp.sqrt((centred**2).sum() / known.sum())
-    # The unit only grows, so late rewards, all alike, don't look as spread out as early ones.
-    scale = jnp.maximum(memory.scale, spread)
-    targets = centred / jnp.maximum(scale, 1e-6 * jnp.abs(mean) + 1e-12)  # not rounding errors
-    x = indicators(memory.decisions)
-    covariance = _covariance(x) * (known[:, None] & known[None])
-    factor = jnp.linalg.cholesky(covariance + jnp.diag(jnp.where(known, NOISE, 1.0)))
-    return memory._replace(scale=scale, targets=targets, factor=factor)
-
-
-def _draw(
-    key: jax.Array, count: int, memory: Memory, indicators: Callable[[jax.Array], jax.Array]
-) -> Function:
-    """That many draws of the posterior, by Matheron's rule (Wilson et al., ICML 2020).
-
-    A draw of the prior, corrected by what it gets wrong: with prior draw g and noise draw e,
-    f(x) = g(x) + k(x, X) (K + noise)⁻¹ (y - g(X) - e). The prior is that of a quadratic function
-    with normal coefficients, so the draw is a quadratic function, too. What is random about it, g
-    and e, is shrunk by `DEVIATION`.
-    """
-    known, x = memory.known, indicators(memory.decisions)
-    width = x.shape[1]
-    keys = jax.random.split(key, 4)
-    single = (AMPLITUDE * (1 - PAIR_SHARE)) ** 0.5 * DEVIATION
-    pair = (AMPLITUDE * PAIR_SHARE) ** 0.5 * DEVIATION
-    prior = Function(
-        DEVIATION * jax.random.normal(keys[0], (count,)),
-        single * jax.random.normal(keys[1], (count, width)),
-        pair * jax.random.normal(keys[2], (count, width, width)),
-    )
-    noise = NOISE**0.5 * DEVIATION * jax.random.normal(keys[3], (count, len(known)))
-    wrong = jnp.where(known[None], memory.targets[None] - prior(x) - noise, 0.0)
-    weights = jax.scipy.linalg.cho_solve((memory.factor, True), wrong.T).T  # [F, C], 0 for none
-    squares = jnp.einsum("fcw,cv->fwv", weights[:, :, None] * x[None], x)
-    return Function(
-        prior.constant + weights.sum(1),
-        prior.linear + AMPLITUDE * (1 - PAIR_SHARE) * weights @ x,
-        prior.quadratic + AMPLITUDE * PAIR_SHARE * squares,
-    )

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from controllers import dyna
-from controllers.dyna import Dyna, Function, Memory
+from controllers import dyna, reward_model
+from controllers.dyna import Dyna
+from controllers.reward_model import Function, Memory
 from mnas.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
@@ -110,8 +111,11 @@ def kernel(networks, others):
     return 1 + 4 * 0.7 * share + 4 * 0.3 * share**2
 
 
-indicators = dyna._indicators(SPACE)
-append, fit = jax.jit(dyna._append), jax.jit(partial(dyna._fit, indicators=indicators))
+indicators = reward_model.indicators_of(SPACE)
+append, fit = (
+    jax.jit(reward_model.append),
+    jax.jit(partial(reward_model.fit, indicators=indicators)),
+)
 
 
 def empty(capacity):
@@ -133,7 +137,7 @@ def remembering(decisions, rewards):
 @jax.jit
 def draw(memory):
     """Values [4000, 27] of all networks by that many draws."""
-    return dyna._draw(key(1), 4000, memory, indicators)(indicators(NETWORKS))
+    return reward_model.draw(key(1), 4000, memory, indicators)(indicators(NETWORKS))
 
 
 def test_indicators_of_two_networks_multiply_to_the_share_of_decisions_that_agree():
@@ -148,7 +152,7 @@ def test_covariance_by_hand():
     x = indicators(np.array([[0, 0, 0, 0, 0], [0, 0, 0, 1, 0]]))
     # The layers differ, so the skip matters in one only: s = 3/5.
     # 1 + 2.8 · 0.6 + 1.2 · 0.36 = 3.112; of a network with itself, 1 + 2.8 + 1.2 = 5
-    np.testing.assert_allclose(dyna._covariance(x), [[5, 3.112], [3.112, 5]], rtol=1e-6)
+    np.testing.assert_allclose(reward_model.covariance(x), [[5, 3.112], [3.112, 5]], rtol=1e-6)
 
 
 def test_function_is_a_plain_sum():
@@ -330,6 +334,22 @@ def test_scouts_places_are_far_from_the_best():
         differ = (np.asarray(controller.ask(state, key(seed), 8).decisions) != best).sum(1)
         assert (differ[:4] < 14).all()
         assert (differ[4:] >= 14).all()  # half the places, half the decisions
+
+
+def test_scouts_differ_in_what_matters():
+    """Only the first 7 decisions count; to differ in all the others is not to be far away."""
+    rng = np.random.default_rng(0)
+    best = LARGE.sample(rng)
+    controller, state = build(SCOUTS, LARGE)
+    told = np.stack([best] + [LARGE.sample(rng) for _ in range(31)])
+    state = tell(controller, state, told, (told == best)[:, :7].mean(1))
+    changed = (best + 1) % LARGE.sizes
+    matters = np.arange(28) < 7
+    neutral, far = np.where(matters, best, changed), np.where(matters, changed, best)
+    state = state._replace(params=towards(LARGE, [best, neutral, neutral, far], 6.0))
+    proposed = np.array([controller.ask(state, key(seed), 8).decisions for seed in range(10)])
+    differ = (proposed != best)[:, 4:, :7].sum(-1)  # of the scouts' places
+    assert differ.mean() > 4 and (differ > 1).all()
 
 
 def test_every_so_many_samples_one_changes_a_single_decision_of_the_best():
