@@ -140,7 +140,7 @@ def compile_ahead(
     workers = min(workers, engine.workers or workers, len(blocks))
     resolutions = {block.architecture.resolution: block.architecture for block in blocks}
     total = Compilations()
-    with _environment(child_environment(engine)), _pool(workers, evaluator) as pool:
+    with process_environment(engine), _pool(workers, evaluator) as pool:
         waiting = [pool.submit(_compile_batches, network) for network in resolutions.values()]
         waiting += [pool.submit(_compile_block, block) for block in blocks]
         kept = set(waiting[len(resolutions) :])
@@ -153,8 +153,9 @@ def compile_ahead(
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """What processes that are started meanwhile inherit."""
+def process_environment(engine: EngineConfig) -> Iterator[None]:
+    """Processes that are started meanwhile have the environment of a search's workers."""
+    variables = child_environment(engine)
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
