@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from mnas.architecture import Architecture
@@ -199,4 +200,5 @@ def _recorded(compile_part: Callable[..., None], *arguments: Any) -> Compilation
     recording = Recording()
     with cache_mended():
         compile_part(*arguments)
+    jax.clear_caches()  # what is on disk isn't needed in memory, ten megabytes a block
     return recording.compilations
