@@ -7,6 +7,8 @@ python search.py EXPERIMENT --controller NAME --space NAME --evaluator NAME [ove
 python search.py STUDY                many searches side by side, one table
 python search.py --list               experiments and studies, what they take, what to expect
 python search.py --resume DIR         goes on where a run or a study stopped
+python search.py --warm-up [EXPERIMENT] [overrides]
+                                      compiles the blocks of its children ahead, no search
 python search.py EXPERIMENT --help    every setting
 """
 
@@ -15,6 +17,7 @@ import dataclasses
 import difflib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +43,7 @@ from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
 from mnas.surrogate import SurrogateConfig, predict
 from mnas.tensorboard import TensorBoard
+from mnas.warmup import compile_ahead, space_blocks
 from search_spaces import SPACES
 
 DEFAULT = "digits"
@@ -60,6 +64,19 @@ class Arguments:
     """Short for --search.seed."""
     out: str | None = None
     """Directory of the run; runs/EXPERIMENT-N where not given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmUpArguments:
+    """An experiment's settings and how much of its space is compiled."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    blocks: int | None = None
+    """Only so many blocks, those that networks use most; all where not given."""
+
+    def __post_init__(self) -> None:
+        if self.blocks is not None and self.blocks < 1:
+            raise ValueError(f"blocks = {self.blocks}; accepted: at least 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +107,16 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[:1] == ["--resume"]:
         return resume(arguments[1:])
-    name = DEFAULT
+    if arguments[:1] == ["--warm-up"]:
+        return warm_up(*named(arguments[1:]))
+    return start(*named(arguments))
+
+
+def named(arguments: list[str]) -> tuple[str, list[str]]:
+    """The experiment's name, which may be left out, and its flags."""
     if arguments and not arguments[0].startswith("-"):
-        name, *arguments = arguments
-    return start(name, arguments)
+        return arguments[0], arguments[1:]
+    return DEFAULT, arguments
 
 
 def list_experiments(extra: list[str]) -> int:
@@ -111,14 +134,7 @@ def start(name: str, flags: list[str]) -> int:
     """A new run of the experiment or study `name`, with overrides."""
     if name in STUDIES:
         return start_study(STUDIES[name], flags)
-    if name not in EXPERIMENTS:
-        known = EXPERIMENTS | STUDIES
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
-        raise ValueError(f"unknown experiment {name!r}; {hint}")
-    experiment, flags = exchange(EXPERIMENTS[name], flags)
-    parts = (f"--{part} ({', '.join(known)})" for part, known in REGISTRIES.items())
-    description = f"Parts to exchange by name, before their settings: {'; '.join(parts)}."
+    experiment, flags, description = known_experiment(name, flags)
     chosen = parse(Arguments, f"search.py {name}", flags, Arguments(experiment), description)
     experiment = chosen.experiment
     if chosen.seed is not None:
@@ -128,6 +144,18 @@ def start(name: str, flags: list[str]) -> int:
     directory = Path(chosen.out) if chosen.out else run.new_directory(Path("runs"), name)
     run.create(experiment, directory)
     return go(experiment, directory)
+
+
+def known_experiment(name: str, flags: list[str]) -> tuple[Experiment, list[str], str]:
+    """The experiment `name` with parts exchanged as the flags say; other flags; a help text."""
+    if name not in EXPERIMENTS:
+        known = EXPERIMENTS | STUDIES
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
+        raise ValueError(f"unknown experiment {name!r}; {hint}")
+    parts = (f"--{part} ({', '.join(known)})" for part, known in REGISTRIES.items())
+    description = f"Parts to exchange by name, before their settings: {'; '.join(parts)}."
+    return *exchange(EXPERIMENTS[name], flags), description
 
 
 def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list[str]]:
@@ -146,6 +174,46 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
         if not isinstance(getattr(experiment, part), REGISTRIES[part][name]):
             experiment = dataclasses.replace(experiment, **{part: REGISTRIES[part][name]()})
     return experiment, rest
+
+
+def warm_up(name: str, flags: list[str]) -> int:
+    """Compiles the blocks of an experiment's children into the cache on disk."""
+    experiment, flags, description = known_experiment(name, flags)
+    given = WarmUpArguments(experiment)
+    chosen = parse(WarmUpArguments, f"search.py --warm-up {name}", flags, given, description)
+    experiment = chosen.experiment
+    if not isinstance(experiment.evaluator, ProxyConfig):
+        raise ValueError(
+            f"--warm-up: evaluator = {type(experiment.evaluator).__name__} trains no networks; "
+            f"accepted: --evaluator proxy"
+        )
+    check(experiment)
+    console = Console(stderr=True, highlight=False)
+    found, complete = space_blocks(experiment.space.build())
+    blocks = found[: chosen.blocks]
+    console.print(
+        f"{experiment.name}: {len(found):,} different blocks{'' if complete else ' at least'}, "
+        f"of which {len(blocks):,} make {sum(block.uses for block in blocks):.0%} of a network; "
+        "those used most come first",
+        soft_wrap=True,
+    )
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn())
+    begun = time.perf_counter()
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("", total=len(blocks))
+            total = compile_ahead(
+                blocks, experiment.evaluator, experiment.engine, lambda _: bar.advance(task)
+            )
+    except KeyboardInterrupt:
+        console.print("stopped; what was compiled is kept, and the same command goes on")
+        return 130
+    console.print(
+        f"{total.compiles:,} programs compiled in {time.perf_counter() - begun:.0f} s, "
+        f"{total.cache_reads:,} were in {engines.compilation_cache()}",
+        soft_wrap=True,
+    )
+    return 0
 
 
 def resume(arguments: list[str]) -> int:

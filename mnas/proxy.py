@@ -5,6 +5,7 @@ import time
 
 from mnas import training
 from mnas.architecture import Architecture
+from mnas.compilation import cache_mended
 from mnas.data import DataConfig, Images, load
 from mnas.evaluation import Evaluation, Report
 from mnas.training import TrainingConfig
@@ -58,15 +59,16 @@ class ProxyEvaluator:
     ) -> Evaluation:
         start = time.perf_counter()
         images = self.images_for(architecture)
-        result = training.train(
-            architecture,
-            images.train_images,
-            images.train_labels,
-            self.config.training,
-            seed,
-            report=report,
-            validation=(images.validation_images, images.validation_labels),
-        )
+        with cache_mended():
+            result = training.train(
+                architecture,
+                images.train_images,
+                images.train_labels,
+                self.config.training,
+                seed,
+                report=report,
+                validation=(images.validation_images, images.validation_labels),
+            )
         latency_ms = None
         if self.config.measure_latency:
             latency_ms = training.latency_ms(architecture, result)
@@ -80,5 +82,26 @@ class ProxyEvaluator:
                 "evaluate_seconds": result.evaluate_seconds,
                 "compile_seconds": result.compile_seconds,
                 "compiles": result.compiles,
+                "cache_read_seconds": result.cache_read_seconds,
+                "cache_reads": result.cache_reads,
             },
         )
+
+    def compile_batches(self, architecture: Architecture) -> None:
+        """Has JAX compile what children of this resolution need besides their blocks."""
+        images = self.images_for(architecture)
+        training.compile_batches(
+            architecture,
+            images.train_images,
+            images.train_labels,
+            self.config.training,
+            (images.validation_images, images.validation_labels),
+        )
+
+    def compile_block(self, architecture: Architecture, index: int) -> None:
+        """Has JAX compile all programs of one block of a child, by its place in it."""
+        schedule = self.config.training
+        batch_size = min(schedule.batch_size, len(self.images_for(architecture).train_images))
+        training.compile_block(architecture, index, schedule, batch_size)
+        if self.config.measure_latency:
+            training.compile_block_latency(architecture, index)

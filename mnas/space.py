@@ -146,6 +146,26 @@ class Space:
     def _index(self, node: OneOf) -> int:
         return next(i for i, known in enumerate(self._open) if known is node)
 
+    def decisions_in(self, node: Any) -> list[int]:
+        """Indices of the decisions that a part of the template holds, and of those they depend on.
+
+        A part is any value that stands in it: a `partial`, a tuple, a `OneOf`, a plain value.
+        """
+        found: set[int] = set()
+
+        def walk(node: Any) -> None:
+            if isinstance(node, functools.partial):
+                walk(tuple(node.keywords.values()))
+            elif isinstance(node, tuple | list):
+                for item in node:
+                    walk(item)
+            elif isinstance(node, OneOf):
+                d = self._index(node)
+                found.update([d], (parent for parent, _ in self.decisions[d].conditions))
+
+        walk(node)
+        return sorted(found)
+
     def _condition_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         count, most = len(self.decisions), int(self.sizes.max())
         width = max(1, *(len(decision.conditions) for decision in self.decisions))

@@ -9,14 +9,23 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mnas.architecture import Architecture
-from mnas.nn.child import Child, Optimizer, infer
+from mnas.compilation import Recording
+from mnas.cost import parts
+from mnas.nn.child import (
+    Child,
+    Optimizer,
+    compile_inference,
+    compile_loss,
+    compile_training,
+    infer,
+)
 from mnas.nn.network import Variables, network_blocks
 
 Report = Callable[[int, float], Literal["stop"] | None]
@@ -112,8 +121,8 @@ class TrainingResult:
     loss                   mean training loss of the last epoch
     train_seconds          with compilation
     evaluate_seconds       calibration and validation, with compilation
-    compile_seconds        of XLA's compiler, or of reading its cache on disk
-    compiles               programs compiled or read from the cache on disk
+    compiles               programs compiled by XLA; compile_seconds, of compiling them
+    cache_reads            programs read from the cache on disk; cache_read_seconds, of reading them
     """
 
     variables: dict[str, Variables]
@@ -125,8 +134,10 @@ class TrainingResult:
     loss: float
     train_seconds: float
     evaluate_seconds: float
-    compile_seconds: float
     compiles: int
+    compile_seconds: float
+    cache_reads: int
+    cache_read_seconds: float
 
 
 def train(
@@ -153,20 +164,17 @@ def train(
     _check_images(architecture, train_images, train_labels)
     if report is not None and validation is None:
         raise ValueError("validation = None with report given; accepted: (images, labels)")
-    log = _compile_log()
-    compiles, compile_seconds = log.count, log.seconds
-    start = time.perf_counter()
+    recording, start = Recording(), time.perf_counter()
     evaluate_seconds = 0.0
 
     data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
     if validation is not None:
         _check_images(architecture, *validation)
         held_out = _Data.of(*validation, data.mean, data.std)
-    optimizer = Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
     child = Child(
         architecture,
         seed,
-        optimizer,
+        _optimizer(config),
         label_smoothing=config.label_smoothing,
         ema_decay=config.ema_decay,
         drop_path=config.drop_path,
@@ -212,8 +220,7 @@ def train(
         loss=float(losses.mean()),
         train_seconds=time.perf_counter() - start - evaluate_seconds,
         evaluate_seconds=evaluate_seconds,
-        compile_seconds=log.seconds - compile_seconds,
-        compiles=log.count - compiles,
+        **recording.compilations._asdict(),
     )
 
 
@@ -266,6 +273,53 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
         return config.learning_rate * config.decay_rate ** (epoch // config.decay_epochs)
     progress = (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
     return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _optimizer(config: TrainingConfig) -> Optimizer:
+    return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
+
+
+# --- compiling ahead ----------------------------------------------------------------------------
+
+
+def compile_batches(
+    architecture: Architecture,
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    config: TrainingConfig,
+    validation: Labelled,
+) -> None:
+    """Has JAX compile what `train` does outside the blocks: loading batches, and the loss."""
+    data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
+    batch_size = min(config.batch_size, len(train_images))
+    next(_epoch_batches(data, config, batch_size, seed=0, epoch=1))
+    next(_calibration_batches(data, config, batch_size, seed=0))
+    _Data.of(*validation, data.mean, data.std).batch(np.zeros(batch_size, np.int32))
+    compile_loss(config.label_smoothing, (batch_size, architecture.classes))
+
+
+def compile_block(
+    architecture: Architecture, index: int, config: TrainingConfig, batch_size: int
+) -> None:
+    """Has JAX compile what `train` does with one block of a network, by its place in it."""
+    dropping = {"drop_path": config.drop_path > 0, "dropout": config.dropout > 0}
+    _, block = network_blocks(architecture, **dropping)[index]
+    shape = _input_shape(architecture, index, batch_size)
+    compile_training(block, shape, _optimizer(config), averaged=config.ema_decay > 0)
+
+
+def compile_block_latency(architecture: Architecture, index: int) -> None:
+    """Has JAX compile what `latency_ms` does with one block of a network."""
+    _, block = network_blocks(architecture)[index]
+    compile_inference(block, _input_shape(architecture, index, 1))
+
+
+def _input_shape(architecture: Architecture, index: int, images: int) -> tuple[int, int, int, int]:
+    side, filters = architecture.resolution, 3
+    if index:
+        below = list(parts(architecture))[index - 1]
+        side, filters = below.resolution, below.filters
+    return images, side, side, filters
 
 
 # --- images -------------------------------------------------------------------------------------
@@ -378,25 +432,3 @@ def _accuracy(blocks, variables: dict[str, Variables], data: _Data, batch_size: 
     logits = [infer(blocks, variables, data.batch(indices)[0]) for indices in chosen]
     answers = np.concatenate(jax.device_get(logits))[:count].argmax(-1)
     return float((answers == np.asarray(data.labels)).mean())
-
-
-# --- counting compilations ----------------------------------------------------------------------
-
-
-class _CompileLog:
-    """How many programs this process compiled, and seconds it took; by JAX's monitoring events."""
-
-    def __init__(self) -> None:
-        self.count, self.seconds = 0, 0.0
-
-    def __call__(self, event: str, duration: float, **_: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            self.count += 1
-            self.seconds += duration
-
-
-@functools.cache
-def _compile_log() -> _CompileLog:
-    log = _CompileLog()
-    jax.monitoring.register_event_duration_secs_listener(log)
-    return log

@@ -26,7 +26,8 @@ import optax
 from flax import linen as nn
 
 from mnas.architecture import Architecture
-from mnas.nn.network import Variables, init_variables, network_blocks
+from mnas.nn.blocks import Stem
+from mnas.nn.network import Variables, block_shapes, init_variables, network_blocks
 
 Blocks = Sequence[tuple[str, nn.Module]]
 
@@ -121,6 +122,46 @@ def _backward(optimizer, vjp, gradient, params, state, average, learning_rate, e
 @functools.partial(jax.jit, static_argnums=0)
 def _infer(block: nn.Module, variables, x):
     return block.apply(variables, x, False)
+
+
+# --- compiling ahead: the programs are run on zeros, called just as `Child` calls them -----------
+
+
+def compile_training(
+    block: nn.Module, shape: tuple[int, ...], optimizer: Optimizer, *, averaged: bool
+) -> None:
+    """All programs of one block whose input has this shape, [B, H, W, C]; see `Child`."""
+    weights = _variable_shapes(block, shape)["params"]
+    params, average = _zeros(weights), _zeros(weights) if averaged else None
+    state = jax.device_put(optimizer.init(weights))
+    dropping = getattr(block, "drop", False)
+    certain = (np.float32(1), np.zeros(2, np.uint32)) if dropping else (None, None)
+    x = _zeros(jax.ShapeDtypeStruct(shape, np.float32))
+    y, vjp, _ = _forward(block, isinstance(block, Stem), params, x, *certain)
+    _backward(optimizer, vjp, y, params, state, average, np.float32(0), np.float32(0))
+    compile_inference(block, shape)
+
+
+def compile_inference(block: nn.Module, shape: tuple[int, ...]) -> None:
+    """The program that answers, of one block whose input has this shape, [B, H, W, C]."""
+    variables = _zeros(_variable_shapes(block, shape))
+    _infer(block, variables, _zeros(jax.ShapeDtypeStruct(shape, np.float32)))
+
+
+def compile_loss(label_smoothing: float, shape: tuple[int, int]) -> None:
+    """The loss of logits of this shape, [B, classes]."""
+    logits, labels = np.zeros(shape, np.float32), np.zeros(shape[:1], np.int32)
+    _loss(label_smoothing, *jax.device_put((logits, labels)))
+
+
+def _variable_shapes(block: nn.Module, shape: tuple[int, ...]) -> Variables:
+    if getattr(block, "drop", False):
+        block = block.clone(drop=False)  # dropping needs a key, and has no variables
+    return block_shapes(block, shape)[0]
+
+
+def _zeros(shapes: Any) -> Any:
+    return jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
 
 
 # --- a child ------------------------------------------------------------------------------------

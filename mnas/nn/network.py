@@ -74,12 +74,12 @@ def variable_shapes(architecture: Architecture) -> dict[str, Variables]:
     shape = (1, architecture.resolution, architecture.resolution, 3)
     shapes = {}
     for name, block in network_blocks(architecture):
-        shapes[name], shape = _block_shapes(block, shape)
+        shapes[name], shape = block_shapes(block, shape)
     return shapes
 
 
 @functools.lru_cache(maxsize=4096)
-def _block_shapes(block: nn.Module, shape: tuple[int, ...]) -> tuple[Variables, tuple[int, ...]]:
+def block_shapes(block: nn.Module, shape: tuple[int, ...]) -> tuple[Variables, tuple[int, ...]]:
     """Shapes of a block's variables and of its output. Cached: tracing takes tens of ms."""
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
     with ops.use_implementation("lax"):  # fewer operations to trace; shapes are the same

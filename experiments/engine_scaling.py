@@ -1,0 +1,320 @@
+"""What the driver of a search costs, and how many workers it keeps busy.
+
+DOCSTRING
+"""
+
+import contextlib
+import dataclasses
+import functools
+import heapq
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from controllers import CONTROLLERS
+from mnas import engines
+from mnas.cli import parse, report_mistakes
+from mnas.evaluation import Evaluation
+from mnas.experiment import EngineConfig
+from mnas.journal import FORMAT, Journal
+from mnas.loop import Search, SearchConfig, Trial
+from mnas.reward import RewardConfig
+from search_spaces.accel_nasbench import AccelNasbenchSpace
+
+MIB = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """How much is measured."""
+
+    engines: tuple[str, ...] = ("inline", "ray")
+    """Engines whose overhead is measured; none skips it."""
+    controllers: tuple[str, ...] = ("random", "dyna")
+    """Controllers for that."""
+    marks: tuple[int, ...] = (100, 1000, 8000)
+    """Numbers of trials at which time and memory are taken."""
+    sleepers: tuple[int, ...] = (16,)
+    """Numbers of Ray actors that sleep in place of training; each needs 250 MB of memory."""
+    seconds: float = 4.0
+    """Median of what an actor sleeps."""
+    workers: tuple[int, ...] = (8, 64, 256, 1000)
+    """Numbers of simulated workers."""
+    child_seconds: float = 60.0
+    """Median of what a simulated child takes."""
+    spread: float = 0.3
+    """Standard deviation of the logarithm of both."""
+    engine_ms: float = 1.0
+    """What the engine itself adds to each trial in the simulation."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+# --- a search of nothing: no training, real controller, real journal -----------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Sleep:
+    """An evaluator that sleeps, by the trial's seed, log-normally; or at once has a number."""
+
+    seconds: float = 0.0
+    spread: float = 0.0
+
+    def build(self) -> functools.partial:
+        return functools.partial(sleep, self)
+
+
+def duration(config: Sleep, seed: int) -> float:
+    """Seconds that the child of this seed takes."""
+    return config.seconds * float(np.exp(config.spread * np.random.default_rng(seed).normal()))
+
+
+def sleep(config: Sleep, architecture: Any, seed: int, report: Any = None) -> Evaluation:
+    """What `Sleep` evaluates by."""
+    seconds = duration(config, seed)
+    time.sleep(seconds)
+    return Evaluation(0.3 + 0.5 * (seed % 1000) / 1000, seconds=seconds)
+
+
+class Unrecorded:
+    """In place of a journal, where thousands of searches of virtual time need none."""
+
+    records: tuple[dict[str, Any], ...] = ()
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Forgets it."""
+
+
+@functools.cache
+def parts(controller: str) -> tuple[Any, Any]:
+    """Space and controller; built once, so that searches share compiled code."""
+    space = AccelNasbenchSpace().build()
+    return space, CONTROLLERS[controller]().build(space)
+
+
+def new_search(
+    controller: str, trials: int, batch: int, journal: Any, seed: int = 0, observers: tuple = ()
+) -> Search:
+    """A search over B0's space for a target of 400M mult-adds."""
+    config = SearchConfig(trials=trials, batch=batch, seed=seed)
+    return Search(
+        *parts(controller), RewardConfig(target_madds=4e8), config, journal, observers
+    )
+
+
+def on_disk(directory: str, name: str) -> Journal:
+    """A new journal, each line of which is on disk before it counts."""
+    journal = Journal(Path(directory) / name)
+    journal.append({"kind": "experiment", "format": FORMAT})
+    return journal
+
+
+# --- overhead -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Overhead:
+    """Of one search at one number of trials: since the mark before it, for each trial.
+
+    wall_ms, cpu_ms    of the driver's process
+    rss_mib            its resident memory there
+    """
+
+    engine: str
+    controller: str
+    trials: int
+    wall_ms: float
+    cpu_ms: float
+    rss_mib: float
+
+
+def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overhead]:
+    """Drives a search of trivial children; call it in a process of its own."""
+    config = EngineConfig(kind=engine, workers=2)
+    engines.prepare_driver(config)
+    rows: list[Overhead] = []
+    count, last = 0, (0, 0.0, 0.0)
+
+    def observe(record: dict[str, Any]) -> None:
+        nonlocal count, last
+        count += record["kind"] == "result"
+        if record["kind"] == "result" and count in marks:
+            now = count, time.perf_counter(), time.process_time()
+            trials, wall, cpu = (b - a for a, b in zip(last, now, strict=True))
+            each = 1000 * wall / trials, 1000 * cpu / trials
+            rows.append(Overhead(engine, controller, count, *each, resident_mib()))
+            last = now
+
+    with tempfile.TemporaryDirectory() as directory, connected(config):
+        for name, trials in (("warm-up", 32), ("measured", max(marks))):
+            observers = (observe,) if name == "measured" else ()
+            with on_disk(directory, name) as journal:
+                search = new_search(controller, trials, 16, journal, observers=observers)
+                last = 0, time.perf_counter(), time.process_time()
+                engines.run(search, Sleep(), config)
+    return rows
+
+
+def connected(config: EngineConfig) -> Any:
+    """Ray for as long as it lasts, so that starting it isn't measured; nothing for other engines."""
+    if config.kind != "ray":
+        return contextlib.nullcontext()
+    from mnas.engines.ray import connect
+
+    return connect(config)
+
+
+def resident_mib() -> float:
+    """Memory of this process; Linux tells."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / MIB
+
+
+def apart(function: Any, *arguments: Any) -> Any:
+    """What a function gives in a new process, whose memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+# --- utilization --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Utilization:
+    """Share of the time, from the first child's start to the last one's end, that workers work.
+
+    stale       updates that a batch's policy lacks: batches are sampled so many ahead
+    kind        ray (actors that sleep) or simulated
+    """
+
+    kind: str
+    workers: int
+    batch: int
+    stale: int
+    trials: int
+    utilization: float
+
+
+def asleep(workers: int, config: Sleep, batches: int = 4) -> Utilization:
+    """Real Ray actors, which sleep; call it in a process of its own."""
+    engine = EngineConfig(kind="ray", workers=workers)
+    engines.prepare_driver(engine)
+    batch = 2 * workers
+    ends: list[tuple[float, float]] = []
+
+    def observe(record: dict[str, Any]) -> None:
+        if record["kind"] == "result":
+            ends.append((time.perf_counter(), record["seconds"]))
+
+    with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
+        search = new_search("random", batches * batch, batch, journal, observers=(observe,))
+        engines.run(search, config, engine)
+    begun = min(end - seconds for end, seconds in ends)
+    busy = sum(seconds for _, seconds in ends)
+    used = busy / (workers * (max(end for end, _ in ends) - begun))
+    return Utilization("ray", workers, batch, 0, len(ends), used)
+
+
+def simulated(
+    workers: int, batch: int, stale: int, config: Sleep, engine_ms: float, batches: int = 4
+) -> Utilization:
+    """The same in virtual time: real searches, workers that are entries of a heap.
+
+    A driver does one thing after the other, and each takes the CPU time that `ask` and `tell` take
+    here, and `engine_ms` for a trial. Batches that are sampled `stale` updates ahead are those of
+    stale + 1 searches that take turns: when one of them may sample is just the same.
+    """
+    each = batches * batch
+    searches = [
+        new_search("random", each, batch, Unrecorded(), seed) for seed in range(stale + 1)
+    ]
+    driver, free = 0.0, workers  # when the driver has time again; workers with nothing to do
+    running: list[tuple[float, int, int, Trial]] = []
+    busy = 0.0
+    while True:
+        while free:
+            index, trial, spent = next_trial(searches)
+            driver += spent
+            if trial is None:
+                break
+            free -= 1
+            driver += engine_ms / 1000
+            seconds = duration(config, trial.seed)
+            busy += seconds
+            heapq.heappush(running, (driver + seconds, trial.number, index, trial))
+        if not running:
+            break
+        end, _, index, trial = heapq.heappop(running)
+        driver = max(driver, end)
+        begun = time.process_time()
+        searches[index].tell(trial, Evaluation(0.5))
+        driver += time.process_time() - begun
+        free += 1
+        last = end
+    trials = each * len(searches)
+    return Utilization("simulated", workers, batch, stale, trials, busy / (workers * last))
+
+
+def next_trial(searches: list[Search]) -> tuple[int, Trial | None, float]:
+    """Of the search that is furthest behind and has one; the seconds that asking took."""
+    begun = time.process_time()
+    order = sorted(range(len(searches)), key=lambda index: (searches[index].batches_done, index))
+    for index in order:
+        if (trial := searches[index].ask()) is not None:
+            break
+    return index, trial, time.process_time() - begun
+
+
+# --- all of it ----------------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> int:
+    """Measures, simulates, prints."""
+    chosen = parse(Arguments, "engine_scaling", arguments, Arguments())
+    console = Console(stderr=True, highlight=False)
+    costs: list[Overhead] = []
+    for engine in chosen.engines:
+        for controller in chosen.controllers:
+            console.print(f"measuring: {engine}, {controller}")
+            costs += apart(overhead, engine, controller, chosen.marks)
+    used: list[Utilization] = []
+    sleeping = Sleep(chosen.seconds, chosen.spread)
+    for workers in chosen.sleepers:
+        console.print(f"sleeping: {workers} Ray actors")
+        used.append(apart(asleep, workers, sleeping))
+        used.append(simulated(workers, 2 * workers, 0, sleeping, chosen.engine_ms))
+    child = Sleep(chosen.child_seconds, chosen.spread)
+    for workers in chosen.workers:
+        for times, stale in ((1, 0), (2, 0), (4, 0), (8, 0), (1, 1), (1, 3)):
+            batch = times * workers
+            used.append(simulated(workers, batch, stale, child, chosen.engine_ms))
+    if chosen.json:
+        found = {"overhead": costs, "utilization": used}
+        rows = {name: [dataclasses.asdict(row) for row in rows] for name, rows in found.items()}
+        print(json.dumps(rows))
+        return 0
+    for rows in filter(None, (costs, used)):
+        console.print(table(rows))
+    return 0
+
+
+def table(rows: list[Any]) -> Table:
+    """Dataclasses as lines."""
+    shown = Table(*(field.name for field in dataclasses.fields(rows[0])), box=None, pad_edge=False)
+    for row in rows:
+        values = dataclasses.astuple(row)
+        shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else f"{v}" for v in values))
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(report_mistakes("engine_scaling", lambda: main(sys.argv[1:])))

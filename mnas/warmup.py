@@ -1,0 +1,204 @@
+"""Compiles the blocks of a space's networks ahead, many at a time, into JAX's cache on disk.
+
+Children are chains of blocks (`mnas.nn.child`), and a space of 10^12 networks has only hundreds or
+thousands of different blocks: a block depends on the choices of its own stage, and on nothing
+before that but how many pixels and filters come in. Each can be compiled by itself, by worker
+processes with the very settings that those of a search have; a search then compiles nothing.
+
+What is compiled stays on disk, block by block, so a warm-up that was stopped goes on for nothing.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import itertools
+import math
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from mnas.architecture import Architecture
+from mnas.compilation import Compilations, Recording, cache_mended
+from mnas.cost import parts
+from mnas.engines import child_environment
+from mnas.experiment import EngineConfig
+from mnas.space import Space
+
+SAMPLES = 500  # networks by which it is judged how often a block is used
+MOST = 20_000  # vectors of decisions that are looked at for one stage
+
+
+@dataclasses.dataclass(frozen=True)
+class SpaceBlock:
+    """A block of a space, as the one at place `index` of a network that has it.
+
+    uses    share of all blocks of random networks
+    """
+
+    architecture: Architecture
+    index: int
+    uses: float
+
+
+def block_keys(architecture: Architecture) -> list[Hashable]:
+    """One for every block in order, equal exactly for those that share their programs."""
+    outputs = list(parts(architecture))[:-1]  # the classifier is of the head
+    inputs = [(architecture.resolution, 3), *((part.resolution, part.filters) for part in outputs)]
+    activation = architecture.activation
+    stem = ("stem", architecture.stem, activation)
+    head = ("head", architecture.head, architecture.classes, activation)
+    layers = [(layer, activation) for layer in architecture.layers()]
+    return list(zip([stem, *layers, head], inputs, strict=False))
+
+
+def space_blocks(space: Space, most: int = MOST) -> tuple[list[SpaceBlock], bool]:
+    """The different blocks of all networks, those that are used most first; whether that is all.
+
+    Where a stage has more than `most` combinations of choices, random ones stand for all.
+    """
+    rng = np.random.default_rng(0)
+    found: dict[Hashable, tuple[Architecture, int]] = {}
+    uses: Counter[Hashable] = Counter()
+    for _ in range(SAMPLES):
+        architecture = space.decode(space.sample(rng))
+        for index, key in enumerate(block_keys(architecture)):
+            uses[key] += 1
+            found.setdefault(key, (architecture, index))
+    complete = True
+    for decisions in _independent_parts(space):
+        complete &= math.prod(space.sizes[d] for d in decisions) <= most
+        for vector in _combinations(space, decisions, most, rng):
+            architecture = space.decode(vector)
+            for index, key in enumerate(block_keys(architecture)):
+                found.setdefault(key, (architecture, index))
+    total = uses.total()
+    blocks = [SpaceBlock(*place, uses[key] / total) for key, place in found.items()]
+    return sorted(blocks, key=lambda block: -block.uses), complete
+
+
+def _independent_parts(space: Space) -> Iterator[list[int]]:
+    """For every stage the decisions that its blocks depend on, and those of the head."""
+    template = space.template.keywords
+    everywhere = {key: value for key, value in template.items() if key != "blocks"}
+    around = tuple(everywhere.values())
+    stages = template["blocks"]
+    if not isinstance(stages, Sequence):  # an open choice among whole tuples of blocks
+        yield space.decisions_in((*around, stages))
+        return
+    strides = [_field(stage, "stride") for stage in stages]
+    filters = [None, *(_field(stage, "filters") for stage in stages)]
+    for s, stage in enumerate([*stages, None]):
+        yield space.decisions_in((*around, *strides[:s], filters[s], stage))
+
+
+def _field(stage: Any, name: str) -> Any:
+    """A field of a stage's template; the whole where it is no template of a block."""
+    return stage.keywords.get(name) if isinstance(stage, functools.partial) else stage
+
+
+def _combinations(
+    space: Space, decisions: Sequence[int], most: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Vectors [D] with all combinations of some decisions, or `most` random ones of them."""
+    sizes = space.sizes[list(decisions)]
+    if math.prod(map(int, sizes)) <= most:
+        choices = itertools.product(*map(range, sizes))
+    else:
+        choices = (rng.integers(0, sizes) for _ in range(most))
+    for chosen in choices:
+        vector = np.zeros(len(space.sizes), np.int32)
+        vector[list(decisions)] = chosen
+        yield space.canonical(vector)
+
+
+# --- compiling ----------------------------------------------------------------------------------
+
+
+def compile_ahead(
+    blocks: Sequence[SpaceBlock],
+    evaluator: Any,
+    engine: EngineConfig,
+    done: Callable[[Compilations], None] = lambda compilations: None,
+) -> Compilations:
+    """Has worker processes compile these blocks, in order; what they compiled or found in all.
+
+    evaluator   a configuration whose evaluator has `compile_block` and `compile_batches`
+    engine      of the search to come: its threads, and how many workers at most
+    done        called after each block with what that took
+
+    RuntimeError where a block can't be compiled.
+    """
+    workers = max(1, (os.cpu_count() or 1) // engine.threads)
+    if engine.gpus_per_worker:  # this machine's first one compiles for all like it
+        workers = max(1, int(1 / engine.gpus_per_worker))
+    workers = min(workers, engine.workers or workers, len(blocks))
+    resolutions = {block.architecture.resolution: block.architecture for block in blocks}
+    total = Compilations()
+    with process_environment(engine), _pool(workers, evaluator) as pool:
+        waiting = [pool.submit(_compile_batches, network) for network in resolutions.values()]
+        waiting += [pool.submit(_compile_block, block) for block in blocks]
+        kept = set(waiting[len(resolutions) :])
+        for future in concurrent.futures.as_completed(waiting):
+            compilations = future.result()
+            total += compilations
+            if future in kept:
+                done(compilations)
+    return total
+
+
+@contextlib.contextmanager
+def process_environment(engine: EngineConfig) -> Iterator[None]:
+    """Processes that are started meanwhile have the environment of a search's workers."""
+    variables = child_environment(engine)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _pool(workers: int, evaluator: Any) -> Iterator[concurrent.futures.Executor]:
+    """Processes that compile; what has not begun when something goes wrong never does."""
+    context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _start, (evaluator,)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start(evaluator: Any) -> None:
+    # Ctrl-C is for the process that waits; a block that is under way gets into the cache.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    global _evaluator
+    _evaluator = evaluator.build()
+
+
+def _compile_batches(architecture: Architecture) -> Compilations:
+    return _recorded(_evaluator.compile_batches, architecture)
+
+
+def _compile_block(block: SpaceBlock) -> Compilations:
+    return _recorded(_evaluator.compile_block, block.architecture, block.index)
+
+
+def _recorded(compile_part: Callable[..., None], *arguments: Any) -> Compilations:
+    recording = Recording()
+    with cache_mended():
+        compile_part(*arguments)
+    jax.clear_caches()  # what is on disk isn't needed in memory, ten megabytes a block
+    return recording.compilations
