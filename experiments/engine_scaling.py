@@ -106,9 +106,7 @@ def new_search(
 ) -> Search:
     """A search over B0's space for a target of 400M mult-adds."""
     config = SearchConfig(trials=trials, batch=batch, seed=seed)
-    return Search(
-        *parts(controller), RewardConfig(target_madds=4e8), config, journal, observers
-    )
+    return Search(*parts(controller), RewardConfig(target_madds=4e8), config, journal, observers)
 
 
 def on_disk(directory: str, name: str) -> Journal:
@@ -165,7 +163,7 @@ def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overh
 
 
 def connected(config: EngineConfig) -> Any:
-    """Ray for as long as it lasts, so that starting it isn't measured; nothing for other engines."""
+    """Ray for as long as it lasts, where the engine is that: its start is not to be measured."""
     if config.kind != "ray":
         return contextlib.nullcontext()
     from mnas.engines.ray import connect
@@ -234,9 +232,7 @@ def simulated(
     stale + 1 searches that take turns: when one of them may sample is just the same.
     """
     each = batches * batch
-    searches = [
-        new_search("random", each, batch, Unrecorded(), seed) for seed in range(stale + 1)
-    ]
+    searches = [new_search("random", each, batch, Unrecorded(), seed) for seed in range(stale + 1)]
     driver, free = 0.0, workers  # when the driver has time again; workers with nothing to do
     running: list[tuple[float, int, int, Trial]] = []
     busy = 0.0

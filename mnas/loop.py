@@ -132,6 +132,7 @@ class Search:
         self._first_by_hash: dict[str, int] = {}
         self._proposals: Proposals | None = None  # of the batch under way
         self._batch: list[Trial] = []
+        self._repeats: list[Trial] = []  # of the batch
         self._queue: collections.deque[Trial] = collections.deque()  # of the batch, not handed out
         self._replay()
 
@@ -150,7 +151,8 @@ class Search:
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> Result:
         """Records what came of a trial that was asked for; each trial once."""
-        if trial.number in self.results or trial.number not in {t.number for t in self._batch}:
+        place = trial.number - self._batch[0].number if self._batch else -1
+        if trial.number in self.results or not 0 <= place < len(self._batch):
             raise ValueError(f"trial {trial.number} is not waiting for a result")
         result = self._record(trial, evaluation)
         self._settle()
@@ -194,6 +196,8 @@ class Search:
             self._batch.append(trial)
             if self._first_by_hash.setdefault(trial.hash, number) == number:
                 self._queue.append(trial)
+            else:
+                self._repeats.append(trial)
 
     def _record(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None = None) -> Result:
         result = self._score(trial, _in_plain_numbers(evaluation), repeat_of)
@@ -224,12 +228,12 @@ class Search:
 
     def _settle(self) -> None:
         """Answers the repeats whose first has its result; updates once the batch is complete."""
-        for trial in self._batch:
+        for trial in self._repeats:
             first = self._first_by_hash[trial.hash]
-            if first != trial.number and trial.number not in self.results and first in self.results:
+            if trial.number not in self.results and first in self.results:
                 evaluation = self.results[first].evaluation
                 self._record(trial, dataclasses.replace(evaluation, seconds=0.0, timings={}), first)
-        if self._batch and all(trial.number in self.results for trial in self._batch):
+        if self._batch and len(self.results) == self._proposed:  # those before it all have theirs
             rewards = [self.results[trial.number].reward for trial in self._batch]
             self._update()
             summary = self.controller.summary(self.state)
@@ -248,7 +252,7 @@ class Search:
         rewards = np.array([self.results[t.number].reward for t in self._batch], np.float32)
         self.state = self.controller.tell(self.state, self._proposals, rewards)
         self.batches_done += 1
-        self._batch = []
+        self._batch, self._repeats = [], []
 
     def _check_failures(self) -> None:
         checked = self.config.failed_batches

@@ -43,6 +43,10 @@ class SearchProgress:
         """Takes the search to be shown, with what it has done before."""
         self._search = search
         self._began, self._before = time.monotonic(), len(search.results)
+        # Counted as they come: a look at all results for every line would grow with the search.
+        evaluations = [result.evaluation for result in search.results.values()]
+        self._failed = sum(evaluation.error is not None for evaluation in evaluations)
+        self._stopped = sum(evaluation.stopped for evaluation in evaluations)
         self._task = self._bar.add_task("", total=search.config.trials, best="")
         self._show()
         return self
@@ -58,6 +62,9 @@ class SearchProgress:
         if self._search is None:  # what a resumed search settles before it is followed
             return
         self._show()
+        if record["kind"] == "result":
+            self._failed += record["error"] is not None
+            self._stopped += record.get("stopped", False)
         if record["kind"] == "update":
             self.console.print(self._line(record), soft_wrap=True)
 
@@ -75,12 +82,10 @@ class SearchProgress:
             line += f"  best {best.reward:.4f} (trial {best.trial.number}:"
             line += f" accuracy {best.evaluation.accuracy:.3f},"
             line += f" {best.cost.mult_adds / 1e6:.2f}M mult-adds)"
-        failed = sum(r.evaluation.error is not None for r in self._search.results.values())
-        if failed:
-            line += f"  failed {failed}"
-        stopped = sum(r.evaluation.stopped for r in self._search.results.values())
-        if stopped:
-            line += f"  stopped {stopped}"
+        if self._failed:
+            line += f"  failed {self._failed}"
+        if self._stopped:
+            line += f"  stopped {self._stopped}"
         return f"{line}  {_clock(left)} left"
 
 

@@ -2,21 +2,25 @@ import dataclasses
 import itertools
 import json
 import math
+import sys
 from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
+from controllers.random_search import RandomSearch
 from mnas.architecture import Architecture, Block
 from mnas.controller import Controller, Proposals
 from mnas.cost import network_cost
 from mnas.evaluation import Evaluation, evaluate_safely, failure
 from mnas.journal import FORMAT, Journal, read
 from mnas.loop import Search, SearchConfig, TooManyFailures
+from mnas.progress import SearchProgress
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 from mnas.stopping import StoppingConfig, StoppingRule
+from search_spaces.efficientnet import EfficientNetSpace
 
 ACCURACY = RewardConfig(w=0.0)  # reward = accuracy
 
@@ -682,3 +686,53 @@ def test_a_search_that_stops_children_is_the_same_in_any_order_and_resumed(start
         search = start(hashing(), path=cut, **settings)
         same(finish(search, np.random.default_rng(count), train), expected)
         assert facts(cut) == reference
+
+
+def lines_run(function) -> int:
+    """Lines of `mnas` that a call runs: work counted without a clock."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        if "/mnas/" not in frame.f_code.co_filename:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
+    """Of the `tell`s of a search's last batch but the last one, which updates."""
+    config = SearchConfig(trials=trials, batch=batch)
+    space, path = EfficientNetSpace(resolution=32).build(), tmp_path / f"{trials}-{batch}.jsonl"
+    progress = SearchProgress()
+    with Journal(path) as journal:
+        journal.append({"kind": "experiment", "format": FORMAT})
+        controller = RandomSearch().build(space)
+        search = Search(space, controller, RewardConfig(), config, journal, (progress,))
+        progress.follow(search)
+        while len(search.results) < trials - batch:
+            search.tell(search.ask(), Evaluation(0.5))
+        handed = list(iter(search.ask, None))
+        counts = [lines_run(partial(search.tell, trial, Evaluation(0.5))) for trial in handed]
+    return counts
+
+
+def test_work_for_a_result_grows_neither_with_the_search_nor_with_the_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)  # nothing to be kept
+    few = lines_for_each_tell(tmp_path, trials=10, batch=10)
+    late = lines_for_each_tell(tmp_path, trials=210, batch=10)
+    many = lines_for_each_tell(tmp_path, trials=200, batch=200)
+    # Networks differ in layers, which are counted; two hundred of anything would be seen.
+    typical = np.median(few[:-1])
+    assert np.median(late[:-1]) == pytest.approx(typical, rel=0.1)
+    assert np.median(many[:-1]) == pytest.approx(typical, rel=0.1)
+    # The update looks at its own batch, and at no result before it.
+    assert late[-1] == pytest.approx(few[-1], rel=0.1)
