@@ -32,7 +32,7 @@ from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 EXPERIMENT = Experiment(
     name="b0-imagenet",
-    takes="20 seconds on 2 cores",
+    takes="10 seconds on 2 cores",
     expect="reward above B0's on both fits",
     space=AccelNasbenchSpace(),
     controller=Dyna(),
