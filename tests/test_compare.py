@@ -180,6 +180,7 @@ def report_of(directory, head, result, predict=None) -> str:
     settings = {"reward": {"cost": "params"}}
     result = {"kind": "result", "trial": 0, "repeat_of": None, "error": None, **result}
     measured = {"reward": 0.5, "accuracy": 0.5, "params": 1, "mult_adds": 1, "seconds": 1.0}
+    measured["epochs"] = 3
     with Journal(directory / "journal.jsonl") as journal:
         journal.append(
             {"kind": "experiment", "format": FORMAT, "name": "x", "settings": settings, **head}
