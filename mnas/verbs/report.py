@@ -1,0 +1,34 @@
+"""`mnas report`: one page about runs."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mnas.cli import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportArguments:
+    """One self-contained HTML page about one run or several."""
+
+    directories: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Directories of runs."""
+    out: str | None = None
+    """File to write; report.html in the first directory where not given."""
+
+
+def report(arguments: list[str]) -> None:
+    """`mnas report`."""
+    from mnas.report import write_report  # matplotlib takes a second to import
+    from mnas.surrogate import predict
+
+    chosen = parse(ReportArguments, "mnas report", arguments, tyro.MISSING_NONPROP)
+    if not chosen.directories:
+        raise ValueError("no run named; accepted: one directory or more")
+    directories = [Path(name) for name in chosen.directories]
+    out = Path(chosen.out) if chosen.out else directories[0] / "report.html"
+    write_report(directories, out, predict)
+    print(f"written: {out}", file=sys.stderr)
