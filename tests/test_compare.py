@@ -99,6 +99,26 @@ def test_stages_that_only_one_has(turned):
     json.dumps(to_dict(comparison), allow_nan=False)
 
 
+def test_a_head_that_only_the_shorter_one_has():
+    longer = PUBLISHED["resnet-18"].replace(resolution=8, classes=3)
+    for comparison in (compare(CONV, longer), compare(longer, CONV)):
+        names = [part.name for part in comparison.parts]
+        assert names == ["stem", *(f"stage{n}" for n in range(1, 5)), "head", "classifier"]
+
+
+def test_settings_around_the_blocks_are_shown_where_they_differ():
+    resnet = PUBLISHED["resnet-18"]
+    rows = {
+        row[0]: row[1:3] for row in tables(compare(resnet, resnet.replace(stem_kernel=3)))[0][1]
+    }
+    assert rows["stem_kernel"] == ("7", "3")
+    assert "padding" not in rows and "stem_pool" not in rows
+    rows = {row[0]: row[1:3] for row in tables(compare(resnet, B0))[0][1]}
+    assert rows["stem_pool"] == ("yes", "no")
+    assert rows["padding"] == ("symmetric", "same")
+    assert rows["bn_epsilon"] == ("1e-05", "0.001")
+
+
 def test_what_has_no_effect_differs_but_builds_the_same():
     block = Block(kernel=3, stride=2, filters=8)
     one = CONV.replace(blocks=(block,))
