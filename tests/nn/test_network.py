@@ -48,10 +48,7 @@ def test_published_costs_counted_from_the_model(name, params, millions):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("mobilenet-v1", "mobilenet-v2", "resnet-18", "resnet-50"),
-        *(pytest.param(f"resnet-{n}", marks=pytest.mark.slow) for n in (34, 101, 152)),
-    ],
+    ["mobilenet-v1", "mobilenet-v2", *(f"resnet-{depth}" for depth in (18, 34, 50, 101, 152))],
 )
 def test_published_closed_forms_are_the_models(name):
     architecture = PUBLISHED[name]
