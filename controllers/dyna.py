@@ -17,15 +17,18 @@ cost nothing. Three things keep it from trusting its model too far:
 What is proposed is sampled from the mixture, then filtered: many samples, of which each place of
 the batch takes the one that is best by another draw and was not measured before; a share of the
 places, as large as that of the scouts, takes only what is far from the best. And a place now and
-then takes a network that differs from the best in a single decision, whatever the policies make of
-it: a model that has seen mostly one family of networks is too sure of what is lost outside it, and
-without those places some searches end one decision short of a better family.
+then takes a neighbour of the best, whatever the policies make of it: in turn one that differs in a
+single decision and one in which two stages have exchanged their choices. A model that has seen
+mostly one family of networks is too sure of what is lost outside it, and without those places some
+searches end a single step of one of these kinds short of a better family.
 
 Shapes: N proposals, D decisions, H members, C rewards remembered, M candidates.
 """
 
 import dataclasses
+import itertools
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,9 +43,21 @@ from mnas.controller import Controller, Proposals
 from mnas.space import Space
 
 # Members that have a draw in common, and places of a batch: draws are what takes time.
-SHARED = 2
+SHARED = 4
 # Scouts lose so many units for every decision by which they agree with the best network too much.
 SCOUT_PENALTY = 0.75
+
+
+class Landmark(NamedTuple):
+    """The network that scouts stay away from.
+
+    decisions  int32 [D]
+    weights    float32 [D], how much each decision counts in the distance, 1 on average; 0 while
+               nothing is known
+    """
+
+    decisions: jax.Array
+    weights: jax.Array
 
 
 class DynaState(NamedTuple):
@@ -52,6 +67,7 @@ class DynaState(NamedTuple):
     optimizer  Adam's moments, [H, ...] each
     age        int32 [H], updates since the member started
     memory     rewards and model
+    landmark   what scouts stay away from
     entropy    float32 [], nats: mean over the members and the last batch
     key        uint32 [2], of the random numbers of the next `tell`
     """
@@ -60,20 +76,9 @@ class DynaState(NamedTuple):
     optimizer: Any
     age: jax.Array
     memory: Memory
+    landmark: Landmark
     entropy: jax.Array
     key: jax.Array
-
-
-class Landmark(NamedTuple):
-    """The network that scouts stay away from.
-
-    decisions  int32 [D]
-    weights    float32 [D], how much each decision counts in the distance: 1 on average; 0 while
-               nothing is known
-    """
-
-    decisions: jax.Array
-    weights: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +102,8 @@ class Dyna:
     distance: float = 0.33
     """Share of the decisions by which they are to differ from it, each counted for as much as it
     matters there."""
-    single: int = 16
-    """Every so many samples one changes a single decision of the best network so far."""
+    neighbours: int = 16
+    """Every so many samples one is a neighbour of the best network so far."""
     patience: int = 3
     """Updates before a member may be started afresh; after each, the worst such member is."""
     candidates: int = 512
@@ -112,7 +117,7 @@ class Dyna:
                 raise ValueError(f"dyna: {name} = {getattr(self, name)!r}; accepted: {accepted}")
 
         for name in (
-            *("members", "steps", "imagined", "single"),
+            *("members", "steps", "imagined", "neighbours"),
             *("patience", "candidates", "remembered"),
         ):
             value = getattr(self, name)
@@ -129,7 +134,8 @@ class Dyna:
         `log_probs` are those of the mixture, before the filter. Rewards that are NaN or infinite
         count for nothing. The order of a batch doesn't matter: it is remembered from best to worst.
         """
-        policy, single_changes = factorized(space, self.floor), _single_changes(space)
+        policy = factorized(space, self.floor)
+        single_changes, exchanges = _single_changes(space), _exchanges(space)
         adam = optax.adam(self.learning_rate, b1=0.0, b2=0.99)
         indicators = indicators_of(space)
         members, remembered = self.members, self.remembered
@@ -137,18 +143,17 @@ class Dyna:
         scouts = jnp.arange(members) >= members - round(self.scouts * members)
         in_common = (1 - self.distance) * len(space.sizes)  # with the best network, at most
 
-        def landmark(memory: Memory) -> Landmark:
+        def new_landmark(memory: Memory, mean: Function) -> Landmark:
             """The best network. A decision matters by what other choices of it change, by the mean
             of the model: all that doesn't matter could differ without leaving a family.
             """
-            mean = draw(jax.random.key(0), 1, memory, indicators, deviation=0.0)
             values = mean(indicators(single_changes(memory.best)))[0]
             change = jnp.abs(values - mean(indicators(memory.best[None]))[0])
             total = jnp.zeros(len(space.sizes)).at[decision_of_change].add(change)
             weights = total / np.maximum(np.array(space.sizes) - 1, 1)
             average = weights.mean()
             weights = jnp.where(average > 1e-6, weights / jnp.maximum(average, 1e-6), 1.0)
-            return Landmark(memory.best, jnp.where(memory.count > 0, weights, 0.0))
+            return Landmark(memory.best, weights)
 
         def too_alike(decisions: jax.Array, landmark: Landmark) -> jax.Array:
             """Decisions in common with the landmark, beyond what a scout may have: [N]."""
@@ -174,7 +179,10 @@ class Dyna:
                 factor=jnp.eye(remembered, dtype=jnp.float32),
             )
             entropy = mean_entropy(params, memory.decisions[:1])
-            return DynaState(params, optimizer, age, memory, entropy, jax.random.key_data(key))
+            count = len(space.sizes)
+            landmark = Landmark(jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32))
+            key = jax.random.key_data(key)
+            return DynaState(params, optimizer, age, memory, landmark, entropy, key)
 
         def ask(state: DynaState, key: jax.Array, n: int) -> Proposals:
             sampling, drawing = jax.random.split(key)
@@ -182,24 +190,29 @@ class Dyna:
             each = math.ceil(max(self.candidates, n) / members)
             decisions, _ = jax.vmap(policy.sample, (0, 0, None))(state.params, keys, each)
             sampled = decisions.reshape(-1, decisions.shape[-1])
-            neighbours, _ = canonical(space, single_changes(memory.best))
-            decisions = jnp.concatenate([sampled, neighbours])  # [M, D]
-            is_neighbour = jnp.arange(len(decisions)) >= len(sampled)
-            functions = draw(drawing, math.ceil(n / SHARED), memory, indicators)
+            best = state.landmark.decisions
+            parts = (sampled, single_changes(best), exchanges(best))
+            decisions, _ = canonical(space, jnp.concatenate(parts))  # [M, D]
+            kind = np.repeat(np.arange(3), [len(part) for part in parts])  # [M], number of the part
+            functions, _ = draw(drawing, math.ceil(n / SHARED), memory, indicators)
             values = jnp.tile(functions(indicators(decisions)), (SHARED, 1))[:n]  # [N, M]
-            # Where there is nothing else, scouts' places take near networks, and those for single
-            # changes others; where there is nothing new at all, every place takes a known network
-            # or a second copy of one.
+            # Where there is nothing else, scouts' places take near networks, and those for one kind
+            # of neighbours others; where there is nothing new at all, every place takes a known
+            # network or a second copy of one.
             places = jnp.arange(n)
             any_known = memory.count > 0
-            close = ((memory.count + places) % self.single == 0) & any_known
+            number = memory.count + places
+            close = (number % self.neighbours == 0) & any_known
+            wanted = jnp.where(close, 1 + number // self.neighbours % 2, 0)  # [N], kind
             far = (places >= n - round(self.scouts * n)) & ~close
-            near = too_alike(decisions, landmark(memory)) > 0
-            unfit = (far[:, None] & near[None]) | (close[:, None] & ~is_neighbour[None])
-            unfit |= is_neighbour[None] & ~any_known
+            near = too_alike(decisions, state.landmark) > 0
+            unfit = (far[:, None] & near[None]) | (close[:, None] & (kind[None] != wanted[:, None]))
+            unfit |= (kind > 0)[None] & ~any_known
             values = jnp.where(unfit, values - 1e3, values)
             names, known = _names(decisions), jnp.where(memory.known, _names(memory.decisions), -1)
-            copy = jnp.tril(names[:, None] == names[None], -1).any(1)
+            order = jnp.argsort(names)  # stable: of equals, the first stays first
+            copy = jnp.diff(names[order], prepend=-1) == 0
+            copy = jnp.zeros(len(names), bool).at[order].set(copy)
             old = copy | (names[:, None] == known[None]).any(1)
             values = jnp.where(old[None], -1e9, values)
 
@@ -247,12 +260,13 @@ class Dyna:
             memory = fit(append(state.memory, decisions, rewards), indicators)
             key, drawing, sampling = jax.random.split(jax.random.wrap_key_data(state.key), 3)
             keys = jax.random.split(sampling, members)
-            draws = draw(drawing, math.ceil(members / SHARED), memory, indicators)
+            draws, mean = draw(drawing, math.ceil(members / SHARED), memory, indicators)
+            landmark = new_landmark(memory, mean)
             functions = jax.tree.map(
                 lambda leaf: jnp.concatenate([leaf] * SHARED)[:members, None], draws
             )  # [H, F = 1, ...]
             params, optimizer, reached = jax.vmap(practise, (0, 0, 0, 0, 0, None))(
-                state.params, state.optimizer, keys, functions, scouts, landmark(memory)
+                state.params, state.optimizer, keys, functions, scouts, landmark
             )
             # Of the members that are old enough, the worst starts afresh. (Members start without
             # random numbers, so the key is still good for the next `tell`.)
@@ -265,7 +279,8 @@ class Dyna:
                 (params, optimizer, age),
             )
             entropy = mean_entropy(params, decisions)
-            return DynaState(params, optimizer, age, memory, entropy, jax.random.key_data(key))
+            key = jax.random.key_data(key)
+            return DynaState(params, optimizer, age, memory, landmark, entropy, key)
 
         def tell(state: DynaState, proposals: Proposals, rewards: jax.Array) -> DynaState:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)
@@ -311,3 +326,30 @@ def _single_changes(space: Space) -> Callable[[jax.Array], jax.Array]:
         return jnp.tile(decisions[None], (len(rows), 1)).at[rows, decision].set(choice)
 
     return single_changes
+
+
+def _exchanges(space: Space) -> Callable[[jax.Array], jax.Array]:
+    """(decisions [D] -> [pairs of stages, D]): for every two stages, with their choices exchanged.
+
+    Choices are exchanged by their number; one beyond the other stage's last becomes that one.
+    Stages, or layers, are what the names of decisions count: in `blocks[3].kernel`, 3.
+    """
+    stages: dict[tuple[str, int], dict[str, int]] = {}
+    for index, decision in enumerate(space.decisions):
+        if found := re.fullmatch(r"(.*?)\[(\d+)\](.*)", decision.name):
+            sequence, stage, field = found.groups()
+            stages.setdefault((sequence, int(stage)), {})[field] = index
+    rows = []
+    for (a, ours), (b, theirs) in itertools.combinations(stages.items(), 2):
+        row = np.arange(len(space.sizes))
+        if a[0] == b[0]:
+            for field in ours.keys() & theirs.keys():
+                row[ours[field]], row[theirs[field]] = theirs[field], ours[field]
+            rows.append(row)
+    sources = np.array(rows, int).reshape(-1, len(space.sizes))
+    last = np.array(space.sizes) - 1
+
+    def exchanges(decisions: jax.Array) -> jax.Array:
+        return jnp.minimum(decisions[sources], last[None])
+
+    return exchanges

@@ -76,6 +76,7 @@ def factorized(space: Space, floor: float = 0.0) -> Policy:
     count, most = space.accepted.shape[0], space.accepted.shape[2]
     exists = jnp.arange(most)[None] < jnp.asarray(space.sizes)[:, None]  # [D, M]
     even = jnp.where(exists, 1 / jnp.asarray(space.sizes, jnp.float32)[:, None], 0.0)
+    last = jnp.asarray(space.sizes, jnp.int32) - 1
 
     def init(key: jax.Array) -> Params:
         del key  # every policy takes one
@@ -91,8 +92,12 @@ def factorized(space: Space, floor: float = 0.0) -> Policy:
         return jnp.where(exists, jnp.log(jnp.where(exists, p, 1.0)), _NO_CHOICE)
 
     def sample(params: Params, key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
-        choices = jax.random.categorical(key, log_p(params)[None], shape=(n, count))
-        decisions, _ = canonical(space, choices)
+        # One random number a decision, by the inverse of the cumulative distribution: several times
+        # as fast as `jax.random.categorical`, which takes one a choice, and its logarithm.
+        reached = jnp.cumsum(jnp.exp(log_p(params)), -1)  # [D, M]
+        numbers = jax.random.uniform(key, (n, count, 1))
+        choices = (numbers >= reached[None]).sum(-1, dtype=jnp.int32)
+        decisions, _ = canonical(space, jnp.minimum(choices, last[None]))
         return decisions, evaluate(params, decisions)[0]
 
     def evaluate(params: Params, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,7 +1,7 @@
 """A Gaussian process over networks: Bayesian regression on all choices and pairs of choices.
 
 The model that `controllers.dyna` practises on. It is fitted to the rewards remembered, and what is
-asked of it are *draws* of its posterior, each a plain quadratic function of a network.
+asked of it are its mean and *draws* of its posterior, each a quadratic function of a network.
 
 Shapes: N networks, D decisions, C rewards remembered, W indicators, F functions.
 """
@@ -134,35 +134,35 @@ def fit(memory: Memory, indicators: Callable[[jax.Array], jax.Array]) -> Memory:
 
 
 def draw(
-    key: jax.Array,
-    count: int,
-    memory: Memory,
-    indicators: Callable[[jax.Array], jax.Array],
-    deviation: float = DEVIATION,
-) -> Function:
-    """That many draws of the posterior, by Matheron's rule (Wilson et al., ICML 2020).
+    key: jax.Array, count: int, memory: Memory, indicators: Callable[[jax.Array], jax.Array]
+) -> tuple[Function, Function]:
+    """That many draws of the posterior, by Matheron's rule (Wilson et al., ICML 2020); its mean.
 
     A draw of the prior, corrected by what it gets wrong: with prior draw g and noise draw e,
     f(x) = g(x) + k(x, X) (K + noise)⁻¹ (y - g(X) - e). The prior is that of a quadratic function
     with normal coefficients, so the draw is a quadratic function, too. What is random about it, g
-    and e, is shrunk by `deviation`; with 0 it is the mean.
+    and e, is shrunk by `DEVIATION`; without any it is the mean (F = 1), which costs next to nothing
+    more.
     """
     known, x = memory.known, indicators(memory.decisions)
     width = x.shape[1]
     keys = jax.random.split(key, 4)
-    single = (AMPLITUDE * (1 - PAIR_SHARE)) ** 0.5 * deviation
-    pair = (AMPLITUDE * PAIR_SHARE) ** 0.5 * deviation
+    single = (AMPLITUDE * (1 - PAIR_SHARE)) ** 0.5 * DEVIATION
+    pair = (AMPLITUDE * PAIR_SHARE) ** 0.5 * DEVIATION
     prior = Function(
-        deviation * jax.random.normal(keys[0], (count,)),
+        DEVIATION * jax.random.normal(keys[0], (count,)),
         single * jax.random.normal(keys[1], (count, width)),
         pair * jax.random.normal(keys[2], (count, width, width)),
     )
-    noise = NOISE**0.5 * deviation * jax.random.normal(keys[3], (count, len(known)))
-    wrong = jnp.where(known[None], memory.targets[None] - prior(x) - noise, 0.0)
-    weights = jax.scipy.linalg.cho_solve((memory.factor, True), wrong.T).T  # [F, C], 0 for none
+    noise = NOISE**0.5 * DEVIATION * jax.random.normal(keys[3], (count, len(known)))
+    wrong = jnp.concatenate([memory.targets[None] - prior(x) - noise, memory.targets[None]])
+    wrong = jnp.where(known[None], wrong, 0.0)  # [F + 1, C]
+    weights = jax.scipy.linalg.cho_solve((memory.factor, True), wrong.T).T  # 0 for none
     squares = jnp.einsum("fcw,cv->fwv", weights[:, :, None] * x[None], x)
-    return Function(
-        prior.constant + weights.sum(1),
-        prior.linear + AMPLITUDE * (1 - PAIR_SHARE) * weights @ x,
-        prior.quadratic + AMPLITUDE * PAIR_SHARE * squares,
+    correction = Function(
+        weights.sum(1),
+        AMPLITUDE * (1 - PAIR_SHARE) * weights @ x,
+        AMPLITUDE * PAIR_SHARE * squares,
     )
+    draws = jax.tree.map(lambda drawn, wrong: drawn + wrong[:-1], prior, correction)
+    return draws, jax.tree.map(lambda wrong: wrong[-1:], correction)

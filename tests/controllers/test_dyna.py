@@ -1,6 +1,8 @@
 """Dyna: its model against kernel regression by hand, what is proposed, who starts afresh."""
 
+import dataclasses
 import functools
+import itertools
 import math
 from functools import partial
 
@@ -61,7 +63,7 @@ def key(seed):
 # Few settings and batch sizes, because each is compiled for itself. All 27 networks of `SPACE` are
 # among 512 uniform samples: of the rarest, 1/48 each.
 SMALL = Dyna(members=4, remembered=32, candidates=512, patience=2, floor=0.1)
-SINGLE = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.0, single=4)
+NEIGHBOURS = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.0, neighbours=4)
 SCOUTS = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.5, distance=0.5)
 
 
@@ -137,7 +139,7 @@ def remembering(decisions, rewards):
 @jax.jit
 def draw(memory):
     """Values [4000, 27] of all networks by that many draws."""
-    return reward_model.draw(key(1), 4000, memory, indicators)(indicators(NETWORKS))
+    return reward_model.draw(key(1), 4000, memory, indicators)[0](indicators(NETWORKS))
 
 
 def test_indicators_of_two_networks_multiply_to_the_share_of_decisions_that_agree():
@@ -192,6 +194,8 @@ def test_draws_have_the_mean_and_covariance_of_the_posterior(count):
     covariance = kernel(NETWORKS, NETWORKS) - outer @ inner @ outer.T
     assert np.ptp(mean) > 1 and np.ptp(covariance.diagonal()) > 1
     assert_moments(draw(memory), mean, 0.7**2 * covariance)
+    _, of_model = reward_model.draw(key(2), 1, memory, indicators)
+    np.testing.assert_allclose(of_model(indicators(NETWORKS))[0], mean, atol=1e-4)
 
 
 def test_draws_that_remember_nothing_are_those_of_the_prior():
@@ -352,18 +356,29 @@ def test_scouts_differ_in_what_matters():
     assert differ.mean() > 4 and (differ > 1).all()
 
 
-def test_every_so_many_samples_one_changes_a_single_decision_of_the_best():
+def stages_exchanged(decisions, a, b):
+    stages = decisions.reshape(7, 4).copy()
+    stages[[a, b]] = stages[[b, a]]
+    # The sixth stage has a fourth number of layers, for which the others take their third.
+    return np.minimum(stages, np.reshape(LARGE.sizes, (7, 4)) - 1).ravel()
+
+
+def test_every_so_many_samples_one_is_a_neighbour_of_the_best_of_either_kind_in_turn():
     rng = np.random.default_rng(0)
     best, other = LARGE.sample(rng), LARGE.sample(rng)
-    controller, state = build(SINGLE, LARGE)
+    controller, state = build(NEIGHBOURS, LARGE)
     told = np.stack([best] + [LARGE.sample(rng) for _ in range(20)])
     state = tell(controller, state, told, (told == best).mean(1))
     # The members know nothing but another network.
     state = state._replace(params=towards(LARGE, [other] * 4, 6.0))
+    pairs = list(itertools.combinations(range(7), 2))
+    exchanges = {tuple(stages_exchanged(best, *pair).tolist()) for pair in pairs}
     for seed in range(10):
-        differ = (np.asarray(controller.ask(state, key(seed), 8).decisions) != best).sum(1)
-        # 21 are remembered: these are samples 21 to 28, and single changes are 24 and 28.
-        assert (differ[[3, 7]] == 1).all()
+        decisions = np.asarray(controller.ask(state, key(seed), 8).decisions)
+        # 21 are remembered: these are samples 21 to 28; the sixth and the seventh of the
+        # neighbours are 24 and 28.
+        assert (decisions[3] != best).sum() == 1
+        assert tuple(decisions[7].tolist()) in exchanges
 
 
 def test_single_changes_are_those_of_every_choice():
@@ -376,9 +391,26 @@ def test_single_changes_are_those_of_every_choice():
     np.testing.assert_array_equal(changed, expected)
 
 
+def test_exchanges_are_those_of_every_two_stages():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        decisions = LARGE.sample(rng)
+        expected = [
+            stages_exchanged(decisions, *pair) for pair in itertools.combinations(range(7), 2)
+        ]
+        np.testing.assert_array_equal(dyna._exchanges(LARGE)(jnp.asarray(decisions)), expected)
+
+
+def test_a_space_of_one_stage_has_no_exchanges():
+    assert dyna._exchanges(SPACE)(jnp.zeros(5, jnp.int32)).shape == (0, 5)
+    controller, state = build(dataclasses.replace(SMALL, neighbours=2))
+    state = tell(controller, state, NETWORKS[:3], [0.5, 0.6, 0.7])
+    assert len(set(map(tuple, controller.ask(state, key(0), 8).decisions.tolist()))) == 8
+
+
 def test_before_anything_is_known_nothing_is_a_neighbour():
     """The first batch is of the members alone, who here have learned to avoid first choices."""
-    controller, state = build(SINGLE, LARGE)
+    controller, state = build(NEIGHBOURS, LARGE)
     last = np.array(LARGE.sizes) - 1
     state = state._replace(params=towards(LARGE, [last] * 4, 20.0))
     decisions = np.asarray(controller.ask(state, key(0), 8).decisions)
@@ -505,7 +537,7 @@ def test_shapes_are_checked():
         ("members", 0, "1 or more"),
         ("steps", 2.5, "1 or more"),
         ("imagined", -1, "1 or more"),
-        ("single", 0, "1 or more"),
+        ("neighbours", 0, "1 or more"),
         ("patience", 0, "1 or more"),
         ("candidates", 0, "1 or more"),
         ("remembered", 0, "1 or more"),
