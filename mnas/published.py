@@ -5,6 +5,7 @@ MnasNet, arXiv 1807.11626, Fig. 7 and the authors' TPU code.
 """
 
 from mnas.architecture import Architecture, from_block_strings
+from mnas.scaling import COEFFICIENTS, scale_published
 
 
 def _efficientnet_b0() -> Architecture:
@@ -55,7 +56,7 @@ def _mnasnet_b1() -> Architecture:
 
 
 PUBLISHED: dict[str, Architecture] = {
-    "efficientnet-b0": _efficientnet_b0(),
+    **{f"efficientnet-{b}": scale_published(_efficientnet_b0(), b) for b in COEFFICIENTS},
     "mnasnet-a1": _mnasnet_a1(),
     "mnasnet-b1": _mnasnet_b1(),
 }
