@@ -5,11 +5,11 @@ everything here takes an `Architecture` and gives another; stem and head are sca
 
 **The published B1 to B7 do not follow the formula.** The paper's grid search at φ = 1 gives
 α = 1.2, β = 1.1, γ = 1.15, and one expects B1 to have depth 1.2, width 1.1 and 258 pixels. The
-published B1 has 1.1, 1.0 and 240: it is φ = 0.5, B2 is φ = 1 and B3 is φ = 2, each rounded by hand.
-From B4 on, no single φ gives the published depth, width and resolution: B4's 1.8, 1.4 and 380 pixels
-are φ = 3.2, 3.5 and 3.8, B7's 3.1, 2.0 and 600 are φ = 6.2, 7.3 and 7.0 (`implied_phi`). So both are
-here: `scale` is the formula, `scale_published` the published table, `mnas scale SPEC --family` shows
-them side by side.
+published B1 has 1.1, 1.0 and 240: it is φ = 0.5, B2 is φ = 1 and B3 is φ = 2, each rounded by
+hand. From B4 on, no single φ gives the published multipliers: B4's depth 1.8, width 1.4 and 380
+pixels are φ = 3.2, 3.5 and 3.8, B7's 3.1, 2.0 and 600 are φ = 6.2, 7.3 and 7.0 (`implied_phi`).
+So both are here: `scale` is the formula, `scale_published` the published table;
+`mnas scale SPEC --family` shows them side by side.
 """
 
 import dataclasses
@@ -93,7 +93,9 @@ def multiply(
     given = {"depth": depth, "width": width, "resolution": resolution}
     for name, value in given.items():
         if not 0 < value <= LARGEST:
-            raise ValueError(f"scaling: {name} = {value}; accepted: a factor above 0, to {LARGEST}")
+            raise ValueError(
+                f"scaling: {name} = {value:g}; accepted: a factor above 0, of at most {LARGEST}"
+            )
 
     def filters(count: int) -> int:
         return count if width == 1 or not count else round_filters(count, width)
@@ -180,9 +182,7 @@ def implied_phi(variant: str) -> dict[str, float]:
 # --- to a given cost: one dimension alone, or all three ------------------------------------------
 
 
-def along(
-    dimension: Dimension, phi: float, coefficients: Coefficients = PAPER
-) -> dict[str, float]:
+def along(dimension: Dimension, phi: float, coefficients: Coefficients = PAPER) -> dict[str, float]:
     """Multipliers that take mult-adds to about 2^φ times: one dimension alone, or compound.
 
     Mult-adds grow with depth, with the square of width and with the square of resolution.
@@ -190,9 +190,7 @@ def along(
     if dimension == "compound":
         return multipliers(phi, *coefficients)
     if dimension not in DIMENSIONS:
-        raise ValueError(
-            f"scaling: dimension = {dimension!r}; accepted: {', '.join(DIMENSIONS)}"
-        )
+        raise ValueError(f"scaling: dimension = {dimension!r}; accepted: {', '.join(DIMENSIONS)}")
     alone = {"depth": 1.0, "width": 1.0, "resolution": 1.0}
     return {**alone, dimension: 2**phi if dimension == "depth" else 2 ** (phi / 2)}
 
