@@ -92,6 +92,8 @@ def find(text: str) -> Architecture:
     if ";" in text or (text.startswith("r") and "_" in text and not path.suffix):
         strings = [string for string in text.split(";") if string.strip()]
         return from_block_strings(strings, name="block-strings")
-    near = difflib.get_close_matches(text, PUBLISHED, n=1)
+    # Of names equally near the first: of a family the base.
+    nearest = max(PUBLISHED, key=lambda name: difflib.SequenceMatcher(None, name, text).ratio())
+    near = difflib.get_close_matches(text, [nearest])
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
     raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")
