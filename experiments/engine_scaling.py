@@ -15,9 +15,10 @@ journal and controller as ever; `of_10_s` is its share of a child of 10 seconds.
 with --children, are measured too: the same networks around B0 trained on the embedded digits by Ray
 actors, in each arrangement of workers and threads. The arrangements take turns for some rounds;
 `ratio` is to one pinned worker in the same round, given as median, least and most. Whatever has to
-be compiled is compiled in a round before these. The utilization is measured for Ray actors that sleep in place of
-training, and simulated for numbers of workers that no laptop holds: real `Search` objects in
-virtual time, whose driver does one thing after the other and takes the time that it takes here.
+be compiled is compiled in a round before these. The utilization is measured for Ray actors that
+sleep in place of training, and simulated for numbers of workers that no laptop holds: real `Search`
+objects in virtual time, whose driver does one thing after the other and takes the time that it takes
+here.
 What limits a synchronous search is the barrier at the end of a batch, which the simulation shows:
 with children of unequal length, a batch of one child a worker leaves many waiting for the longest.
 
@@ -255,7 +256,7 @@ class Utilization:
 
 def asleep(workers: int, config: Sleep, batches: int = 4) -> Utilization:
     """Real Ray actors, which sleep; call it in a process of its own."""
-    engine = EngineConfig(kind="ray", workers=workers)
+    engine = EngineConfig(kind="ray", workers=workers, pin=False)  # far more than cores
     engines.prepare_driver(engine)
     batch = 2 * workers
     ends: list[tuple[float, float]] = []
