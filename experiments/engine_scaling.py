@@ -17,10 +17,10 @@ actors, in each arrangement of workers and threads. The arrangements take turns 
 `ratio` is to one pinned worker in the same round, given as median, least and most. Whatever has to
 be compiled is compiled in a round before these. The utilization is measured for Ray actors that
 sleep in place of training, and simulated for numbers of workers that no laptop holds: real `Search`
-objects in virtual time, whose driver does one thing after the other and takes the time that it takes
-here.
-What limits a synchronous search is the barrier at the end of a batch, which the simulation shows:
-with children of unequal length, a batch of one child a worker leaves many waiting for the longest.
+objects in virtual time, whose driver does one thing after the other and takes the time that it
+takes here. What limits a synchronous search is the barrier at the end of a batch, which the
+simulation shows: with children of unequal length, a batch of one child a worker leaves many waiting
+for the longest.
 
 Measured on 2 cores, batch 16, milliseconds of wall time a trial: inline 0.8 with random search at
 100, 1,000 and 8,000 trials, 2.0 with dyna; Ray 1.6 at 1,000 and 4,000, 4.0 with dyna. Memory grows

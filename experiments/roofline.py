@@ -14,10 +14,10 @@ is two flops, float32 has 4 bytes, taps that touch only padding don't count, an 
 as one. BatchNorm must read its input twice, for the statistics come first; its gradient reads two
 maps twice. BatchNorm and the activation behind it are one operation in the code, so also here.
 
-The roof of an operation is max(flops / limit, bytes / bandwidth), with the bandwidth of a triad over
-as much memory. Measured is the operation's own module, alone, forward and backward as two programs
-where the residuals go from one to the other, as in `mnas.nn.child`. What XLA fuses across operations
-of a block is missed so; the whole step, measured beside, shows how much that is.
+The roof of an operation is max(flops / limit, bytes / bandwidth), with the bandwidth of a triad
+over as much memory. Measured is the operation's own module, alone, forward and backward as two
+programs where the residuals go from one to the other, as in `mnas.nn.child`. What XLA fuses across
+operations of a block is missed so; the whole step, measured beside, shows how much that is.
 
 What was tried on a B0 step at 32 pixels, one thread, and dropped:
 
