@@ -140,8 +140,8 @@ def compile_ahead(
     engine      of the search to come: its threads, and how many workers at most
     done        called after each block with what that took
 
-    What goes wrong in compiling is raised here; LostWorker where a process was killed, as the system
-    does where memory runs out. No more processes are started than there is memory for.
+    What goes wrong in compiling is raised here; LostWorker where a process was killed, as the
+    system does where memory runs out. No more processes are started than there is memory for.
     """
     workers = max(1, (os.cpu_count() or 1) // engine.threads)
     if engine.gpus_per_worker:  # this machine's first one compiles for all like it
