@@ -158,9 +158,11 @@ def test_what_goes_wrong_in_a_worker_is_raised_here():
         compile_ahead(blocks[:1], ProxyConfig(data=DataConfig(source="nowhere.npz")), ENGINE)
 
 
-def test_a_killed_process_is_named_and_told_of_in_one_line():
+def test_a_killed_process_is_named_and_told_of_in_one_line(monkeypatch):
     blocks, _ = space_blocks(TINY)
+    monkeypatch.setattr("mnas.warmup.available_bytes", lambda: 1 << 40)
     dies = types.SimpleNamespace(build=partial(os._exit, 9))
+    monkeypatch.setattr("mnas.warmup.os.cpu_count", lambda: 2)
     with pytest.raises(LostWorker, match=r"^one of 2 processes .* killed.*--engine\.workers 1 "):
         compile_ahead(blocks, dies, ENGINE)
 
