@@ -3,7 +3,8 @@
 Command   python -m experiments.engine_scaling            (--json for one JSON object)
           python -m experiments.engine_scaling --engines inline --controllers random --sleepers
           ... --engines --sleepers --workers --children 24        real children, pinned and not
-          ... --engines --sleepers 32 64 --workers --controllers dyna     sleeping actors alone
+          ... --engines --workers --sleepers 32 --sleeper-trials 8000     sleeping actors, with dyna
+          ... --engines --workers --sleepers 64 --sleeper-trials 8000
           ... --engines ray --controllers dyna --marks 8000 --sleepers --workers
 Takes     mostly the 8,000 trials of each engine and controller, of seconds to minutes apiece
 Expect    milliseconds of the driver and its memory at 100, 1,000 and 8,000 trials that grow no
@@ -87,6 +88,10 @@ class Arguments:
     """Numbers of trials at which time and memory are taken."""
     sleepers: tuple[int, ...] = (16,)
     """Numbers of Ray actors that sleep in place of training; each needs 250 MB of memory."""
+    sleeper_controller: str = "dyna"
+    """Controller for these."""
+    sleeper_trials: int = 0
+    """Trials for these; 0 for eight an actor."""
     seconds: float = 4.0
     """Median of what an actor sleeps."""
     workers: tuple[int, ...] = (8, 64, 256, 1000)
@@ -254,7 +259,7 @@ class Utilization:
     utilization: float
 
 
-def asleep(workers: int, config: Sleep, batches: int = 4) -> Utilization:
+def asleep(workers: int, config: Sleep, controller: str, trials: int) -> Utilization:
     """Real Ray actors, which sleep; call it in a process of its own."""
     engine = EngineConfig(kind="ray", workers=workers, pin=False)  # far more than cores
     engines.prepare_driver(engine)
@@ -266,7 +271,7 @@ def asleep(workers: int, config: Sleep, batches: int = 4) -> Utilization:
             ends.append((time.perf_counter(), record["seconds"]))
 
     with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
-        search = new_search("random", batches * batch, batch, journal, observers=(observe,))
+        search = new_search(controller, trials, batch, journal, observers=(observe,))
         engines.run(search, config, engine)
     begun = min(end - seconds for end, seconds in ends)
     busy = sum(seconds for _, seconds in ends)
@@ -423,7 +428,8 @@ def main(arguments: list[str]) -> int:
     sleeping = Sleep(chosen.seconds, chosen.spread)
     for workers in chosen.sleepers:
         console.print(f"sleeping: {workers} Ray actors")
-        used.append(apart(asleep, workers, sleeping))
+        trials = chosen.sleeper_trials or 8 * workers
+        used.append(apart(asleep, workers, sleeping, chosen.sleeper_controller, trials))
         used.append(simulated(workers, 2 * workers, 0, sleeping, chosen.engine_ms))
     child = Sleep(chosen.child_seconds, chosen.spread)
     for workers in chosen.workers:

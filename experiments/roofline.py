@@ -415,7 +415,7 @@ def rows_of(architecture: Architecture, chosen: Arguments, roof: Limits) -> list
 def on_one_core(chosen: Arguments) -> tuple[Limits, dict[int, tuple[list[Row], float]]]:
     """Limits; by resolution the rows and the milliseconds of a step. In a process of its own."""
     if not pin(1):
-        raise RuntimeError("no core is free to pin to; end what else runs")
+        raise ValueError("cores free to pin to = 0; accepted: at least 1, on Linux")
     roof, found = limits(chosen.seconds), {}
     for resolution in chosen.resolutions:
         network = PUBLISHED["efficientnet-b0"].replace(resolution=resolution, classes=10)
