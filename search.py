@@ -43,7 +43,7 @@ from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
 from mnas.surrogate import SurrogateConfig, predict
 from mnas.tensorboard import TensorBoard
-from mnas.warmup import compile_ahead, space_blocks
+from mnas.warmup import LostWorker, compile_ahead, space_blocks
 from search_spaces import SPACES
 
 DEFAULT = "digits"
@@ -208,6 +208,9 @@ def warm_up(name: str, flags: list[str]) -> int:
     except KeyboardInterrupt:
         console.print("stopped; what was compiled is kept, and the same command goes on")
         return 130
+    except LostWorker as lost:
+        console.print(f"search.py: {lost}", soft_wrap=True)
+        return 1
     console.print(
         f"{total.compiles:,} programs compiled in {time.perf_counter() - begun:.0f} s, "
         f"{total.cache_reads:,} were in {engines.compilation_cache()}",

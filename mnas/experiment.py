@@ -29,6 +29,8 @@ class EngineConfig:
     """Children evaluated at the same time; where not given, one for each core (or GPU share)."""
     threads: int = 1
     """Threads of XLA on the CPU for each child. Another number gives other last digits."""
+    pin: bool = True
+    """Each worker on the CPU keeps to cores of its own, one a thread, where Linux lets it."""
     gpus_per_worker: float = 0.0
     """Share of a GPU for each worker; 0.25 puts four children on one."""
     address: str | None = None

@@ -32,7 +32,7 @@ from mnas.evaluation import Evaluation
 from mnas.journal import Journal
 from mnas.reward import RewardConfig
 from mnas.space import Space
-from mnas.stopping import StoppingConfig, StoppingRule
+from mnas.stopping import Curves, StoppingConfig, StoppingRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +131,7 @@ class Search:
         self.batches_done = 0
         self._key = jax.random.key(config.seed)
         self.state = controller.init(jax.random.fold_in(self._key, 0))
+        self._curves = Curves()  # of the batches before the one under way
         self._first_by_hash: dict[str, int] = {}
         self._proposals: Proposals | None = None  # of the batch under way
         self._batch: list[Trial] = []
@@ -187,9 +188,7 @@ class Search:
 
     def _begin(self, first: int, proposals: Proposals) -> None:
         self._proposals = proposals
-        # All results so far are of complete batches, here and when the journal is replayed.
-        earlier = (r.evaluation for r in self.results.values() if r.repeat_of is None)
-        report = self.config.stopping.rule(earlier)
+        report = self.config.stopping.rule(self._curves)
         for number, decisions in enumerate(proposals.decisions, start=first):
             architecture = self.space.decode(decisions)
             seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
@@ -253,6 +252,10 @@ class Search:
     def _update(self) -> None:
         rewards = np.array([self.results[t.number].reward for t in self._batch], np.float32)
         self.state = self.controller.tell(self.state, self._proposals, rewards)
+        # Of complete batches only, here and when the journal is replayed.
+        for result in (self.results[trial.number] for trial in self._batch):
+            if result.repeat_of is None:
+                self._curves.add(result.evaluation)
         self.batches_done += 1
         self._batch, self._repeats = [], []
 

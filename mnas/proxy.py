@@ -3,7 +3,7 @@
 import dataclasses
 import time
 
-from mnas import training
+from mnas import ahead, training
 from mnas.architecture import Architecture
 from mnas.compilation import cache_mended
 from mnas.data import DataConfig, Images, load
@@ -90,7 +90,7 @@ class ProxyEvaluator:
     def compile_batches(self, architecture: Architecture) -> None:
         """Has JAX compile what children of this resolution need besides their blocks."""
         images = self.images_for(architecture)
-        training.compile_batches(
+        ahead.compile_batches(
             architecture,
             images.train_images,
             images.train_labels,
@@ -102,6 +102,6 @@ class ProxyEvaluator:
         """Has JAX compile all programs of one block of a child, by its place in it."""
         schedule = self.config.training
         batch_size = min(schedule.batch_size, len(self.images_for(architecture).train_images))
-        training.compile_block(architecture, index, schedule, batch_size)
+        ahead.compile_block(architecture, index, schedule, batch_size)
         if self.config.measure_latency:
-            training.compile_block_latency(architecture, index)
+            ahead.compile_block_latency(architecture, index)

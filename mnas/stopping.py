@@ -14,8 +14,10 @@ What is compared is accuracy, not reward: latency is known only once a child is 
 weighs much in the reward, choose a low quantile, or very cheap networks are stopped too readily.
 """
 
+import bisect
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -58,8 +60,8 @@ class StoppingConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"stopping: {name} = {getattr(self, name)}; accepted: at least 1")
 
-    def rule(self, earlier: Iterable[Evaluation]) -> StoppingRule | None:
-        """The rule for a batch, given the evaluations of all networks before it; None where off.
+    def rule(self, earlier: "Curves") -> StoppingRule | None:
+        """The rule for a batch, given the curves of all networks before it; None where off.
 
         A network that was stopped before an epoch counts there as below all others: only the good
         ones get so far, and their quantile alone would rise from batch to batch. So about the same
@@ -68,21 +70,40 @@ class StoppingConfig:
         """
         if not self.quantile:
             return None
-        curves = [(dict(e.history), e.stopped) for e in earlier if e.error is None and e.history]
-        epochs = sorted({epoch for curve, _ in curves for epoch in curve})
         thresholds = []
-        for epoch in epochs[:-1]:
-            known = [
-                curve.get(epoch, -math.inf)
-                for curve, stopped in curves
-                if epoch in curve or (stopped and max(curve) < epoch)
-            ]
-            if epoch >= self.min_epochs and len(known) >= self.min_curves:
+        for epoch, accuracies in sorted(earlier.accuracies.items())[:-1]:
+            below = sum(count for last, count in earlier.stopped.items() if last < epoch)
+            known = below + len(accuracies)
+            if epoch >= self.min_epochs and known >= self.min_curves:
                 # The order statistic below: between -inf and a number there is no middle.
-                least = sorted(known)[math.floor(self.quantile * (len(known) - 1))]
-                if least > -math.inf:
-                    thresholds.append((epoch, least))
+                place = math.floor(self.quantile * (known - 1)) - below
+                if place >= 0:
+                    thresholds.append((epoch, accuracies[place]))
         return StoppingRule(tuple(thresholds))
+
+
+class Curves:
+    """What networks reached, epoch by epoch; to add one costs the same, however many there are.
+
+    accuracies   by epoch, those of all networks that were evaluated there, in ascending order
+    stopped      how many networks were stopped, by their last epoch
+    """
+
+    def __init__(self, evaluations: Iterable[Evaluation] = ()) -> None:
+        self.accuracies: dict[int, list[float]] = {}
+        self.stopped: Counter[int] = Counter()
+        for evaluation in evaluations:
+            self.add(evaluation)
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Failed networks, and those that reported nothing, leave no curve."""
+        if evaluation.error is not None or not evaluation.history:
+            return
+        curve = dict(evaluation.history)
+        for epoch, accuracy in curve.items():
+            bisect.insort(self.accuracies.setdefault(epoch, []), accuracy)
+        if evaluation.stopped:
+            self.stopped[max(curve)] += 1
 
 
 def savings(children: Iterable[tuple[int, bool]]) -> tuple[int, int]:

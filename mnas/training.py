@@ -1,31 +1,30 @@
 """Proxy training: a short training of a child on few, small images, and its accuracy.
 
 The network is trained block by block, as separately compiled programs (`mnas.nn.child`); here are
-the settings, the images' way to the device, the schedule and the loop over epochs.
+the settings, the schedule and the loop over epochs. `mnas.batches` brings the images to the device,
+`mnas.ahead` compiles what is done here beforehand.
 """
 
 import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mnas.architecture import Architecture
-from mnas.compilation import Recording
-from mnas.cost import parts
-from mnas.nn.child import (
-    Child,
-    Optimizer,
-    compile_inference,
-    compile_loss,
-    compile_training,
-    infer,
+from mnas.batches import (
+    DeviceImages,
+    calibration_batches,
+    check_images,
+    epoch_batches,
+    pixel_statistics,
 )
+from mnas.compilation import Recording
+from mnas.nn.child import Child, Optimizer, infer
 from mnas.nn.network import Variables, network_blocks
 
 Report = Callable[[int, float], Literal["stop"] | None]
@@ -161,20 +160,20 @@ def train(
     ValueError for images that don't fit; FloatingPointError where the loss is not finite, noticed
     at the end of the epoch.
     """
-    _check_images(architecture, train_images, train_labels)
+    check_images(architecture, train_images, train_labels)
     if report is not None and validation is None:
         raise ValueError("validation = None with report given; accepted: (images, labels)")
     recording, start = Recording(), time.perf_counter()
     evaluate_seconds = 0.0
 
-    data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
+    data = DeviceImages.of(train_images, train_labels, *pixel_statistics(train_images))
     if validation is not None:
-        _check_images(architecture, *validation)
-        held_out = _Data.of(*validation, data.mean, data.std)
+        check_images(architecture, *validation)
+        held_out = DeviceImages.of(*validation, data.mean, data.std)
     child = Child(
         architecture,
         seed,
-        _optimizer(config),
+        optimizer(config),
         label_smoothing=config.label_smoothing,
         ema_decay=config.ema_decay,
         drop_path=config.drop_path,
@@ -182,10 +181,14 @@ def train(
     )
     batch_size = min(config.batch_size, len(train_images))
     steps = len(train_images) // batch_size
+    calibration = functools.partial(
+        calibration_batches, data, batch_size, seed, config.calibration_batches
+    )
+    augmentation = {"flip": config.flip, "padding": config.crop_padding}
     measured, history = None, []
     for epoch in range(1, config.epochs + 1):
         losses = []
-        batches = _epoch_batches(data, config, batch_size, seed, epoch)
+        batches = epoch_batches(data, batch_size, seed, epoch, **augmentation)
         for step, (images, labels) in enumerate(batches, start=(epoch - 1) * steps):
             rate = learning_rate(config, step, steps)
             losses.append(child.step(images, labels, rate, step))
@@ -199,7 +202,7 @@ def train(
         last = epoch == config.epochs
         if validation is not None and (report is not None or last):
             began = time.perf_counter()
-            variables = child.variables(_calibration_batches(data, config, batch_size, seed))
+            variables = child.variables(calibration())
             measured = _accuracy(child.blocks, variables, held_out, batch_size)
             evaluate_seconds += time.perf_counter() - began
             if report is not None:
@@ -208,7 +211,7 @@ def train(
                     break
     if validation is None:
         began = time.perf_counter()
-        variables = child.variables(_calibration_batches(data, config, batch_size, seed))
+        variables = child.variables(calibration())
         evaluate_seconds += time.perf_counter() - began
     return TrainingResult(
         variables=variables,
@@ -232,8 +235,8 @@ def accuracy(
     batch_size: int = 64,
 ) -> float:
     """Share of `images` (uint8 [N, R, R, 3]) whose label [N] the trained child gives, 0 to 1."""
-    _check_images(architecture, images, labels)
-    data = _Data.of(images, labels, result.pixel_mean, result.pixel_std)
+    check_images(architecture, images, labels)
+    data = DeviceImages.of(images, labels, result.pixel_mean, result.pixel_std)
     return _accuracy(network_blocks(architecture), result.variables, data, batch_size)
 
 
@@ -275,155 +278,14 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _optimizer(config: TrainingConfig) -> Optimizer:
+def optimizer(config: TrainingConfig) -> Optimizer:
+    """As compiled into the programs of every block."""
     return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
 
 
-# --- compiling ahead ----------------------------------------------------------------------------
-
-
-def compile_batches(
-    architecture: Architecture,
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
-    config: TrainingConfig,
-    validation: Labelled,
-) -> None:
-    """Has JAX compile what `train` does outside the blocks: loading batches, and the loss."""
-    data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
-    batch_size = min(config.batch_size, len(train_images))
-    next(_epoch_batches(data, config, batch_size, seed=0, epoch=1))
-    next(_calibration_batches(data, config, batch_size, seed=0))
-    _Data.of(*validation, data.mean, data.std).batch(np.zeros(batch_size, np.int32))
-    compile_loss(config.label_smoothing, (batch_size, architecture.classes))
-
-
-def compile_block(
-    architecture: Architecture, index: int, config: TrainingConfig, batch_size: int
-) -> None:
-    """Has JAX compile what `train` does with one block of a network, by its place in it."""
-    dropping = {"drop_path": config.drop_path > 0, "dropout": config.dropout > 0}
-    _, block = network_blocks(architecture, **dropping)[index]
-    shape = _input_shape(architecture, index, batch_size)
-    compile_training(block, shape, _optimizer(config), averaged=config.ema_decay > 0)
-
-
-def compile_block_latency(architecture: Architecture, index: int) -> None:
-    """Has JAX compile what `latency_ms` does with one block of a network."""
-    _, block = network_blocks(architecture)[index]
-    compile_inference(block, _input_shape(architecture, index, 1))
-
-
-def _input_shape(architecture: Architecture, index: int, images: int) -> tuple[int, int, int, int]:
-    side, filters = architecture.resolution, 3
-    if index:
-        below = list(parts(architecture))[index - 1]
-        side, filters = below.resolution, below.filters
-    return images, side, side, filters
-
-
-# --- images -------------------------------------------------------------------------------------
-
-
-def _check_images(architecture: Architecture, images: np.ndarray, labels: np.ndarray) -> None:
-    side = architecture.resolution
-    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3) or not len(images):
-        raise ValueError(
-            f"images: {images.dtype} {list(images.shape)}; "
-            f"accepted: uint8 [N, {side}, {side}, 3] with N of at least 1"
-        )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels: {labels.dtype} {list(labels.shape)}; accepted: whole numbers [{len(images)}]"
-        )
-    if labels.min() < 0 or labels.max() >= architecture.classes:
-        raise ValueError(
-            f"labels: {labels.min()} to {labels.max()}; accepted: 0 to {architecture.classes - 1}"
-        )
-
-
-def _pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, [3]; a deviation of 1 at least."""
-    # From the histogram of each channel: exact, and faster than sums over so many bytes.
-    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
-    shares, values = np.array(counts) / images[..., 0].size, np.arange(256)
-    mean = shares @ values
-    variance = (shares * (values - mean[:, None]) ** 2).sum(1)
-    return mean.astype(np.float32), np.sqrt(np.maximum(variance, 1)).astype(np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Data:
-    """Images [N, R, R, 3] and labels [N] on the device, and what to normalise them by, [3]."""
-
-    images: jax.Array
-    labels: jax.Array
-    mean: np.ndarray
-    std: np.ndarray
-
-    @classmethod
-    def of(cls, images, labels, mean, std) -> "_Data":
-        return cls(*jax.device_put((images, labels.astype(np.int32))), mean, std)
-
-    def batch(self, chosen: np.ndarray, augment=None, padding: int = 0):
-        """Images and labels of the indices `chosen` [B]; see `_load_batch`."""
-        return _load_batch(self.images, self.labels, self.mean, self.std, chosen, augment, padding)
-
-
-@functools.partial(jax.jit, static_argnums=6)
-def _load_batch(images, labels, mean, std, chosen, augment, padding):
-    """Images [B, R, R, 3] and labels [B] of the indices `chosen` [B], normalised and augmented.
-
-    augment is None or (mirrored [B], shift [B, 2] of 0 to 2 · padding pixels). What is shifted in
-    is the mean colour, 0.
-    """
-    if augment is None:
-        batch = images[chosen].astype(jnp.float32)
-        return (batch - mean) / std, labels[chosen]
-    mirrored, shift = augment
-    side = images.shape[1]
-    rows = jnp.arange(side) + shift[:, :1] - padding
-    columns = jnp.arange(side) + shift[:, 1:] - padding
-    columns = jnp.where(mirrored[:, None], columns[:, ::-1], columns)
-    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[
-        :, None
-    ]
-    picked = images[
-        chosen[:, None, None],
-        jnp.clip(rows, 0, side - 1)[:, :, None],
-        jnp.clip(columns, 0, side - 1)[:, None],
-    ]
-    batch = (picked.astype(jnp.float32) - mean) / std
-    return jnp.where(inside[..., None], batch, 0), labels[chosen]
-
-
-def _epoch_batches(
-    data: _Data, config: TrainingConfig, batch_size: int, seed: int, epoch: int
-) -> Iterator[tuple[jax.Array, jax.Array]]:
-    """The whole batches of one epoch, in an order of its own."""
-    count = len(data.images)
-    order = np.random.default_rng([seed, *b"order", epoch]).permutation(count).astype(np.int32)
-    rng, padding = np.random.default_rng([seed, *b"augment", epoch]), config.crop_padding
-    for first in range(0, count - batch_size + 1, batch_size):
-        augment = None
-        if config.flip or padding:
-            mirrored = rng.integers(0, 2, batch_size, np.int8) * config.flip > 0
-            augment = mirrored, rng.integers(0, 2 * padding + 1, (batch_size, 2), np.int32)
-        chosen = order[first : first + batch_size]
-        yield data.batch(chosen, augment, padding)
-
-
-def _calibration_batches(
-    data: _Data, config: TrainingConfig, batch_size: int, seed: int
-) -> Iterator[jax.Array]:
-    """Whole batches of training images, not augmented; the same ones after every epoch."""
-    order = np.random.default_rng([seed, *b"calibrate"]).permutation(len(data.images))
-    count = min(config.calibration_batches, len(order) // batch_size)
-    for chosen in order[: count * batch_size].astype(np.int32).reshape(count, batch_size):
-        yield data.batch(chosen)[0]
-
-
-def _accuracy(blocks, variables: dict[str, Variables], data: _Data, batch_size: int) -> float:
+def _accuracy(
+    blocks, variables: dict[str, Variables], data: DeviceImages, batch_size: int
+) -> float:
     count = len(data.images)
     # One shape for all: the last batch is filled up with the first image.
     chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)

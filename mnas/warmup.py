@@ -19,6 +19,8 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,6 +35,11 @@ from mnas.space import Space
 
 SAMPLES = 500  # networks by which it is judged how often a block is used
 MOST = 20_000  # vectors of decisions that are looked at for one stage
+PROCESS_BYTES = 1 << 30  # that a process which compiles may take, generously
+
+
+class LostWorker(RuntimeError):
+    """A process that compiled was killed; the message says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,24 +145,46 @@ def compile_ahead(
     engine      of the search to come: its threads, and how many workers at most
     done        called after each block with what that took
 
-    RuntimeError where a block can't be compiled.
+    What goes wrong in compiling is raised here; LostWorker where a process was killed, as the
+    system does where memory runs out. No more processes are started than there is memory for.
     """
     workers = max(1, (os.cpu_count() or 1) // engine.threads)
     if engine.gpus_per_worker:  # this machine's first one compiles for all like it
         workers = max(1, int(1 / engine.gpus_per_worker))
     workers = min(workers, engine.workers or workers, len(blocks))
+    workers = max(1, min(workers, available_bytes() // PROCESS_BYTES))
     resolutions = {block.architecture.resolution: block.architecture for block in blocks}
     total = Compilations()
-    with process_environment(engine), _pool(workers, evaluator) as pool:
-        waiting = [pool.submit(_compile_batches, network) for network in resolutions.values()]
-        waiting += [pool.submit(_compile_block, block) for block in blocks]
-        kept = set(waiting[len(resolutions) :])
-        for future in concurrent.futures.as_completed(waiting):
-            compilations = future.result()
-            total += compilations
-            if future in kept:
-                done(compilations)
+    try:
+        with process_environment(engine), _pool(workers, evaluator) as pool:
+            waiting = [pool.submit(_compile_batches, network) for network in resolutions.values()]
+            waiting += [pool.submit(_compile_block, block) for block in blocks]
+            kept = set(waiting[len(resolutions) :])
+            for future in concurrent.futures.as_completed(waiting):
+                compilations = future.result()
+                total += compilations
+                if future in kept:
+                    done(compilations)
+    except BrokenProcessPool:
+        raise LostWorker(
+            f"one of {workers} processes that compile was killed, most likely for want of memory "
+            f"({available_bytes() / 2**30:.1f} GiB are free now); what was compiled is kept, and "
+            f"the same command goes on, with --engine.workers {max(1, workers // 2)} in less memory"
+        ) from None
     return total
+
+
+def available_bytes() -> int:
+    """Memory that new processes can have, as far as Linux tells; otherwise more than any needs."""
+    found = [1 << 62]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):  # ValueError: no limit, which is called max
+        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
+        found.append(max(0, int(limit) - int(used)))
+    return min(found)
 
 
 @contextlib.contextmanager

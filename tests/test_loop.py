@@ -736,3 +736,24 @@ def test_work_for_a_result_grows_neither_with_the_search_nor_with_the_batch(tmp_
     assert np.median(many[:-1]) == pytest.approx(typical, rel=0.1)
     # The update looks at its own batch, and at no result before it.
     assert late[-1] == pytest.approx(few[-1], rel=0.1)
+
+
+def lines_for_a_batch(tmp_path, batches: int) -> int:
+    """Of the `ask` that proposes a batch of one after so many, where children may be stopped."""
+    config = SearchConfig(batches + 1, batch=1, stopping=StoppingConfig(0.01, min_curves=1))
+    path = tmp_path / f"{batches}.jsonl"
+    evaluation = Evaluation(0.5, epochs=3, history=((1, 0.3), (2, 0.4), (3, 0.5)))
+    with Journal(path) as journal:
+        journal.append({"kind": "experiment", "format": FORMAT})
+        space = EfficientNetSpace(resolution=32).build()
+        search = Search(space, RandomSearch().build(space), RewardConfig(), config, journal)
+        while len(search.results) < batches:
+            if (trial := search.ask()) is not None:
+                search.tell(trial, evaluation)
+        return lines_run(search.ask)
+
+
+def test_work_for_a_batch_does_not_grow_where_children_are_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)
+    few, late = (lines_for_a_batch(tmp_path, batches) for batches in (5, 205))
+    assert late == pytest.approx(few, rel=0.1)

@@ -1,10 +1,11 @@
 import math
 import pickle
 
+import numpy as np
 import pytest
 
 from mnas.evaluation import Evaluation, evaluate_safely, failure
-from mnas.stopping import StoppingConfig, StoppingRule, savings
+from mnas.stopping import Curves, StoppingConfig, StoppingRule, savings
 
 MEDIAN = StoppingConfig(quantile=0.5, min_curves=4)
 
@@ -40,48 +41,83 @@ def test_a_rule_survives_the_way_to_a_worker():
 
 def test_thresholds_are_quantiles_by_epoch():
     # Of four, the median's order statistic is the second: 0.2 of .1 .2 .3 .4, 0.4 of .3 .4 .5 .6.
-    assert MEDIAN.rule(FOUR).thresholds == ((1, 0.2), (2, 0.4))
-    assert MEDIAN.rule(reversed(FOUR)) == MEDIAN.rule(FOUR)
+    assert MEDIAN.rule(Curves(FOUR)).thresholds == ((1, 0.2), (2, 0.4))
+    assert MEDIAN.rule(Curves(reversed(FOUR))) == MEDIAN.rule(Curves(FOUR))
     # Three quarters of the way from the first to the fourth is 2.25 steps: the third.
     upper = StoppingConfig(quantile=0.75, min_curves=4)
-    assert upper.rule(FOUR).thresholds == ((1, 0.3), (2, 0.5))
+    assert upper.rule(Curves(FOUR)).thresholds == ((1, 0.3), (2, 0.5))
 
 
 def test_nothing_is_stopped_by_too_few_too_early_or_at_the_end():
-    assert MEDIAN.rule([]) == MEDIAN.rule(FOUR[:3]) == StoppingRule()
+    assert MEDIAN.rule(Curves([])) == MEDIAN.rule(Curves(FOUR[:3])) == StoppingRule()
     later = StoppingConfig(quantile=0.5, min_curves=4, min_epochs=2)
-    assert later.rule(FOUR).thresholds == ((2, 0.4),)
-    assert StoppingConfig(quantile=0.5, min_curves=1).rule([child(0.5)]) == StoppingRule()
+    assert later.rule(Curves(FOUR)).thresholds == ((2, 0.4),)
+    assert StoppingConfig(quantile=0.5, min_curves=1).rule(Curves([child(0.5)])) == StoppingRule()
 
 
 def test_off_there_is_no_rule():
-    assert StoppingConfig().rule(FOUR) is None
-    assert StoppingConfig(quantile=0.0, min_curves=1).rule(FOUR) is None
+    assert StoppingConfig().rule(Curves(FOUR)) is None
+    assert StoppingConfig(quantile=0.0, min_curves=1).rule(Curves(FOUR)) is None
 
 
 def test_stopped_children_count_as_below_at_later_epochs():
     children = [*FOUR, child(0.05, stopped=True), child(0.06, stopped=True)]
     # Epoch 1, all six: .05 .06 .1 .2 .3 .4, the third. Epoch 2: two below, then .3 .4 .5 .6: the
     # third is .3, where survivors alone would give .4.
-    assert MEDIAN.rule(children).thresholds == ((1, 0.1), (2, 0.3))
+    assert MEDIAN.rule(Curves(children)).thresholds == ((1, 0.1), (2, 0.3))
 
 
 def test_where_more_than_the_quantile_was_stopped_nothing_more_is():
     children = [*FOUR[:2], *[child(0.05, stopped=True)] * 4]
-    assert MEDIAN.rule(children).thresholds == ((1, 0.05),)
+    assert MEDIAN.rule(Curves(children)).thresholds == ((1, 0.05),)
 
 
 def test_failed_children_and_those_without_curves_do_not_count():
-    assert MEDIAN.rule([*FOUR, failure("lost"), Evaluation(0.0, epochs=3)]) == MEDIAN.rule(FOUR)
+    assert MEDIAN.rule(Curves([*FOUR, failure("lost"), Evaluation(0.0, epochs=3)])) == MEDIAN.rule(
+        Curves(FOUR)
+    )
 
 
 def test_a_child_that_ended_unstopped_says_nothing_of_later_epochs():
-    assert MEDIAN.rule([*FOUR, child(0.9)]).thresholds == ((1, 0.3), (2, 0.4))
+    assert MEDIAN.rule(Curves([*FOUR, child(0.9)])).thresholds == ((1, 0.3), (2, 0.4))
 
 
 def test_epochs_that_were_not_evaluated_have_no_threshold():
     curves = [Evaluation(0.9, epochs=9, history=((3, 0.5), (6, 0.6), (9, 0.9)))] * 4
-    assert MEDIAN.rule(curves).thresholds == ((3, 0.5), (6, 0.6))
+    assert MEDIAN.rule(Curves(curves)).thresholds == ((3, 0.5), (6, 0.6))
+
+
+def thresholds_from_all(config: StoppingConfig, children: list[Evaluation]):
+    """By a look at all curves, epoch by epoch."""
+    curves = [(dict(c.history), c.stopped) for c in children]
+    thresholds = []
+    for epoch in sorted({epoch for curve, _ in curves for epoch in curve})[:-1]:
+        known = [
+            curve.get(epoch, -math.inf)
+            for curve, stopped in curves
+            if epoch in curve or (stopped and max(curve) < epoch)
+        ]
+        if epoch >= config.min_epochs and len(known) >= config.min_curves:
+            least = sorted(known)[math.floor(config.quantile * (len(known) - 1))]
+            if least > -math.inf:
+                thresholds.append((epoch, least))
+    return tuple(thresholds)
+
+
+@pytest.mark.parametrize("quantile", [0.01, 0.3, 0.5, 0.99])
+def test_curves_added_one_by_one_say_what_a_look_at_all_says(quantile):
+    rng = np.random.default_rng(0)
+    config, curves, children = StoppingConfig(quantile, min_curves=3), Curves(), []
+    for _ in range(60):
+        # Of one to six epochs, some left out, accuracies with ties.
+        length = rng.integers(1, 7)
+        accuracies = rng.integers(0, 20, length) / 20
+        history = [(e, float(a)) for e, a in enumerate(accuracies, 1) if rng.random() < 0.8]
+        stopped = bool(history) and length < 6 and bool(rng.integers(2))
+        made = Evaluation(0.5, epochs=int(length), history=tuple(history), stopped=stopped)
+        children.append(made)
+        curves.add(made)
+        assert config.rule(curves).thresholds == thresholds_from_all(config, children)
 
 
 @pytest.mark.parametrize(

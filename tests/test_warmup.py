@@ -4,6 +4,7 @@ import concurrent.futures
 import itertools
 import multiprocessing
 import os
+import types
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from mnas.nn.network import block_shapes, network_blocks
 from mnas.proxy import ProxyConfig
 from mnas.space import OneOf, Space
 from mnas.training import TrainingConfig
-from mnas.warmup import block_keys, compile_ahead, process_environment, space_blocks
+from mnas.warmup import LostWorker, block_keys, compile_ahead, process_environment, space_blocks
 
 TINY = Space(
     "tiny",
@@ -177,3 +178,20 @@ def test_what_goes_wrong_in_a_worker_is_raised_here():
     blocks, _ = space_blocks(TINY)
     with pytest.raises(ValueError, match=r"no file nowhere\.npz"):
         compile_ahead(blocks[:1], ProxyConfig(data=DataConfig(source="nowhere.npz")), ENGINE)
+
+
+def test_a_killed_process_is_named_and_told_of_in_one_line(monkeypatch):
+    blocks, _ = space_blocks(TINY)
+    monkeypatch.setattr("mnas.warmup.available_bytes", lambda: 1 << 40)
+    dies = types.SimpleNamespace(build=partial(os._exit, 9))
+    monkeypatch.setattr("mnas.warmup.os.cpu_count", lambda: 2)
+    with pytest.raises(LostWorker, match=r"^one of 2 processes .* killed.*--engine\.workers 1 "):
+        compile_ahead(blocks, dies, ENGINE)
+
+
+def test_no_more_processes_than_there_is_memory_for(monkeypatch):
+    blocks, _ = space_blocks(TINY)
+    monkeypatch.setattr("mnas.warmup.available_bytes", lambda: 1 << 29)
+    dies = types.SimpleNamespace(build=partial(os._exit, 9))
+    with pytest.raises(LostWorker, match=r"^one of 1 processes .*0\.5 GiB"):
+        compile_ahead(blocks, dies, ENGINE)

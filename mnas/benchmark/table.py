@@ -3,66 +3,73 @@
 from typing import Any
 
 from rich.table import Table
-
-from mnas.benchmark.sides import OURS
+from rich.text import Text
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """One table of sides, and one of children where throughput was measured."""
-    found = [_sides(result)]
+    """What was measured, in tables that fit into 80 columns."""
+    found = [_throughput(result)]
+    if "children_per_hour" in result or "peak_memory_mb" in result:
+        found.append(_children_per_hour(result))
     if "throughput" in result:
         found.append(_children(result))
     return found
 
 
-def _sides(result: dict[str, Any]) -> Table:
-    heads = ["", "arrangement", "images/s", "ours / it (spread)", "children: least, most"]
-    heads += ["children/hour, cold", "ours / it", "warm", "ours / it", "compiling, cold"]
-    table = _table([*heads, "B0's peak memory, MB"], "what each side does with the whole machine")
-    throughput, hour = result.get("throughput", {}), result.get("children_per_hour", {})
-    memory = result.get("peak_memory_mb", {})
+def _throughput(result: dict[str, Any]) -> Table:
+    heads = ["", "arrangement", "images/s", "ours / it (spread)", "least, most"]
+    table = _table(heads, "the whole machine in steady state; least and most of single children")
+    throughput, remarks = result.get("throughput", {}), []
     for name, side in result["sides"].items():
-        if "arrangement" not in side:
-            table.add_row(side["title"], side["status"])
-            continue
         ratio = throughput.get("ratios", {}).get(name)
-        passes = hour.get("sides", {}).get(name, {})
-        hour_ratios = hour.get("ratios", {}).get(name, {})
-        row = [side["title"], side["arrangement"]["name"]]
         if side["status"] != "measured":
-            row[1] += f"; {side['status']}"
-        row.append(_number(throughput.get("images_per_second", {}).get(name), ".0f"))
-        row += [_ratio(ratio), _least_and_most(ratio)]
+            remarks.append(f"{side['title']}: {side['status']}")
+        table.add_row(
+            side["title"],
+            side["arrangement"]["name"] if "arrangement" in side else "-",
+            _number(throughput.get("images_per_second", {}).get(name), ".0f"),
+            _ratio(ratio),
+            _least_and_most(ratio),
+        )
+    table.caption = Text("\n".join(remarks)) if remarks else None
+    return table
+
+
+def _children_per_hour(result: dict[str, Any]) -> Table:
+    heads = ["", "cold", "ours / it", "warm", "ours / it", "compiling, cold", "memory, MB"]
+    table = _table(heads, "children/hour, cache cold and warm; peak memory of a worker with B0")
+    hour, memory = result.get("children_per_hour", {}), result.get("peak_memory_mb", {})
+    for name, side in result["sides"].items():
+        passes, ratios = (hour.get(key, {}).get(name, {}) for key in ("sides", "ratios"))
+        row = [side["title"]]
         for cache in ("cold", "warm"):
             row.append(_number(passes.get(cache, {}).get("children_per_hour"), ",.0f"))
-            row.append(_number(hour_ratios.get(cache), ".2f"))
+            row.append(_number(ratios.get(cache), ".2f"))
         row.append(_number(passes.get("cold", {}).get("compile_share"), ".0%"))
         table.add_row(*row, _number(memory.get(name), ",.0f"))
     return table
 
 
 def _children(result: dict[str, Any]) -> Table:
-    throughput = result["throughput"]
-    names = list(throughput["images_per_second"])
+    names = list(result["throughput"]["images_per_second"])
     titles = [result["sides"][name]["title"] for name in names]
-    peers = [title for name, title in zip(names, titles, strict=True) if name != OURS]
-    heads = ["child", "mult-adds, M", *(f"{title}, images/s" for title in titles)]
-    table = _table([*heads, *(f"ours / {title}" for title in peers)], "child by child, medians")
-    for row in throughput["children"]:
-        rounds = row["images_per_second"]
-        medians = [sorted(rounds[n])[len(rounds[n]) // 2] if n in rounds else None for n in names]
-        ratios = [row["ratios"].get(name) for name in names if name != OURS]
-        table.add_row(
-            row["name"],
-            f"{row['mult_adds'] / 1e6:.2f}",
-            *(_number(median, ".0f") for median in medians),
-            *(_number(ratio, ".2f") for ratio in ratios),
-        )
+    table = _table(["child", "mult-adds, M", *titles], "images/s, medians (ours / it)")
+    for row in result["throughput"]["children"]:
+        cells = [row["name"], f"{row['mult_adds'] / 1e6:.2f}"]
+        for name in names:
+            rounds = sorted(row["images_per_second"].get(name, ()))
+            cell = _number(rounds[len(rounds) // 2] if rounds else None, ".0f")
+            cells.append(cell + (f" ({row['ratios'][name]:.2f})" if name in row["ratios"] else ""))
+        table.add_row(*cells)
     return table
 
 
 def _table(heads: list[str], title: str) -> Table:
-    table = Table(heads[0], box=None, pad_edge=False, title=title, title_justify="left")
+    table = Table(
+        heads[0],
+        **{"box": None, "pad_edge": False, "title": title},
+        **{"title_justify": "left", "caption_justify": "left"},
+    )
     for head in heads[1:]:
         table.add_column(head, justify="right", overflow="fold")
     return table

@@ -81,6 +81,11 @@ def child_environment(config: EngineConfig) -> dict[str, str]:
     return environment
 
 
+def pinned_cores(config: EngineConfig) -> int:
+    """How many cores a worker pins itself to; 0 where the system places it."""
+    return config.threads if config.pin and not config.gpus_per_worker else 0
+
+
 def prepare_driver(config: EngineConfig) -> None:
     """Readies this process, which steers the search; before JAX's first use, after its import.
 

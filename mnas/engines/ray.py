@@ -3,7 +3,7 @@
 One actor a core (or share of a GPU) lives as long as the search, so that images and compiled
 blocks stay in its memory; the driver hands out one child at a time and waits with `ray.wait`. A
 worker that dies, or is killed because its child ran over the time limit, is replaced by a new one:
-one path for both, whatever the cause.
+one path for both, whatever the cause. On CPUs each has cores of its own (`mnas.engines.pinning`).
 """
 
 import collections
@@ -18,7 +18,8 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.engines import UnusableEngine, check, child_environment
+from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
+from mnas.engines.pinning import allowed_cores, pin
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
@@ -29,7 +30,9 @@ START_ATTEMPTS = 3  # in a row, before a worker that can't even start ends the s
 class Worker:
     """Lives in its own process; holds one evaluator."""
 
-    def __init__(self, config: EvaluatorConfig) -> None:
+    def __init__(self, config: EvaluatorConfig, cores: int) -> None:
+        if cores:
+            pin(cores)
         self._evaluate = config.build()
 
     def ready(self) -> None:
@@ -75,7 +78,7 @@ def connect(config: EngineConfig) -> Iterator[None]:
         options |= {"address": config.address}
     else:
         needed = (config.workers or 1) * config.threads
-        cpus = max(usable_cores(), needed)
+        cpus = max(len(allowed_cores()), needed)
         options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
         with warnings.catch_warnings():
@@ -90,13 +93,6 @@ def connect(config: EngineConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
@@ -154,7 +150,7 @@ class _Pool:
             ray.kill(worker)
 
     def _start(self) -> None:
-        worker = self.actor.remote(self.evaluator)
+        worker = self.actor.remote(self.evaluator, pinned_cores(self.config))
         self.starting[worker.ready.remote()] = worker
 
     def _hand_out(self) -> None:

@@ -38,7 +38,8 @@ from ray.tune.schedulers import (
 )
 
 from mnas.architecture import Architecture
-from mnas.engines import UnusableEngine, check, child_environment
+from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
+from mnas.engines.pinning import pin
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
@@ -111,6 +112,7 @@ def run(
                 Child,
                 evaluator=evaluator,
                 environment=child_environment(config),
+                cores=pinned_cores(config),
                 reports=scheduler is not None,
             ),
             {name: amount for name, amount in resources.items() if amount},
@@ -163,9 +165,12 @@ class Child(tune.Trainable):
         config: dict[str, Any],
         evaluator: EvaluatorConfig,
         environment: dict[str, str],
+        cores: int,
         reports: bool,
     ) -> None:
         _set_environment(environment)
+        if cores:
+            pin(cores)
         self._reports = reports
         self._thread: threading.Thread | None = None
         self._stopped = False

@@ -187,13 +187,14 @@ def test_ours_by_the_command(capsys, tmp_path, monkeypatch):
 
 
 def test_the_table_shows_all_sides(made_up, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "80")
     made_up("flax", head="import no_such_module\n")
     flags = "--quick --children 1 --trained 2 --images 8 --batch 4 --held-out 4"
     assert mnas_command.main(["benchmark", *flags.split(), "--window-seconds", "0.01"]) == 0
     shown = capsys.readouterr().out
     assert "plain Flax" in shown and "not installed: no_such_module" in shown
-    assert "child-0" in shown and "ours / PyTorch eager" in shown
+    assert "child-0" in shown and "ours / it (spread)" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 MISTAKES = [

@@ -75,6 +75,8 @@ class TableConfig:
                (can't be built), environment (raises what XLA and JAX are set to)
     directory  for notes of what happened: a line in `attempts` for each child taken on, one in
                `builds` for each evaluator
+    note_cores also a line in `cores` for each child: the process, and the cores that JAX's threads
+               may use once it has computed
     """
 
     fault: str = "none"
@@ -83,6 +85,7 @@ class TableConfig:
     seconds: float = 0.0
     build_seconds: float = 0.0
     epochs: int = 3
+    note_cores: bool = False
 
     def build(self):
         time.sleep(self.build_seconds)
@@ -101,6 +104,8 @@ def evaluate(config: TableConfig, architecture, seed, report=None) -> Evaluation
     first_time = not config.directory or name not in notes(config.directory, "attempts")
     if config.directory:
         _note(config.directory, "attempts", name)
+    if config.note_cores:
+        _note(config.directory, "cores", f"{os.getpid()}:{_cores_of_jax()}")
     if config.faulty(architecture):
         if config.fault == "raise" or (config.fault == "mixed" and seed % 2):
             raise ValueError("this network does not train\nat all")
@@ -144,6 +149,15 @@ def _environment() -> str:
     )
     values = [str(getattr(jax.config, name)) for name in names]
     return " ".join([os.environ["NPROC"], str(len(devices)), *values])
+
+
+def _cores_of_jax() -> str:
+    """Where the threads that JAX starts to compute may run, and the one that asks it to."""
+    before = set(os.listdir("/proc/self/task"))
+    jax.block_until_ready(jnp.ones(8) + 1)
+    threads = set(os.listdir("/proc/self/task")) - before
+    cores = {core for thread in map(int, threads) for core in os.sched_getaffinity(thread)}
+    return ",".join(map(str, sorted(cores | os.sched_getaffinity(0))))
 
 
 def _note(directory: str, name: str, line: str) -> None:

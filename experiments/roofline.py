@@ -1,0 +1,520 @@
+"""How far each operation of a training step is from what one core can do.
+
+Command   python -m experiments.roofline [--resolutions 32 64] [--out DIR]
+Takes     some 5 minutes for each resolution on one core, most of it compiling
+Expect    a table for each resolution, DIR/roofline-R.csv (every operation) and DIR/roofline-R.png
+
+The limits are measured here, on one pinned core with one thread: GFLOP/s of XLA's matrix product,
+the best of some sizes; GB/s of a copy and of a triad (a + 2 b) over arrays from a quarter of a MiB,
+which stay in the core's own cache, to 256 MiB, which don't stay in any.
+
+Flops and bytes are closed forms of EfficientNet-B0 (10 classes, batch 64): those that an operation
+needs if it is run by itself and reads each map as often as its definition asks for. A multiply-add
+is two flops, float32 has 4 bytes, taps that touch only padding don't count, an exponential counts
+as one. BatchNorm must read its input twice, for the statistics come first; its gradient reads two
+maps twice. BatchNorm and the activation behind it are one operation in the code, so also here.
+
+The roof of an operation is max(flops / limit, bytes / bandwidth), with the bandwidth of a triad
+over as much memory. Measured is the operation's own module, alone, forward and backward as two
+programs where the residuals go from one to the other, as in `mnas.nn.child`. What XLA fuses across
+operations of a block is missed so; the whole step, measured beside, shows how much that is.
+
+What was tried on a B0 step at 32 pixels, one thread, and dropped:
+
+- XLA's options: vectors of 512 bits, the other scheduler, the flags for XNNPACK and oneDNN. No
+  effect.
+- A profile has products at about 28 ms of the step, at 95 to 155 GFLOP/s, which is near what the
+  core can do; the gradients of depthwise weights at 15 ms, 6 of which are the overhead of a loop of
+  1,200 iterations; pads at about 10; the optimizer at about 7; the rest spread thinly over
+  elementwise passes. So no single operation is left that would give much.
+
+Tried and kept: the gradient of depthwise weights summed in pieces of 512 KiB, which alone is twice
+as fast, and saves 4 of 120 ms in a step.
+"""
+
+import csv
+import dataclasses
+import multiprocessing
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import optax
+from flax import linen as nn
+from rich.console import Console
+from rich.table import Table
+
+from mnas.architecture import Architecture
+from mnas.cli import parse, report_mistakes
+from mnas.cost import downscaled
+from mnas.engines.pinning import pin
+from mnas.experiment import EngineConfig
+from mnas.nn import ops
+from mnas.nn.blocks import BatchNorm, Convolution, DepthwiseConvolution, SqueezeExcite
+from mnas.nn.child import Child, Optimizer
+from mnas.nn.network import variable_shapes
+from mnas.published import PUBLISHED
+from mnas.warmup import process_environment
+
+MIB = 2**20
+FLOAT = 4  # bytes
+OPTIMIZER = Optimizer(weight_decay=1e-5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What is measured."""
+
+    resolutions: tuple[int, ...] = (32, 64)
+    """Sides of the images, pixels."""
+    batch: int = 64
+    """Images a step."""
+    seconds: float = 0.3
+    """Each program runs for so long, at least five times; its time is the median."""
+    out: str = "runs/roofline"
+    """Directory of tables and plots."""
+
+    def __post_init__(self) -> None:
+        if not self.resolutions or min(self.resolutions) < 8:
+            raise ValueError(f"resolutions = {self.resolutions}; accepted: some, at least 8 each")
+        if self.batch < 2 or not self.seconds > 0:
+            raise ValueError(
+                f"batch = {self.batch}, seconds = {self.seconds}; accepted: at least 2, above 0"
+            )
+
+
+# --- what each operation needs ------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Floating-point operations, and bytes to and from memory, of one program."""
+
+    flops: float
+    bytes: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One operation of a network.
+
+    module      Flax module; None for the skip connection's addition and the optimizer
+    shape       of its input, [N, H, W, C]; of the optimizer [parameters]
+    """
+
+    kind: str
+    place: str
+    shape: tuple[int, ...]
+    forward: Work | None
+    backward: Work | None
+    module: nn.Module | None = None
+
+
+def operations(architecture: Architecture, batch: int) -> Iterator[Operation]:
+    """Those of a training step, in the order of the forward pass; the optimizer, block by block."""
+    act, side = architecture.activation, downscaled(architecture.resolution, 2)
+    image = (batch, architecture.resolution, architecture.resolution, 3)
+    yield stem(image, architecture.stem)
+    yield norm("stem", (batch, side, side, architecture.stem), act)
+    for s, stage in enumerate(architecture.stages(), start=1):
+        for n, layer in enumerate(stage, start=1):
+            place, expanded = f"stage{s}_layer{n}", layer.expanded_filters
+            if layer.expand_ratio != 1:
+                yield pointwise(place, (batch, side, side, layer.in_filters), expanded)
+                yield norm(place, (batch, side, side, expanded), act)
+            yield depthwise(place, (batch, side, side, expanded), layer.kernel, layer.stride)
+            side = downscaled(side, layer.stride)
+            inner = (batch, side, side, expanded)
+            outer = (batch, side, side, layer.filters)
+            yield norm(place, inner, act)
+            if layer.se_filters:
+                yield squeeze_excite(place, inner, layer.se_filters, act)
+            yield pointwise(place, inner, layer.filters)
+            yield norm(place, outer, None)
+            if layer.skip == "identity":
+                size = elements(outer)
+                add = Work(size, 3 * FLOAT * size)
+                yield Operation("skip", place, outer, add, add)
+            filters = layer.filters
+    yield pointwise("head", (batch, side, side, filters), architecture.head)
+    last = (batch, side, side, architecture.head)
+    yield norm("head", last, act)
+    yield classifier(last, architecture.classes)
+    for name, variables in variable_shapes(architecture).items():
+        count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        # Weight, gradient and two moments are read, all but the gradient written.
+        update = Work(12 * count, 7 * FLOAT * count)
+        yield Operation("optimizer", name, (count,), None, update)
+
+
+def elements(shape: tuple[int, ...]) -> int:
+    """Numbers in an array of this shape."""
+    return int(np.prod(shape))
+
+
+def pointwise(place: str, shape: tuple[int, ...], filters: int) -> Operation:
+    """A 1×1 convolution: the product [M, K] · [K, D], and two such for the gradients."""
+    rows, depth = elements(shape[:3]), shape[3]
+    multiply_adds = rows * depth * filters
+    maps, weights = rows * (depth + filters), depth * filters
+    return Operation(
+        *("1×1 convolution", place, shape),
+        Work(2 * multiply_adds, FLOAT * (maps + weights)),
+        Work(4 * multiply_adds, FLOAT * (2 * maps + 2 * weights)),
+        Convolution(filters),
+    )
+
+
+def stem(shape: tuple[int, ...], filters: int) -> Operation:
+    """3×3, stride 2; the images need no gradient."""
+    batch, side, _, channels = shape
+    multiply_adds = batch * touched(side, 3, 2) ** 2 * channels * filters
+    out, weights = batch * downscaled(side, 2) ** 2 * filters, 9 * channels * filters
+    work = Work(2 * multiply_adds, FLOAT * (elements(shape) + out + weights))
+    return Operation("stem", "stem", shape, work, work, Convolution(filters, 3, 2))
+
+
+def depthwise(place: str, shape: tuple[int, ...], kernel: int, stride: int) -> Operation:
+    """k² multiply-adds an output; as many for each of the two gradients."""
+    batch, side, _, channels = shape
+    multiply_adds = batch * channels * touched(side, kernel, stride) ** 2
+    inside, outside = elements(shape), batch * channels * downscaled(side, stride) ** 2
+    weights = kernel * kernel * channels
+    return Operation(
+        *("depthwise", place, shape),
+        Work(2 * multiply_adds, FLOAT * (inside + outside + weights)),
+        Work(4 * multiply_adds, FLOAT * (2 * inside + 2 * outside + 2 * weights)),
+        DepthwiseConvolution(kernel, stride),
+    )
+
+
+def touched(size: int, kernel: int, stride: int) -> int:
+    """Pairs of an output and a tap that reads a real pixel, along one axis."""
+    before, _ = ops.same_padding(size, kernel, stride)
+    firsts = range(-before, -before + stride * downscaled(size, stride), stride)
+    return sum(min(first + kernel, size) - max(first, 0) for first in firsts)
+
+
+def norm(place: str, shape: tuple[int, ...], activation: str | None) -> Operation:
+    """BatchNorm: 4 flops an element for the sums, 2 for the affine map; backward 4 and 6 or so."""
+    size = elements(shape)
+    curve, slope = (4, 8) if activation == "swish" else (1, 1) if activation else (0, 0)
+    name = f"BatchNorm, {activation}" if activation else "BatchNorm"
+    return Operation(
+        *(name, place, shape),
+        Work((6 + curve) * size, 3 * FLOAT * size),
+        Work((10 + slope) * size, 5 * FLOAT * size),
+        BatchNorm(activation),
+    )
+
+
+def squeeze_excite(place: str, shape: tuple[int, ...], reduced: int, activation: str) -> Operation:
+    """Mean, two small products, scaling; the mean must be known before anything is scaled."""
+    size, products = elements(shape), shape[0] * shape[3] * reduced * 2
+    weights = 2 * shape[3] * reduced
+    return Operation(
+        *("squeeze-excite", place, shape),
+        Work(2 * size + 2 * products, FLOAT * (3 * size + weights)),
+        Work(4 * size + 4 * products, FLOAT * (4 * size + 2 * weights)),
+        SqueezeExcite(reduced, activation),
+    )
+
+
+class _Classifier(nn.Module):
+    """Global average pooling and the classifier, as `mnas.nn.blocks.Head` ends."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(self.classes)(ops.global_average_pool(x))
+
+
+def classifier(shape: tuple[int, ...], classes: int) -> Operation:
+    """Pooling and a product [N, C] · [C, classes]."""
+    size, weights = elements(shape), shape[3] * classes
+    products = shape[0] * weights
+    return Operation(
+        *("pool, classifier", "head", shape),
+        Work(size + 2 * products, FLOAT * (size + weights)),
+        Work(size + 4 * products, FLOAT * (size + 2 * weights)),
+        _Classifier(classes),
+    )
+
+
+# --- what the machine can do, and what it does --------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Of one core.
+
+    gflops      of matrix products
+    copy, triad  GB/s, by MiB of all arrays together
+    """
+
+    gflops: float
+    copy: dict[float, float]
+    triad: dict[float, float]
+
+    def seconds(self, work: Work) -> float:
+        """The least that the work takes: max(flops / limit, bytes / bandwidth)."""
+        fitting = [mib for mib in self.triad if mib * MIB >= work.bytes]
+        bandwidth = self.triad[min(fitting, default=max(self.triad))]
+        return max(work.flops / self.gflops, work.bytes / bandwidth) / 1e9
+
+
+def seconds_of(call: Callable[[], Any], for_seconds: float) -> float:
+    """Median of a call whose programs are compiled before."""
+    jax.block_until_ready(call())
+    jax.block_until_ready(call())
+    times: list[float] = []
+    while len(times) < 5 or sum(times) < for_seconds:
+        begun = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times)
+
+
+def limits(seconds: float) -> Limits:
+    """Measures them."""
+    product = jax.jit(jnp.matmul)
+    rates = []
+    for side in (512, 1024, 2048):
+        a = jnp.ones((side, side))
+        rates.append(2 * side**3 / seconds_of(lambda a=a: product(a, a), seconds) / 1e9)
+    copied, triads = {}, {}
+    # Into a buffer that is given back: fresh pages would cost more than the copying.
+    copy = jax.jit(lambda a, out: a + 1, donate_argnums=1)
+    triad = jax.jit(lambda a, b, out: a + 2 * b, donate_argnums=2)
+    for mib in (0.25, 1, 4, 16, 64, 256):
+        for program, arrays, found in ((copy, 2, copied), (triad, 3, triads)):
+            count = int(mib * MIB / FLOAT / arrays)
+            inputs = [jnp.ones(count) for _ in range(arrays - 1)]
+            out = [jnp.zeros(count)]
+
+            def call(program=program, inputs=inputs, out=out) -> jax.Array:
+                out[0] = program(*inputs, out[0])
+                return out[0]
+
+            found[mib] = arrays * count * FLOAT / seconds_of(call, seconds) / 1e9
+    return Limits(max(rates), copied, triads)
+
+
+def measured(operation: Operation, seconds: float) -> tuple[float | None, float]:
+    """Seconds of the forward and the backward program of one operation, alone."""
+    rng = np.random.default_rng(0)
+
+    def random(shape: tuple[int, ...]) -> jax.Array:
+        return jax.device_put(rng.standard_normal(shape, np.float32))
+
+    if operation.kind == "optimizer":
+        return None, _update_seconds(random(operation.shape), seconds)
+    x = random(operation.shape)
+    if operation.module is None:
+        add = jax.jit(jnp.add)
+        return (both := seconds_of(lambda: add(x, x), seconds)), both
+    module, arguments = operation.module, (True,) if isinstance(operation.module, BatchNorm) else ()
+    params = jax.jit(module.init)(jax.random.key(0), x, *arguments)["params"]
+
+    def apply(params, x):
+        y, written = module.apply({"params": params}, x, *arguments, mutable=["batch_stats"])
+        return y, written
+
+    @jax.jit
+    def forward(params, x):
+        if operation.kind == "stem":
+            return jax.vjp(lambda params: apply(params, x), params, has_aux=True)
+        return jax.vjp(apply, params, x, has_aux=True)
+
+    backward = jax.jit(lambda vjp, gradient: vjp(gradient))
+    y, vjp, _ = forward(params, x)
+    gradient = random(y.shape)
+    return (
+        seconds_of(lambda: forward(params, x), seconds),
+        seconds_of(lambda: backward(vjp, gradient), seconds),
+    )
+
+
+def _update_seconds(weights: jax.Array, seconds: float) -> float:
+    params = {"kernel": weights}
+    held = [params, jax.device_put(OPTIMIZER.init(params))]
+
+    def update(gradients, params, state, rate):
+        updates, state = OPTIMIZER.build().update(gradients, state, params, learning_rate=rate)
+        return optax.apply_updates(params, updates), state
+
+    program = jax.jit(update, donate_argnums=(1, 2))
+    gradients = {"kernel": jnp.ones_like(weights)}
+
+    def call() -> Any:
+        held[:] = program(gradients, *held, np.float32(1e-3))
+        return held
+
+    return seconds_of(call, seconds)
+
+
+def step_seconds(architecture: Architecture, batch: int, seconds: float) -> float:
+    """A whole training step, block by block."""
+    child = Child(architecture, 0, OPTIMIZER, label_smoothing=0.1)
+    side = architecture.resolution
+    rng = np.random.default_rng(0)
+    images = jax.device_put(rng.standard_normal((batch, side, side, 3), np.float32))
+    labels = jax.device_put(rng.integers(0, architecture.classes, batch, np.int32))
+
+    def call() -> Any:
+        loss = child.step(images, labels, 1e-3, 0)
+        return loss, child._params  # the loss is known before the gradients are
+
+    return seconds_of(call, seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One program; `roof_ms` is the least that it could take."""
+
+    kind: str
+    direction: str
+    place: str
+    mflop: float
+    mbyte: float
+    ms: float
+    roof_ms: float
+
+
+def rows_of(architecture: Architecture, chosen: Arguments, roof: Limits) -> list[Row]:
+    """Every operation of a step; equal ones are measured once."""
+    rows: list[Row] = []
+    known: dict[Operation, tuple[float | None, float]] = {}
+    for operation in operations(architecture, chosen.batch):
+        same = dataclasses.replace(operation, place="")
+        if same not in known:
+            known[same] = measured(operation, chosen.seconds)
+        works = operation.forward, operation.backward
+        for direction, work, took in zip(("forward", "backward"), works, known[same], strict=True):
+            if work is not None:
+                rows.append(
+                    Row(
+                        *(operation.kind, direction, operation.place),
+                        *(work.flops / 1e6, work.bytes / 1e6),
+                        *(1000 * took, 1000 * roof.seconds(work)),
+                    )
+                )
+    return rows
+
+
+def on_one_core(chosen: Arguments) -> tuple[Limits, dict[int, tuple[list[Row], float]]]:
+    """Limits; by resolution the rows and the milliseconds of a step. In a process of its own."""
+    if not pin(1):
+        raise ValueError("cores free to pin to = 0; accepted: at least 1, on Linux")
+    roof, found = limits(chosen.seconds), {}
+    for resolution in chosen.resolutions:
+        network = PUBLISHED["efficientnet-b0"].replace(resolution=resolution, classes=10)
+        step = 1000 * step_seconds(network, chosen.batch, chosen.seconds)
+        found[resolution] = rows_of(network, chosen, roof), step
+    return roof, found
+
+
+# --- for people ---------------------------------------------------------------------------------
+
+
+def by_kind(rows: list[Row]) -> list[Row]:
+    """Sums over all operations of a kind and direction; in `place` how many."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.kind, row.direction].append(row)
+    names = ("mflop", "mbyte", "ms", "roof_ms")
+    return [
+        Row(*key, str(len(group)), *(sum(getattr(row, name) for row in group) for name in names))
+        for key, group in groups.items()
+    ]
+
+
+def table(rows: list[Row], step_ms: float, title: str) -> Table:
+    """By kind; at the end the sum beside the whole step."""
+    heads = ("operation", "", "n", "MFLOP", "MB", "ms", "roof, ms", "× roof")
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for head in heads:
+        shown.add_column(head, justify="left" if head in heads[:2] else "right")
+    for row in by_kind(rows):
+        numbers = (f"{v:,.1f}" for v in (row.mflop, row.mbyte, row.ms, row.roof_ms))
+        ratio = f"{row.ms / row.roof_ms:.1f}"
+        shown.add_row(row.kind, row.direction, row.place, *numbers, ratio)
+    ms, roof = sum(row.ms for row in rows), sum(row.roof_ms for row in rows)
+    shown.add_row("sum", "", "", "", "", f"{ms:,.1f}", f"{roof:,.1f}", f"{ms / roof:.1f}")
+    shown.add_row("the whole step", "", "", "", "", f"{step_ms:,.1f}")
+    return shown
+
+
+def write_csv(rows: list[Row], path: Path) -> None:
+    """Every operation, in order."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(field.name for field in dataclasses.fields(Row))
+        writer.writerows(dataclasses.astuple(row) for row in rows)
+
+
+def plot(rows: list[Row], roof: Limits, title: str, path: Path) -> None:
+    """GFLOP/s over flops a byte, with the roofs of memory and of the core's own cache."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5))
+    intensity = np.geomspace(0.1, 1000, 200)
+    for mib, style in ((max(roof.triad), "-"), (min(roof.triad), ":")):
+        line = np.minimum(intensity * roof.triad[mib], roof.gflops)
+        label = f"{roof.triad[mib]:.0f} GB/s, {mib:g} MiB"
+        axes.plot(intensity, line, style, color="grey", label=label)
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    for row in by_kind(rows):
+        axes.plot(
+            row.mflop / row.mbyte,
+            row.mflop / row.ms,
+            "o" if row.direction == "forward" else "s",
+            color=f"C{kinds.index(row.kind)}",
+            label=f"{row.kind}, {row.direction}",
+        )
+    axes.set(xscale="log", yscale="log", xlabel="flops a byte", ylabel="GFLOP/s", title=title)
+    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def main(arguments: list[str]) -> int:
+    """Measures, prints, writes."""
+    chosen = parse(Arguments, "roofline", arguments, Arguments())
+    console = Console(stderr=True, highlight=False)
+    context = multiprocessing.get_context("spawn")
+    # The very environment of a search's workers.
+    with process_environment(EngineConfig()), ProcessPoolExecutor(1, context) as pool:
+        roof, found = pool.submit(on_one_core, chosen).result()
+    console.print(f"matrix products: {roof.gflops:.0f} GFLOP/s")
+    for name, rates in (("copy", roof.copy), ("triad", roof.triad)):
+        text = ", ".join(f"{rate:.1f} over {mib:g} MiB" for mib, rate in rates.items())
+        console.print(f"{name}, GB/s: {text}", soft_wrap=True)
+    directory = Path(chosen.out)
+    directory.mkdir(parents=True, exist_ok=True)
+    for resolution, (rows, step_ms) in found.items():
+        title = f"EfficientNet-B0 at {resolution} pixels, batch {chosen.batch}, one core"
+        console.print()
+        console.print(table(rows, step_ms, title))
+        write_csv(rows, directory / f"roofline-{resolution}.csv")
+        plot(rows, roof, title, directory / f"roofline-{resolution}.png")
+    console.print(f"written: {directory}")
+    return 0
+
+
+if __name__ == "__main__":
+    # By its importable name, which is how the other process knows it.
+    from experiments.roofline import main
+
+    sys.exit(report_mistakes("roofline", lambda: main(sys.argv[1:])))

@@ -1,0 +1,50 @@
+"""Compiles ahead what `mnas.training` does, part by part: for a warm-up (`mnas.warmup`)."""
+
+import numpy as np
+
+from mnas.architecture import Architecture
+from mnas.batches import DeviceImages, calibration_batches, epoch_batches, pixel_statistics
+from mnas.cost import parts
+from mnas.nn.child import compile_inference, compile_loss, compile_training
+from mnas.nn.network import network_blocks
+from mnas.training import Labelled, TrainingConfig, optimizer
+
+
+def compile_batches(
+    architecture: Architecture,
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    config: TrainingConfig,
+    validation: Labelled,
+) -> None:
+    """Has JAX compile what `train` does outside the blocks: loading batches, and the loss."""
+    data = DeviceImages.of(train_images, train_labels, *pixel_statistics(train_images))
+    batch_size = min(config.batch_size, len(train_images))
+    next(epoch_batches(data, batch_size, 0, 1, flip=config.flip, padding=config.crop_padding))
+    next(calibration_batches(data, batch_size, 0, config.calibration_batches))
+    DeviceImages.of(*validation, data.mean, data.std).batch(np.zeros(batch_size, np.int32))
+    compile_loss(config.label_smoothing, (batch_size, architecture.classes))
+
+
+def compile_block(
+    architecture: Architecture, index: int, config: TrainingConfig, batch_size: int
+) -> None:
+    """Has JAX compile what `train` does with one block of a network, by its place in it."""
+    dropping = {"drop_path": config.drop_path > 0, "dropout": config.dropout > 0}
+    _, block = network_blocks(architecture, **dropping)[index]
+    shape = _input_shape(architecture, index, batch_size)
+    compile_training(block, shape, optimizer(config), averaged=config.ema_decay > 0)
+
+
+def compile_block_latency(architecture: Architecture, index: int) -> None:
+    """Has JAX compile what `latency_ms` does with one block of a network."""
+    _, block = network_blocks(architecture)[index]
+    compile_inference(block, _input_shape(architecture, index, 1))
+
+
+def _input_shape(architecture: Architecture, index: int, images: int) -> tuple[int, int, int, int]:
+    side, filters = architecture.resolution, 3
+    if index:
+        below = list(parts(architecture))[index - 1]
+        side, filters = below.resolution, below.filters
+    return images, side, side, filters

@@ -1,0 +1,59 @@
+"""What the lines of a running search count."""
+
+from pathlib import Path
+
+import pytest
+
+from controllers.random_search import RandomSearch
+from mnas.evaluation import Evaluation, failure
+from mnas.journal import FORMAT, Journal
+from mnas.loop import Search, SearchConfig
+from mnas.progress import SearchProgress
+from mnas.reward import RewardConfig
+from search_spaces.efficientnet import EfficientNetSpace
+
+OUTCOMES = [
+    failure("lost"),
+    Evaluation(0.3, epochs=1, history=((1, 0.3),), stopped=True),
+    Evaluation(0.5),
+    failure("lost"),
+    Evaluation(0.6),
+    Evaluation(0.2, epochs=1, history=((1, 0.2),), stopped=True),
+]
+
+
+def shown(path: Path, capsys: pytest.CaptureFixture, results: int) -> list[str]:
+    """The lines of a search of batches of two, until it has so many results."""
+    with Journal(path) as journal:
+        if not journal.records:
+            journal.append({"kind": "experiment", "format": FORMAT})
+        space, progress = EfficientNetSpace(resolution=32).build(), SearchProgress()
+        config = SearchConfig(trials=6, batch=2, failed_batches=0)
+        controller = RandomSearch().build(space)
+        search = Search(space, controller, RewardConfig(), config, journal, (progress,))
+        progress.follow(search)
+        while len(search.results) < results:
+            trial = search.ask()
+            search.tell(trial, OUTCOMES[trial.number])
+    return capsys.readouterr().err.splitlines()
+
+
+def test_failed_and_stopped_children_are_counted_once_over_the_search(tmp_path, capsys):
+    lines = shown(tmp_path / "journal.jsonl", capsys, results=6)
+    counts = [line[line.index("  failed") : line.rindex("  ")] for line in lines]
+    assert counts == ["  failed 1  stopped 1", "  failed 2  stopped 1", "  failed 2  stopped 2"]
+    assert [line.split("trials")[1].split()[0] for line in lines] == ["2/6", "4/6", "6/6"]
+
+
+def test_a_resumed_search_counts_those_before_it(tmp_path, capsys):
+    path = tmp_path / "journal.jsonl"
+    shown(path, capsys, results=3)
+    first, second = shown(path, capsys, results=6)
+    assert "trials    4/6" in first and "  failed 2  stopped 1  " in first
+    assert "trials    6/6" in second and "  failed 2  stopped 2  " in second
+
+
+def test_nothing_is_said_of_what_did_not_happen(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(globals(), "OUTCOMES", [Evaluation(0.5)] * 6)
+    lines = shown(tmp_path / "journal.jsonl", capsys, results=6)
+    assert not any("failed" in line or "stopped" in line for line in lines)
