@@ -5,6 +5,8 @@
      "params": ..., "mult_adds": ...,
      "arch_def": timm's, or null where timm has no word for it, "search": {...} or null}
 
+and, of one that `mnas scale` made, "scaling": from what, by what.
+
 `find` is what the command line means by SPEC: a published name, a spec file, a run's directory (its
 best), or block strings separated by `;`.
 """
@@ -19,7 +21,7 @@ from mnas.cost import network_cost
 from mnas.published import PUBLISHED
 
 FORMAT = "mnas-spec/1"
-DERIVED = ("format", "params", "mult_adds", "arch_def", "search")
+DERIVED = ("format", "params", "mult_adds", "arch_def", "search", "scaling")
 
 
 def to_spec(architecture: Architecture, search: dict[str, Any] | None = None) -> dict[str, Any]:
