@@ -7,8 +7,8 @@
 
 and, of one that `mnas scale` made, "scaling": from what, by what.
 
-`find` is what the command line means by SPEC: a published name, a spec file, a run's directory (its
-best), or block strings separated by `;`.
+`find` is what the command line means by SPEC: a published name, timm's name of such a network, a
+spec file, a run's directory (its best), or block strings separated by `;`.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from typing import Any
 
 from mnas.architecture import Architecture, arch_def, from_block_strings
 from mnas.cost import network_cost
-from mnas.published import PUBLISHED
+from mnas.published import PUBLISHED, TIMM
 
 FORMAT = "mnas-spec/1"
 DERIVED = ("format", "params", "mult_adds", "arch_def", "search", "scaling")
@@ -80,8 +80,9 @@ def read(path: Path) -> Architecture:
 
 def find(text: str) -> Architecture:
     """The architecture that `text` names (see the head of this file)."""
-    if text in PUBLISHED:
-        return PUBLISHED[text]
+    for known in (PUBLISHED, TIMM):
+        if text in known:
+            return known[text]
     path = Path(text)
     if path.is_dir():
         if not (path / "best.json").is_file():
@@ -92,6 +93,6 @@ def find(text: str) -> Architecture:
     if ";" in text or (text.startswith("r") and "_" in text and not path.suffix):
         strings = [string for string in text.split(";") if string.strip()]
         return from_block_strings(strings, name="block-strings")
-    near = difflib.get_close_matches(text, PUBLISHED, n=1)
+    near = difflib.get_close_matches(text, [*PUBLISHED, *TIMM], n=1)
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
     raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")
