@@ -79,6 +79,10 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     axes: tuple[int, ...]
 
+    @property
+    def timm_shape(self) -> tuple[int, ...]:
+        return tuple(self.shape[axis] for axis in self.axes)
+
 
 def module_names(architecture: Architecture) -> dict[str, dict[str, str]]:
     """timm's name of each module, {block: {module in it: name}}; '' is the block's own classifier."""
@@ -147,13 +151,12 @@ def from_state_dict(
     wrong, expected = [], set()
     for tensor in tensors(architecture):
         expected.add(tensor.name)
-        shape = tuple(tensor.shape[axis] for axis in tensor.axes)
         if tensor.name not in state:
             wrong.append(f"{tensor.name} is missing")
             continue
         value = state[tensor.name]
-        if value.shape != shape:
-            wrong.append(f"{tensor.name} is {list(value.shape)}, not {list(shape)}")
+        if value.shape != tensor.timm_shape:
+            wrong.append(f"{tensor.name} is {list(value.shape)}, not {list(tensor.timm_shape)}")
             continue
         node: Any = variables
         for key in tensor.path[:-1]:
