@@ -4,10 +4,10 @@ So a file goes both ways: what is saved here loads by timm's `load_state_dict(..
 into the model of the same architecture, and timm's own `.safetensors` load here. Neither needs
 PyTorch. Names are those of timm's `EfficientNet` and, where all blocks are ResNet's, `ResNet`:
 
-    stem conv of an EfficientNet             conv_stem.weight                    [D, 3, k, k]
-    expansion of stage 2, layer 1            blocks.1.0.conv_pw.weight           [D, C, 1, 1]
-    its BatchNorm                            blocks.1.0.bn1.{weight, bias, running_mean, running_var}
-    projection shortcut of a ResNet          layer2.0.downsample.0.weight        [D, C, 1, 1]
+    stem                              conv_stem.weight                  [D, 3, k, k]
+    expansion of stage 2, layer 1     blocks.1.0.conv_pw.weight         [D, C, 1, 1]
+    the BatchNorm behind it           blocks.1.0.bn1.weight, bias, running_mean, running_var  [D]
+    a ResNet's projection shortcut    layer2.0.downsample.0.weight      [D, C, 1, 1]
 
 Kernels are [D, C / groups, k, k] there and [k, k, C / groups, D] in Flax, and the classifier is
 [classes, C] and [C, classes]. timm counts training steps in `num_batches_tracked`, which we have
@@ -85,7 +85,7 @@ class Tensor(NamedTuple):
 
 
 def module_names(architecture: Architecture) -> dict[str, dict[str, str]]:
-    """timm's name of each module, {block: {module in it: name}}; '' is the block's own classifier."""
+    """Names timm has for modules, {block: {module in it: name}}; '' is the head's classifier."""
     resnet = all(block.op in ("basic", "bottleneck") for block in architecture.blocks)
     stem, head = ("conv1", "fc") if resnet else ("conv_stem", "classifier")
     names = {"stem": {"conv": stem, "norm": "bn1"}}
@@ -122,7 +122,7 @@ def tensors(architecture: Architecture) -> Iterator[Tensor]:
 def to_state_dict(
     architecture: Architecture, variables: Mapping[str, Variables]
 ) -> dict[str, np.ndarray]:
-    """timm's state dict of variables block by block (`mnas.nn.network`), as NumPy arrays."""
+    """The state dict in timm of variables block by block (`mnas.nn.network`), as NumPy arrays."""
     state = {}
     for tensor in tensors(architecture):
         leaf: Any = variables

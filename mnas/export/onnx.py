@@ -7,7 +7,7 @@ Images are NCHW, as is usual with ONNX (and not NHWC, as everywhere else here). 
 node by node from the architecture, which is a chain of few kinds of layers, and mirrors
 `mnas.nn.blocks`; weights have timm's names and layout, which are ONNX's too. So a convolution stays
 one node, which a converter of the traced program would have to guess: it makes 1,848 nodes of B0,
-this 255. Operators are those of opset 17. Needs the package onnx, the extra `onnx` of this project.
+this 288. Operators are those of opset 17. Needs the package onnx, the extra `onnx` of this project.
 """
 
 from collections.abc import Callable, Mapping, Sequence
