@@ -64,7 +64,7 @@ class Architecture:
     bn_epsilon  what BatchNorm adds to the variance: 1e-3 in TensorFlow's networks, 1e-5 in timm's
     name        for people; not part of the network's identity
 
-    The fields after `activation` are written to JSON, and count in the canonical hash, only where
+    `stem_kernel` to `bn_epsilon` are written to JSON, and count in the canonical hash, only where
     they are not the default: so spec files and journals from before they were there stay valid.
     """
 

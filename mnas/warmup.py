@@ -51,11 +51,15 @@ def block_keys(architecture: Architecture) -> list[Hashable]:
     """One for every block in order, equal exactly for those that share their programs."""
     outputs = list(parts(architecture))[:-1]  # the classifier is of the head
     inputs = [(architecture.resolution, 3), *((part.resolution, part.filters) for part in outputs)]
-    # As plain data: the modules themselves would need to be built for every sample.
-    common = (architecture.activation, architecture.padding, architecture.bn_epsilon)
-    stem = ("stem", architecture.stem, architecture.stem_kernel, architecture.stem_pool, common)
+    # What the modules of `network_blocks` hold, without the time that building them takes.
+    common = (architecture.activation, architecture.bn_epsilon)
+    padding = architecture.padding
+    pooled = architecture.stem_pool
+    stem = ("stem", architecture.stem, architecture.stem_kernel, pooled, padding, common)
     head = ("head", architecture.head, architecture.classes, common)
-    layers = [(layer, common) for layer in architecture.layers()]
+    layers = [
+        (layer, padding if layer.stride > 1 else "same", common) for layer in architecture.layers()
+    ]
     return list(zip([stem, *layers, head], inputs, strict=False))
 
 

@@ -73,6 +73,8 @@ def test_choices_are_the_decisions_of_the_space():
         (B0.replace(head=640), "head", "640", "1280"),
         (B0.replace(classes=10), "classes", "10", "1000"),
         (B0.replace(activation="relu"), "activation", "'relu'", "swish"),
+        (B0.replace(stem_kernel=5), "stem_kernel", "5", "3"),
+        (B0.replace(stem_pool=True), "stem_pool", "True", "False"),
         (B0.replace(blocks=B0.blocks[:6]), "len(blocks)", "6", "7"),
         (B0.replace(blocks=(*B0.blocks, B0.blocks[6])), "len(blocks)", "8", "7"),
         (with_block(2, kernel=7), "blocks[2].kernel", "7", "3, 5"),

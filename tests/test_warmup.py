@@ -15,6 +15,7 @@ from mnas.data import DataConfig
 from mnas.engines import child_environment
 from mnas.evaluation import evaluate_safely
 from mnas.experiment import EngineConfig
+from mnas.nn.network import block_shapes, network_blocks
 from mnas.proxy import ProxyConfig
 from mnas.space import OneOf, Space
 from mnas.training import TrainingConfig
@@ -88,6 +89,27 @@ def test_the_blocks_are_those_of_all_networks(space, monkeypatch):
     assert complete
     assert len(found) == len(set(found))
     assert set(found) == every
+
+
+def test_keys_are_equal_where_modules_are():
+    base = Architecture(
+        (
+            Block(kernel=3, stride=1, filters=32, repeats=2),
+            Block(kernel=3, stride=2, filters=32, op="basic", skip="projection"),
+        ),
+        resolution=32,
+    )
+    changes = ("stem_kernel", 7), ("stem_pool", True), ("padding", "symmetric"), ("head", 0)
+    changes += ("bn_epsilon", 1e-5), ("activation", "relu6"), ("classes", 7), ("stem", 16)
+    keys, modules = {}, {}
+    for changed in [base, *(base.replace(**{field: value}) for field, value in changes)]:
+        places = zip(block_keys(changed), network_blocks(changed), strict=True)
+        shape = (1, changed.resolution, changed.resolution, 3)
+        for index, (key, (_, module)) in enumerate(places):
+            keys[changed, index], modules[changed, index] = key, (module, shape)
+            shape = block_shapes(module, shape)[1]
+    assert len(set(keys.values())) == len(set(modules.values())) > 12
+    assert len(set(zip(keys.values(), modules.values(), strict=True))) == len(set(keys.values()))
 
 
 def test_blocks_come_by_how_often_they_are_used():

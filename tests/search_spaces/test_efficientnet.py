@@ -48,6 +48,12 @@ def test_mnasnet_encodes_with_relu(name):
         EfficientNetSpace().build().encode(PUBLISHED[name])
 
 
+def test_other_paddings_are_refused_by_name():
+    as_in_timm = PUBLISHED["efficientnet-b0"].replace(padding="symmetric", bn_epsilon=1e-5)
+    with pytest.raises(ValueError, match=r"padding = 'symmetric' .*; bn_epsilon = 1e-05 "):
+        EfficientNetSpace().build().encode(as_in_timm)
+
+
 def test_settings_reach_the_networks():
     space = EfficientNetSpace(resolution=32, classes=10, head=256, activation="relu").build()
     found = space.decode([0] * len(space.sizes))

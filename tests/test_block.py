@@ -1,0 +1,60 @@
+"""What a block may be."""
+
+import numpy as np
+import pytest
+
+from mnas.block import Block
+
+
+@pytest.mark.parametrize(
+    "field, value, accepted",
+    [
+        ("op", "sepconv", "mbconv, conv"),
+        ("kernel", 2, "odd whole number"),
+        ("kernel", -3, "odd whole number"),
+        ("kernel", 3.0, "odd whole number"),
+        ("kernel", True, "odd whole number"),
+        ("stride", 3, "1, 2"),
+        ("stride", 0, "at least 1"),
+        ("stride", 1.0, "whole number"),
+        ("stride", True, "whole number"),
+        ("filters", 0, "at least 1"),
+        ("filters", 16.0, "whole number"),
+        ("filters", np.int64(16), "whole number"),
+        ("expand_ratio", 0, "at least 1"),
+        ("expand_ratio", 1.5, "whole number"),
+        ("repeats", 0, "at least 1"),
+        ("repeats", True, "whole number"),
+        ("se_ratio", -0.1, "0 to 1"),
+        ("se_ratio", 1.1, "0 to 1"),
+        ("se_ratio", float("nan"), "0 to 1"),
+        ("se_ratio", True, "0 to 1"),
+        ("se_ratio", "0.25", "0 to 1"),
+        ("skip", "id", "identity, none, pool"),
+        ("skip", None, "identity, none, pool"),
+    ],
+)
+def test_bad_block_fields_are_named(field, value, accepted):
+    good = {"kernel": 3, "stride": 1, "filters": 16}
+    with pytest.raises(
+        ValueError, match=rf"^block: {field} = .*; accepted: .*{accepted}"
+    ) as caught:
+        Block(**{**good, field: value})
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "op, field, value, accepted",
+    [
+        ("separable", "expand_ratio", 6, "1"),
+        ("basic", "expand_ratio", 4, "1"),
+        ("bottleneck", "expand_ratio", 3, "a divisor of its 16 filters"),
+        ("basic", "se_ratio", 0.25, "0"),
+        ("bottleneck", "se_ratio", 0.25, "0"),
+    ],
+)
+def test_fields_that_an_op_does_not_have(op, field, value, accepted):
+    with pytest.raises(
+        ValueError, match=f"{field} = {value} with op '{op}'; accepted: {accepted}$"
+    ):
+        Block(**{"kernel": 3, "stride": 1, "filters": 16, "op": op, field: value})
