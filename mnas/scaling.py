@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, get_args
 from mnas.architecture import Architecture, Block
 from mnas.cost import network_cost
 
+DIVISOR = 8  # filters are multiples of it; EfficientNet's depth_divisor
 STEPS = 200  # of φ to a doubling, where a target is to be met
 LARGEST = 64  # a multiplier above it is a slip: pixels, perhaps, where a factor is meant
 
@@ -66,7 +67,7 @@ DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 # --- multipliers --------------------------------------------------------------------------------
 
 
-def round_filters(filters: int, width: float, divisor: int = 8) -> int:
+def round_filters(filters: int, width: float, divisor: int = DIVISOR) -> int:
     """Filters · width to the nearest multiple of `divisor`, but never more than 10% below.
 
     In floating point and order of operations as in the authors' code and in timm.
@@ -78,17 +79,22 @@ def round_filters(filters: int, width: float, divisor: int = 8) -> int:
 
 
 def round_repeats(repeats: int, depth: float) -> int:
-    """⌈depth · repeats⌉, in floating point as in the authors' code: 1.1 · 10 layers are 12."""
+    """⌈depth · repeats⌉, in floating point as in the authors' code: 2.2 · 25 layers are 56."""
     return math.ceil(depth * repeats)
 
 
 def multiply(
-    architecture: Architecture, depth: float = 1.0, width: float = 1.0, resolution: float = 1.0
+    architecture: Architecture,
+    depth: float = 1.0,
+    width: float = 1.0,
+    resolution: float = 1.0,
+    divisor: int = DIVISOR,
 ) -> Architecture:
     """The network with its layers, filters and pixels multiplied, each rounded by its own rule.
 
     A multiplier of 1 changes nothing, also where filters are no multiple of 8. Multipliers below 1
-    make a smaller network. Pixels go to the nearest whole number.
+    make a smaller network. Pixels go to the nearest whole number. `divisor` is for networks so
+    small that steps of 8 filters are coarse.
     """
     given = {"depth": depth, "width": width, "resolution": resolution}
     for name, value in given.items():
@@ -97,8 +103,11 @@ def multiply(
                 f"scaling: {name} = {value:g}; accepted: a factor above 0, of at most {LARGEST}"
             )
 
+    if divisor < 1:
+        raise ValueError(f"scaling: divisor = {divisor}; accepted: at least 1")
+
     def filters(count: int) -> int:
-        return count if width == 1 or not count else round_filters(count, width)
+        return count if width == 1 or not count else round_filters(count, width, divisor)
 
     def scaled(block: Block) -> Block:
         repeats = round_repeats(block.repeats, depth)
@@ -140,13 +149,14 @@ def scale(
     alpha: float = PAPER.alpha,
     beta: float = PAPER.beta,
     gamma: float = PAPER.gamma,
+    divisor: int = DIVISOR,
 ) -> Architecture:
     """Compound scaling (arXiv 1905.11946, Eq. 3): depth α^φ, width β^φ, resolution γ^φ.
 
     >>> scale(PUBLISHED["efficientnet-b0"], 1).resolution
     258
     """
-    scaled = multiply(architecture, **multipliers(phi, alpha, beta, gamma))
+    scaled = multiply(architecture, **multipliers(phi, alpha, beta, gamma), divisor=divisor)
     return scaled.replace(name=f"{architecture.name}-phi{phi:g}")
 
 
@@ -200,6 +210,7 @@ def scale_to(
     dimension: Dimension,
     target_madds: float,
     coefficients: Coefficients = PAPER,
+    divisor: int = DIVISOR,
 ) -> Architecture:
     """The network scaled along `dimension` whose mult-adds come nearest to a target.
 
@@ -210,7 +221,9 @@ def scale_to(
         raise ValueError(f"scaling: {coefficients} changes nothing; accepted: one of them above 1")
 
     def scaled(steps: int) -> Architecture:
-        return multiply(architecture, **along(dimension, steps / STEPS, coefficients))
+        return multiply(
+            architecture, **along(dimension, steps / STEPS, coefficients), divisor=divisor
+        )
 
     def madds(steps: int) -> int:
         return network_cost(scaled(steps)).mult_adds

@@ -14,11 +14,19 @@ from typing import Any, Literal
 from mnas import rescore
 from mnas.architecture import Architecture
 from mnas.cost import network_cost
-from mnas.scaling import Coefficients, scale
+from mnas.scaling import DIVISOR, Coefficients, scale
 from mnas.spec import find
 
 FINEST = 0.01
 KIND = "ScalingGridSpace"  # what a run's settings call its space
+
+
+def trained_base(
+    base: str, resolution: int | None, classes: int | None, head: int | None
+) -> Architecture:
+    """The network that `base` names (`mnas.spec.find`), with what was given in place of its own."""
+    changes = {"resolution": resolution, "classes": classes, "head": head}
+    return find(base).replace(**{k: v for k, v in changes.items() if v is not None})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +40,11 @@ class ScalingGrid:
     """Pixels a side of the base when it is proxy-trained; its own where not given. γ scales it."""
     classes: int | None = None
     """Outputs of the classifier; the base's own where not given."""
+    head: int | None = None
+    """Filters of the base's head; its own where not given. (Block strings have 1,280, which is most
+    of a small network.)"""
+    divisor: int = DIVISOR
+    """Scaled filters are multiples of it: EfficientNet's 8, or less for very small networks."""
     step: float = 0.05
     """Between neighbouring values of α, of β and of γ."""
     product: float = 2.0
@@ -57,9 +70,7 @@ class ScalingGrid:
 
     def network(self) -> Architecture:
         """The base as it is trained; ValueError where it can't be read."""
-        changes = {"resolution": self.resolution, "classes": self.classes}
-        given = {name: value for name, value in changes.items() if value is not None}
-        return find(self.base).replace(**given)
+        return trained_base(self.base, self.resolution, self.classes, self.head)
 
     def combinations(self) -> list[Coefficients]:
         """All on the grid that keep the constraint, those of low resolution, then width, first."""
@@ -73,7 +84,8 @@ class ScalingGrid:
         def off(coefficients: Coefficients) -> float:
             if self.constraint == "formula":
                 return abs(coefficients.product - self.product)
-            return abs(network_cost(scale(base, 1, *coefficients)).mult_adds / madds - self.product)
+            network = scale(base, 1, *coefficients, self.divisor)
+            return abs(network_cost(network).mult_adds / madds - self.product)
 
         # Filters are rounded down by 10% at most, so mult-adds to 0.81 of the formula's.
         slack = self.tolerance * self.product + 1e-9
@@ -102,7 +114,7 @@ class ScalingGrid:
         base = self.network()
         best: dict[str, tuple[Coefficients, Architecture]] = {}
         for coefficients in self.combinations():
-            network = scale(base, 1, *coefficients)
+            network = scale(base, 1, *coefficients, self.divisor)
             key, off = network.canonical_hash(), abs(coefficients.product - self.product)
             if key not in best or off < abs(best[key][0].product - self.product) - 1e-9:
                 best[key] = coefficients, network

@@ -82,9 +82,9 @@ def read(path: Path) -> Architecture:
 
 def find(text: str) -> Architecture:
     """The architecture that `text` names (see the head of this file)."""
-    for known in (PUBLISHED, TIMM):
-        if text in known:
-            return known[text]
+    known = {**PUBLISHED, **TIMM}
+    if text in known:
+        return known[text]
     path = Path(text)
     if path.is_dir():
         if not (path / "best.json").is_file():
@@ -95,6 +95,8 @@ def find(text: str) -> Architecture:
     if ";" in text or (re.match(r"r\d+_", text) and not path.suffix):
         strings = [string for string in text.split(";") if string.strip()]
         return from_block_strings(strings, name="block-strings")
-    near = difflib.get_close_matches(text, [*PUBLISHED, *TIMM], n=1)
+    # Of names equally near the first: of a family the base.
+    nearest = max(known, key=lambda name: difflib.SequenceMatcher(None, name, text).ratio())
+    near = difflib.get_close_matches(text, [nearest])
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
     raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")

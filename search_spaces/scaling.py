@@ -12,10 +12,9 @@ import numpy as np
 
 from mnas.architecture import Architecture
 from mnas.cost import network_cost
-from mnas.scaling import DIMENSIONS, PAPER, Coefficients, scale_to
-from mnas.scaling_grid import ScalingGrid
+from mnas.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
+from mnas.scaling_grid import ScalingGrid, trained_base
 from mnas.space import OneOf, Space
-from mnas.spec import find
 
 
 class ListedSpace(Space):
@@ -63,6 +62,10 @@ class ScalingDimensionsSpace:
     """Pixels a side of the base; its own where not given."""
     classes: int | None = None
     """Outputs of the classifier; the base's own where not given."""
+    head: int | None = None
+    """Filters of the base's head; its own where not given."""
+    divisor: int = DIVISOR
+    """Scaled filters are multiples of it: EfficientNet's 8, or less for very small networks."""
     doublings: int = 3
     """The largest scalings have 2 to the power of this times the mult-adds."""
     alpha: float = PAPER.alpha
@@ -77,16 +80,13 @@ class ScalingDimensionsSpace:
             raise ValueError(f"scaling: doublings = {self.doublings}; accepted: 1 to 10")
 
     def build(self) -> ListedSpace:
-        given = {"resolution": self.resolution, "classes": self.classes}
-        base = find(self.base).replace(**{k: v for k, v in given.items() if v is not None})
-        madds, coefficients = (
-            network_cost(base).mult_adds,
-            Coefficients(self.alpha, self.beta, self.gamma),
-        )
+        base = trained_base(self.base, self.resolution, self.classes, self.head)
+        coefficients = Coefficients(self.alpha, self.beta, self.gamma)
+        madds = network_cost(base).mult_adds
         networks = {("base", 1): base}
         for factor in (2**n for n in range(1, self.doublings + 1)):
             for dimension in DIMENSIONS:
                 networks[dimension, factor] = scale_to(
-                    base, dimension, factor * madds, coefficients
+                    base, dimension, factor * madds, coefficients, self.divisor
                 )
         return ListedSpace("scaling-dimensions", networks)

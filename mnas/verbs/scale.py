@@ -165,9 +165,10 @@ def _described(network: Architecture) -> dict[str, Any]:
     }
 
 
-def _figures(described: dict[str, Any]) -> tuple[str, str, str]:
-    params, madds = described["params"] / 1e6, described["mult_adds"] / 1e6
-    return f"{described['resolution']}", f"{params:.2f}", f"{madds:,.1f}"
+def _figures(described: dict[str, Any]) -> tuple[str, ...]:
+    counts = (described["params"], described["mult_adds"])
+    texts = (f"{count / 1e6:,.2f}M" if count >= 1e6 else f"{count:,}" for count in counts)
+    return f"{described['resolution']}", *texts
 
 
 def _family(chosen: ScaleArguments) -> None:
@@ -194,7 +195,7 @@ def _family(chosen: ScaleArguments) -> None:
         described = {"base": base.name, **coefficients._asdict()}
         print(json.dumps({**described, "formula": formula, "published": published}, indent=2))
         return
-    heads = ("pixels", "params, M", "mult-adds, M")
+    heads = ("pixels", "params", "mult-adds")
     shown = [
         (
             f"{one['phi']}",
@@ -244,7 +245,7 @@ def _grid_search(chosen: ScaleArguments) -> None:
         described = {**dataclasses.asdict(grid), "network": base.name, "mult_adds": madds}
         print(json.dumps({**described, "combinations": combinations, "points": rows}, indent=2))
         return
-    heads = ("α", "β", "γ", "α·β²·γ²", "pixels", "params, M", "mult-adds, M", "ratio")
+    heads = ("α", "β", "γ", "α·β²·γ²", "pixels", "params", "mult-adds", "ratio")
     shown = [
         (
             *(f"{row[name]:.2f}" for name in ("alpha", "beta", "gamma")),
