@@ -15,7 +15,7 @@ fields that it does not know.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from mnas.block import OPS, Block
+from mnas.block import OPS, Block, Layer
 
 _NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 _FIELD = re.compile(rf"(cc|se|[rkseiocfdp]){_NUMBER}", re.ASCII)
@@ -163,6 +163,29 @@ def timm_string(block: Block) -> str:
     kind = "ds" if block.expand_ratio == 1 else "ir"
     skip = "_noskip" if block.skip == "none" else ""
     return f"{kind}_{shape}_e{block.expand_ratio}_c{block.filters}{se}{skip}"
+
+
+def timm_refusal(layer: Layer) -> str | None:
+    """What timm would silently build otherwise in an 'mbconv' or 'separable' layer; None for none.
+
+    timm rounds expanded filters to multiples of 8, and the reduced filters of
+    squeeze-and-excitation to the nearest, of expanded filters · (ratio / expand ratio).
+    """
+    expanded = layer.expanded_filters
+    if layer.expand_ratio != 1:
+        rounded = max(8, (expanded + 4) // 8 * 8)
+        rounded += 8 if rounded < 0.9 * expanded else 0
+        if rounded != expanded:
+            product = f"{layer.in_filters} · expand_ratio {layer.expand_ratio}"
+            return f"{product} = {expanded} filters, which timm rounds to {rounded}"
+    if layer.se_filters:
+        rounded = round(expanded * (layer.se_ratio / layer.expand_ratio))
+        if rounded != layer.se_filters:
+            return (
+                f"se_ratio = {layer.se_ratio} of {layer.in_filters} filters is "
+                f"{layer.se_filters}, which timm rounds to {rounded}"
+            )
+    return None
 
 
 def parse_timm_string(string: str) -> Block:

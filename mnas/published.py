@@ -5,8 +5,8 @@ MnasNet, arXiv 1807.11626, Fig. 7 and the authors' TPU code; MobileNetV1, arXiv 
 MobileNetV2, arXiv 1801.04381, Table 2; ResNet, arXiv 1512.03385, Table 1.
 
 Those of TensorFlow are padded SAME, with a BatchNorm epsilon of 1e-3; both MobileNets have the
-ReLU6 of their authors' code. timm's copies of them, other than its `tf_` ones, are
-`replace(padding="symmetric", bn_epsilon=1e-5)`, with the same parameters. The ResNets are PyTorch's
+ReLU6 of their authors' code. timm's copies of them, other than its `tf_` ones, are padded as
+PyTorch does, with an epsilon of 1e-5 and the same parameters (`TIMM`). The ResNets are PyTorch's
 (torchvision's and timm's): padded symmetrically, epsilon 1e-5, and striding in the 3×3 convolution
 of a bottleneck (version 1.5), where the paper strides in the 1×1 before it.
 """
@@ -135,3 +135,23 @@ PUBLISHED: dict[str, Architecture] = {
         _resnet(152, "bottleneck", (3, 8, 36, 3)),
     )
 }
+
+
+def _timm() -> dict[str, Architecture]:
+    pytorch = {"padding": "symmetric", "bn_epsilon": 1e-5}
+    sources = {
+        **{f"tf_efficientnet_{b}": (f"efficientnet-{b}", {}) for b in COEFFICIENTS},
+        "efficientnet_b0": ("efficientnet-b0", pytorch),
+        "mnasnet_100": ("mnasnet-b1", pytorch),
+        "semnasnet_100": ("mnasnet-a1", pytorch),
+        "mobilenetv2_100": ("mobilenet-v2", pytorch),
+        **{f"resnet{depth}": (f"resnet-{depth}", {}) for depth in (18, 34, 50, 101, 152)},
+    }
+    return {
+        name: PUBLISHED[ours].replace(name=name, **changes)
+        for name, (ours, changes) in sources.items()
+    }
+
+
+TIMM: dict[str, Architecture] = _timm()
+"""What timm calls by these names: what timm's weights are for (`mnas.weights`)."""

@@ -8,8 +8,8 @@
 
 and, of one that `mnas scale` made, "scaling": from what, by what.
 
-`find` is what the command line means by SPEC: a published name, a spec file, a run's directory (its
-best), or block strings separated by `;`.
+`find` is what the command line means by SPEC: a published name, timm's name of such a network, a
+spec file, a run's directory (its best), or block strings separated by `;`.
 """
 
 import difflib
@@ -20,7 +20,7 @@ from typing import Any
 
 from mnas.architecture import Architecture, arch_def, from_block_strings
 from mnas.cost import network_cost
-from mnas.published import PUBLISHED
+from mnas.published import PUBLISHED, TIMM
 
 FORMAT = "mnas-spec/1"
 DERIVED = ("format", "params", "mult_adds", "arch_def", "search", "scaling")
@@ -82,8 +82,9 @@ def read(path: Path) -> Architecture:
 
 def find(text: str) -> Architecture:
     """The architecture that `text` names (see the head of this file)."""
-    if text in PUBLISHED:
-        return PUBLISHED[text]
+    known = {**PUBLISHED, **TIMM}
+    if text in known:
+        return known[text]
     path = Path(text)
     if path.is_dir():
         if not (path / "best.json").is_file():
@@ -95,7 +96,7 @@ def find(text: str) -> Architecture:
         strings = [string for string in text.split(";") if string.strip()]
         return from_block_strings(strings, name="block-strings")
     # Of names equally near the first: of a family the base.
-    nearest = max(PUBLISHED, key=lambda name: difflib.SequenceMatcher(None, name, text).ratio())
+    nearest = max(known, key=lambda name: difflib.SequenceMatcher(None, name, text).ratio())
     near = difflib.get_close_matches(text, [nearest])
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
     raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")

@@ -1,0 +1,227 @@
+"""A network with its weights as an ONNX model, for ONNX runtimes.
+
+    session = onnxruntime.InferenceSession("network.onnx")
+    (logits,) = session.run(None, {"images": images})    # [N, 3, R, R] float32, any N
+
+Images are NCHW, as is usual with ONNX (and not NHWC, as everywhere else here). The graph is written
+node by node from the architecture, which is a chain of few kinds of layers, and mirrors
+`mnas.nn.blocks`; weights have timm's names and layout, which are ONNX's too. So a convolution stays
+one node, which a converter of the traced program would have to guess: it makes 1,848 nodes of B0,
+this 288. Operators are those of opset 17. Needs the package onnx, the extra `onnx` of this project.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnas.architecture import Architecture
+from mnas.block import Layer
+from mnas.nn.network import Variables
+from mnas.nn.ops import padding_of
+from mnas.weights import module_names, to_state_dict
+
+OPSET = 17
+IR_VERSION = 8  # of the ONNX release that brought opset 17: older runtimes read nothing newer
+
+
+class Graph:
+    """A growing chain of nodes. Its methods add some and give the name of what they put out.
+
+    `side` is of the feature map at the end of the chain, which strides need to know.
+    """
+
+    def __init__(self, architecture: Architecture, state: Mapping[str, np.ndarray]) -> None:
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, np.ndarray] = {}
+        self.side = architecture.resolution
+        self._architecture, self._state = architecture, state
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        output = f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
+        return output
+
+    def weights(self, module: str, *kinds: str) -> list[str]:
+        names = [f"{module}.{kind}" for kind in kinds]
+        self.initializers |= {name: self._state[name] for name in names}
+        return names
+
+    def constant(self, name: str, value: float) -> str:
+        self.initializers[name] = np.array(value, np.float32)
+        return name
+
+    def _padded(self, kernel: int, stride: int) -> dict[str, list[int]]:
+        before, after = padding_of(self.side, kernel, stride, self._architecture.padding)
+        pads = [before, before, after, after]  # top, left, bottom, right
+        return {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads}
+
+    def convolution(
+        self, x: str, module: str, stride: int = 1, groups: int = 1, bias: bool = False
+    ) -> str:
+        names = self.weights(module, *(("weight", "bias") if bias else ("weight",)))
+        kernel = self._state[names[0]].shape[-1]
+        return self.add("Conv", x, *names, group=groups, **self._padded(kernel, stride))
+
+    def norm(self, x: str, module: str, activation: str | None = None) -> str:
+        names = self.weights(module, "weight", "bias", "running_mean", "running_var")
+        epsilon = self._architecture.bn_epsilon
+        return self.activate(self.add("BatchNormalization", x, *names, epsilon=epsilon), activation)
+
+    def activate(self, x: str, activation: str | None) -> str:
+        match activation:
+            case None:
+                return x
+            case "swish":
+                return self.add("Mul", x, self.add("Sigmoid", x))
+            case "relu":
+                return self.add("Relu", x)
+            case "relu6":
+                return self.add("Clip", x, self.constant("zero", 0), self.constant("six", 6))
+        raise ValueError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
+
+    def pool(self, op: str, x: str, stride: int) -> str:
+        """3×3 'AveragePool' or 'MaxPool' of real pixels only."""
+        return self.add(op, x, **self._padded(3, stride))
+
+    def stride(self, stride: int) -> None:
+        self.side = -(-self.side // stride)
+
+
+def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> Any:
+    """The checked `onnx.ModelProto`."""
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ModuleNotFoundError:
+        raise ValueError(
+            "format = 'onnx': the package onnx is not installed; "
+            "accepted: after pip install 'mnas[onnx]', or another format"
+        ) from None
+    names = module_names(architecture)
+    graph = Graph(architecture, to_state_dict(architecture, variables))
+    x = _stem(graph, "images", architecture, names["stem"])
+    for s, stage in enumerate(architecture.stages(), start=1):
+        for n, layer in enumerate(stage, start=1):
+            add = _LAYERS[layer.op]
+            x = add(graph, x, layer, architecture.activation, names[f"stage{s}_layer{n}"])
+            graph.stride(layer.stride)
+    _head(graph, x, architecture, names["head"])
+    side = architecture.resolution
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, side, side])
+    logits = helper.make_tensor_value_info(
+        "logits", TensorProto.FLOAT, ["batch", architecture.classes]
+    )
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            architecture.name,
+            [images],
+            [logits],
+            [numpy_helper.from_array(value, name) for name, value in graph.initializers.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="mnas",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def save_onnx(
+    path: str | Path, architecture: Architecture, variables: Mapping[str, Variables]
+) -> None:
+    """Writes `to_onnx` to a file."""
+    Path(path).write_bytes(to_onnx(architecture, variables).SerializeToString())
+
+
+# --- blocks, as in mnas.nn.blocks ---------------------------------------------------------------
+
+Names = Mapping[str, str]
+
+
+def _stem(graph: Graph, x: str, architecture: Architecture, names: Names) -> str:
+    x = graph.convolution(x, names["conv"], stride=2)
+    x = graph.norm(x, names["norm"], architecture.activation)
+    graph.stride(2)
+    if architecture.stem_pool:
+        x = graph.pool("MaxPool", x, stride=2)
+        graph.stride(2)
+    return x
+
+
+def _mbconv(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+    y = x
+    if layer.expand_ratio != 1:
+        y = graph.convolution(y, names["expand"])
+        y = graph.norm(y, names["expand_norm"], activation)
+    y = graph.convolution(y, names["depthwise"], layer.stride, groups=layer.expanded_filters)
+    y = graph.norm(y, names["depthwise_norm"], activation)
+    y = _squeeze_excite(graph, y, layer, activation, names)
+    y = graph.convolution(y, names["project"])
+    y = graph.norm(y, names["project_norm"], activation if layer.op == "separable" else None)
+    return _skip(graph, x, y, layer, names)
+
+
+def _conv(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+    y = graph.convolution(x, names["conv"], layer.stride)
+    y = graph.norm(y, names["norm"], activation)
+    y = _squeeze_excite(graph, y, layer, activation, names)
+    return _skip(graph, x, y, layer, names)
+
+
+def _residual(strides: Sequence[bool]) -> Callable[..., str]:
+    """A layer of ResNet: as many convolutions, of which the one marked strides."""
+
+    def add(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+        y = x
+        for n, strided in enumerate(strides, start=1):
+            y = graph.convolution(y, names[f"conv{n}"], layer.stride if strided else 1)
+            y = graph.norm(y, names[f"norm{n}"], activation if n < len(strides) else None)
+        return graph.activate(_skip(graph, x, y, layer, names), activation)
+
+    return add
+
+
+def _squeeze_excite(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+    if not layer.se_filters:
+        return x
+    module = names["squeeze_excite"]
+    pooled = graph.add("GlobalAveragePool", x)
+    hidden = graph.convolution(pooled, f"{module}.conv_reduce", bias=True)
+    hidden = graph.activate(hidden, activation)
+    gate = graph.convolution(hidden, f"{module}.conv_expand", bias=True)
+    return graph.add("Mul", x, graph.add("Sigmoid", gate))
+
+
+def _skip(graph: Graph, x: str, y: str, layer: Layer, names: Names) -> str:
+    if layer.skip == "none":
+        return y
+    if layer.skip == "pool":
+        x = graph.pool("AveragePool", x, layer.stride)
+    if layer.skip == "projection":
+        x = graph.norm(
+            graph.convolution(x, names["shortcut"], layer.stride), names["shortcut_norm"]
+        )
+    return graph.add("Add", y, x)
+
+
+def _head(graph: Graph, x: str, architecture: Architecture, names: Names) -> None:
+    if architecture.head:
+        x = graph.convolution(x, names["conv"])
+        x = graph.norm(x, names["norm"], architecture.activation)
+    x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    graph.add("Gemm", x, *graph.weights(names[""], "weight", "bias"), transB=1)
+    graph.nodes[-1].output[0] = "logits"
+
+
+_LAYERS = {
+    "mbconv": _mbconv,
+    "separable": _mbconv,
+    "conv": _conv,
+    "basic": _residual((True, False)),
+    "bottleneck": _residual((False, True, False)),
+}

@@ -1,0 +1,223 @@
+"""Weights in `.safetensors`, named and laid out as timm's state dicts are.
+
+So a file goes both ways: what is saved here loads by timm's `load_state_dict(..., strict=True)`
+into the model of the same architecture, and timm's own `.safetensors` load here. Neither needs
+PyTorch. Names are those of timm's `EfficientNet` and, where all blocks are ResNet's, `ResNet`:
+
+    stem                              conv_stem.weight                  [D, 3, k, k]
+    expansion of stage 2, layer 1     blocks.1.0.conv_pw.weight         [D, C, 1, 1]
+    the BatchNorm behind it           blocks.1.0.bn1.weight, bias, running_mean, running_var  [D]
+    a ResNet's projection shortcut    layer2.0.downsample.0.weight      [D, C, 1, 1]
+
+Kernels are [D, C / groups, k, k] there and [k, k, C / groups, D] in Flax, and the classifier is
+[classes, C] and [C, classes]. timm counts training steps in `num_batches_tracked`, which we have
+no use for: zeros are written, and anything is read.
+
+A network that timm cannot build (`mnas.architecture.arch_def`) has its names by the same rule.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import safetensors
+from safetensors.numpy import save_file
+
+from mnas.architecture import Architecture
+from mnas.block import Layer
+from mnas.nn.network import Variables, variable_shapes
+
+SPEC_KEY = "mnas_architecture"  # in a file's metadata: the architecture the weights are of
+STEPS = "num_batches_tracked"
+
+_MBCONV = {
+    "expand": "conv_pw",
+    "expand_norm": "bn1",
+    "depthwise": "conv_dw",
+    "depthwise_norm": "bn2",
+    "squeeze_excite": "se",
+    "project": "conv_pwl",
+    "project_norm": "bn3",
+}
+_SEPARABLE = {
+    "depthwise": "conv_dw",
+    "depthwise_norm": "bn1",
+    "squeeze_excite": "se",
+    "project": "conv_pw",
+    "project_norm": "bn2",
+}
+_CONV = {"conv": "conv", "norm": "bn1", "squeeze_excite": "se"}
+_RESNET = {
+    **{f"conv{n}": f"conv{n}" for n in (1, 2, 3)},
+    **{f"norm{n}": f"bn{n}" for n in (1, 2, 3)},
+}
+_SHORTCUT = {"shortcut": "downsample.0", "shortcut_norm": "downsample.1"}
+_SQUEEZE_EXCITE = {"reduce": "conv_reduce", "expand": "conv_expand"}
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+class Tensor(NamedTuple):
+    """One tensor on both sides.
+
+    name     timm's
+    path     ours: (block, collection, modules..., leaf)
+    shape    ours
+    axes     timm's axes in terms of ours
+    """
+
+    name: str
+    path: tuple[str, ...]
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def timm_shape(self) -> tuple[int, ...]:
+        return tuple(self.shape[axis] for axis in self.axes)
+
+
+def module_names(architecture: Architecture) -> dict[str, dict[str, str]]:
+    """Names timm has for modules, {block: {module in it: name}}; '' is the head's classifier."""
+    resnet = all(block.op in ("basic", "bottleneck") for block in architecture.blocks)
+    stem, head = ("conv1", "fc") if resnet else ("conv_stem", "classifier")
+    names = {"stem": {"conv": stem, "norm": "bn1"}}
+    for s, stage in enumerate(architecture.stages()):
+        for n, layer in enumerate(stage):
+            prefix = f"layer{s + 1}.{n}" if resnet else f"blocks.{s}.{n}"
+            modules = {**_layer_names(layer), **_SHORTCUT}
+            names[f"stage{s + 1}_layer{n + 1}"] = {k: f"{prefix}.{v}" for k, v in modules.items()}
+    names["head"] = {"conv": "conv_head", "norm": "bn2", "": head}
+    return names
+
+
+def _layer_names(layer: Layer) -> dict[str, str]:
+    if layer.op == "conv":
+        return _CONV
+    if layer.op in ("basic", "bottleneck"):
+        return _RESNET
+    return _SEPARABLE if layer.expand_ratio == 1 else _MBCONV
+
+
+def tensors(architecture: Architecture) -> Iterator[Tensor]:
+    """All weights and BatchNorm statistics of a network, in its order."""
+    names = module_names(architecture)
+    for block, shapes in variable_shapes(architecture).items():
+        for keys, leaf in jax.tree_util.tree_flatten_with_path(shapes)[0]:
+            collection, *modules, kind = (key.key for key in keys)
+            outer, *inner = modules or [""]
+            parts = [names[block][outer], *(_SQUEEZE_EXCITE[name] for name in inner)]
+            axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[len(leaf.shape)]
+            name = ".".join([*parts, _LEAVES[kind]])
+            yield Tensor(name, (block, collection, *modules, kind), leaf.shape, axes)
+
+
+def to_state_dict(
+    architecture: Architecture, variables: Mapping[str, Variables]
+) -> dict[str, np.ndarray]:
+    """The state dict in timm of variables block by block (`mnas.nn.network`), as NumPy arrays."""
+    state = {}
+    for tensor in tensors(architecture):
+        leaf: Any = variables
+        for key in tensor.path:
+            leaf = leaf[key]
+        if np.shape(leaf) != tensor.shape:
+            raise ValueError(
+                f"variables: {'/'.join(tensor.path)} has shape {list(np.shape(leaf))}; "
+                f"accepted: {list(tensor.shape)}"
+            )
+        state[tensor.name] = np.ascontiguousarray(np.transpose(leaf, tensor.axes))
+        module, _, kind = tensor.name.rpartition(".")
+        if kind == "running_var":
+            state[f"{module}.{STEPS}"] = np.zeros((), np.int64)
+    return state
+
+
+def from_state_dict(
+    architecture: Architecture, state: Mapping[str, np.ndarray], source: str = "weights"
+) -> dict[str, Variables]:
+    """Variables block by block, float32, of timm's state dict.
+
+    ValueError, one for all of them, where tensors are missing, left over or of another shape.
+    """
+    variables: dict[str, Variables] = {}
+    wrong, expected = [], set()
+    for tensor in tensors(architecture):
+        expected.add(tensor.name)
+        if tensor.name not in state:
+            wrong.append(f"{tensor.name} is missing")
+            continue
+        value = state[tensor.name]
+        if value.shape != tensor.timm_shape:
+            wrong.append(f"{tensor.name} is {list(value.shape)}, not {list(tensor.timm_shape)}")
+            continue
+        node: Any = variables
+        for key in tensor.path[:-1]:
+            node = node.setdefault(key, {})
+        axes = np.argsort(tensor.axes)
+        node[tensor.path[-1]] = np.ascontiguousarray(np.transpose(value, axes), dtype=np.float32)
+    extra = [n for n in state if n not in expected and not n.endswith(f".{STEPS}")]
+    wrong += [f"{name} is not known" for name in extra]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"{source} does not fit {architecture.name}: {'; '.join(wrong[:3])}{more}; "
+            f"accepted: exactly the {len(expected)} tensors of its layers"
+        )
+    return variables
+
+
+def save_weights(
+    path: str | Path, architecture: Architecture, variables: Mapping[str, Variables]
+) -> None:
+    """Writes variables block by block to a `.safetensors` file that timm's models load strictly.
+
+    The architecture goes into the file's metadata, which timm does not look at.
+    """
+    spec = json.dumps(architecture.to_dict())
+    # 'format' is what other readers of safetensors ask for.
+    metadata = {"format": "pt", SPEC_KEY: spec}
+    try:
+        save_file(to_state_dict(architecture, variables), path, metadata)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{path} can't be written: {error}") from None
+
+
+def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Variables]:
+    """Variables block by block, float32, of a `.safetensors` file with timm's names.
+
+    Strict: ValueError where tensors are missing, left over or of another shape, and where the file
+    was saved here from a network that differs in what tensors don't show, such as padding.
+    """
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            saved = (file.metadata() or {}).get(SPEC_KEY)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error}") from None
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is no .safetensors file: {error}") from None
+    variables = from_state_dict(architecture, state, str(path))
+    if saved is not None:
+        _check_same(Architecture.from_dict(json.loads(saved)), architecture, path)
+    return variables
+
+
+def _check_same(saved: Architecture, architecture: Architecture, path: str | Path) -> None:
+    """The weights fit; ValueError where they would mean something else. Resolution may change."""
+    saved = saved.replace(resolution=architecture.resolution, name=architecture.name)
+    if saved.canonical_hash() == architecture.canonical_hash():
+        return
+    for field in ("activation", "padding", "bn_epsilon", "stem_pool", "blocks"):
+        there, here = getattr(saved, field), getattr(architecture, field)
+        if there != here:
+            what = "strides or skip connections" if field == "blocks" else f"{field} = {here!r}"
+            was = "others" if field == "blocks" else repr(there)
+            raise ValueError(f"{path}: {architecture.name} has {what}; the weights are for {was}")

@@ -1,0 +1,110 @@
+"""timm's side of comparisons, run by an interpreter of its own: no JAX, nothing of the project.
+
+    python timm_peer.py < jobs.json > answers.json
+
+PyTorch is needed for comparisons only. A CPU machine takes PyTorch's and torchvision's *CPU* builds
+(their versions end in '+cpu'), of releases that belong together, for instance
+
+    pip install torch==2.13.0 torchvision==0.28.0 timm safetensors    (from PyTorch's CPU index)
+
+A torchvision built for CUDA beside a CPU PyTorch fails when imported, 'operator torchvision::nms
+does not exist'; that is got around here, since timm's models use no operator of torchvision.
+
+A job is an object with `do`, and paths of files to read and write; the answers are in their order:
+
+    fill      model, images, logits, weights    fills timm's model by `weights_rule`, writes its
+                                                state dict (.safetensors) and logits (.npy)
+    load      model, images, logits, weights    loads weights strictly, writes logits
+    build     description                       what `mnas export --format timm` gave: its params
+    load_own  description, images, logits, weights    the same as load, of a described network
+
+`images` is [N, 3, R, R] in .npy. Every answer has `params`; `batch_norms` counts BatchNorm layers.
+"""
+
+import json
+import sys
+
+import numpy as np
+import torch
+import weights_rule
+from safetensors.torch import load_file, save_file
+
+
+def import_timm():
+    """The module timm, also beside a torchvision whose operators this PyTorch doesn't know."""
+    try:
+        import timm
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("timm", "torchvision"):
+                del sys.modules[name]  # half imported
+        register = torch.library.register_fake
+
+        def register_known(operator, *arguments, **options):
+            if str(operator).startswith("torchvision::"):
+                return lambda function: function
+            return register(operator, *arguments, **options)
+
+        torch.library.register_fake = register_known
+        import timm
+    return timm
+
+
+timm = import_timm()
+
+
+def build(description: dict) -> torch.nn.Module:
+    """The model of what `mnas export --format timm` writes, as its documentation says."""
+    from functools import partial
+
+    from timm.models._efficientnet_builder import decode_arch_def
+    from timm.models.efficientnet import EfficientNet
+
+    return EfficientNet(
+        decode_arch_def(description["arch_def"]),
+        num_classes=description["num_classes"],
+        num_features=description["num_features"],
+        stem_size=description["stem_size"],
+        stem_kernel_size=description["stem_kernel_size"],
+        pad_type=description["pad_type"],
+        act_layer=timm.layers.get_act_layer(description["act_layer"]),
+        norm_layer=partial(torch.nn.BatchNorm2d, eps=description["bn_eps"]),
+        round_chs_fn=int,
+    )
+
+
+def fill(model: torch.nn.Module, weights: str) -> None:
+    state = model.state_dict()
+    filled = weights_rule.state_dict({name: tuple(t.shape) for name, t in state.items()})
+    model.load_state_dict({name: torch.from_numpy(a) for name, a in filled.items()}, strict=True)
+    save_file(model.state_dict(), weights)
+
+
+def write_logits(model: torch.nn.Module, job: dict) -> None:
+    images = torch.from_numpy(np.load(job["images"]))
+    with torch.inference_mode():
+        # One image at a time: memory is what large models at large resolutions lack.
+        logits = torch.cat([model.eval()(image[None]) for image in images])
+    np.save(job["logits"], logits.numpy())
+
+
+def answer(job: dict) -> dict:
+    described = job.get("description")
+    model = timm.create_model(job["model"]) if described is None else build(described)
+    if job["do"] == "fill":
+        fill(model, job["weights"])
+    elif job["do"] in ("load", "load_own"):
+        model.load_state_dict(load_file(job["weights"]), strict=True)
+    if "logits" in job:
+        write_logits(model, job)
+    return {
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "timm": timm.__version__,
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    json.dump([answer(job) for job in json.load(sys.stdin)], sys.stdout)
