@@ -84,13 +84,20 @@ class DepthwiseConvolution(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """BatchNorm and the activation behind it (`norm.batch_norm`)."""
+    """BatchNorm and the activation behind it (`norm.batch_norm`).
+
+    Without statistics it is one folded into the convolution before (`mnas.nn.inference`), of which
+    the bias is left.
+    """
 
     activation: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         channels = x.shape[-1:]
+        if not train and not self.has_variable("batch_stats", "mean"):
+            bias = self.param("bias", nn.initializers.zeros, channels)
+            return norm.activate(x + bias, self.activation)
         scale = self.param("scale", nn.initializers.ones, channels)
         bias = self.param("bias", nn.initializers.zeros, channels)
         if train:
