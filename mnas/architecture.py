@@ -7,111 +7,40 @@ layers are alike but for the first one, which alone strides and changes the numb
 Three text forms are read and written, each an exact round trip:
 
 - a plain dictionary (`to_dict`, `from_dict`), which is what goes into JSON;
-- EfficientNet's TF block strings, ``r2_k3_s22_e6_i16_o24_se0.25``;
+- EfficientNet's TF block strings, with further fields of our own (`mnas.block_text`);
 - timm's `arch_def`, ``[["ir_r2_k3_s2_e6_c24_se0.25"], ...]``.
-
-TF block strings have no word for a plain convolution or for a pooling skip connection. Our own spec
-files write these as the further fields ``conv`` and ``poolskip``; the exporter to TF refuses them,
-because TF's own decoder silently ignores fields it does not know.
 """
 
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-OPS = ("mbconv", "conv")
-SKIPS = ("identity", "none", "pool")
-ACTIVATIONS = ("swish", "relu")
+from mnas.block import Block, Layer, is_number, require_odd, require_one_of, require_whole
+from mnas.block_text import (
+    block_string,
+    parse_block_string,
+    parse_timm_string,
+    tf_refusal,
+    timm_string,
+)
 
+__all__ = [
+    "Architecture",
+    "Block",
+    "Layer",
+    "arch_def",
+    "block_strings",
+    "from_arch_def",
+    "from_block_strings",
+    "tf_block_strings",
+]
 
-def _require_whole(owner: str, field: str, value: Any, least: int = 1) -> None:
-    # bool is an int to Python, and numpy integers are not; neither belongs in a spec.
-    if type(value) is not int or value < least:
-        raise ValueError(
-            f"{owner}: {field} = {value!r}; accepted: a whole number of at least {least}"
-        )
-
-
-def _require_one_of(owner: str, field: str, value: Any, accepted: Sequence[Any]) -> None:
-    if value not in accepted:
-        raise ValueError(f"{owner}: {field} = {value!r}; accepted: {', '.join(map(str, accepted))}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """One stage: `repeats` equal layers; only the first strides and changes the filters.
-
-    op            'mbconv' (expansion, depthwise convolution, squeeze-and-excitation, linear
-                  projection; MobileNetV2, arXiv 1801.04381) or 'conv' (one k×k convolution with
-                  BatchNorm and activation, then squeeze-and-excitation). The separable convolution
-                  of MnasNet is 'mbconv' with expand ratio 1, which has no expansion.
-    kernel        side of the depthwise (or plain) convolution; odd
-    stride        of the first layer; 1 or 2
-    expand_ratio  expanded filters / input filters; 1 for 'conv'
-    filters       output filters
-    repeats       number of layers
-    se_ratio      squeeze-and-excitation's reduced filters / *input* filters of the layer; 0 is none
-    skip          'identity': add the input where stride is 1 and the filters stay the same;
-                  'pool': where the filters stay the same, add the 3×3 average-pooled input (with
-                  the layer's stride); 'none'
-    """
-
-    kernel: int
-    stride: int
-    filters: int
-    op: str = "mbconv"
-    expand_ratio: int = 1
-    repeats: int = 1
-    se_ratio: float = 0.0
-    skip: str = "identity"
-
-    def __post_init__(self) -> None:
-        _require_one_of("block", "op", self.op, OPS)
-        if type(self.kernel) is not int or self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(
-                f"block: kernel = {self.kernel!r}; accepted: an odd whole number (3, 5, 7, ...)"
-            )
-        for field in ("stride", "filters", "expand_ratio", "repeats"):
-            _require_whole("block", field, getattr(self, field))
-        _require_one_of("block", "stride", self.stride, (1, 2))
-        if self.op == "conv" and self.expand_ratio != 1:
-            raise ValueError(
-                f"block: expand_ratio = {self.expand_ratio} with op 'conv'; accepted: 1"
-            )
-        number = isinstance(self.se_ratio, int | float) and not isinstance(self.se_ratio, bool)
-        if not number or not 0 <= self.se_ratio <= 1:
-            raise ValueError(f"block: se_ratio = {self.se_ratio!r}; accepted: 0 to 1")
-        object.__setattr__(self, "se_ratio", float(self.se_ratio))
-        _require_one_of("block", "skip", self.skip, SKIPS)
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """One layer of a stage, with everything resolved: what the cost model counts and Flax builds.
-
-    `skip` is 'none' wherever the stage's skip connection does not apply to this layer.
-    """
-
-    op: str
-    in_filters: int
-    filters: int
-    kernel: int
-    stride: int
-    expand_ratio: int
-    se_ratio: float
-    skip: str
-
-    @property
-    def expanded_filters(self) -> int:
-        return self.in_filters * self.expand_ratio
-
-    @property
-    def se_filters(self) -> int:
-        """Reduced filters of squeeze-and-excitation (from the layer's input); 0 where none."""
-        return max(1, int(self.in_filters * self.se_ratio)) if self.se_ratio else 0
+ACTIVATIONS = ("swish", "relu", "relu6")
+PADDINGS = ("same", "symmetric")
+# Fields of `Architecture` that are written, and count, only where they are not the default.
+VARIATIONS = ("stem_kernel", "stem_pool", "padding", "bn_epsilon")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +49,22 @@ class Architecture:
 
     blocks      the stages, first to last
     resolution  side of the square input image, pixels
-    stem        filters of the 3×3 stride-2 convolution before the stages
-    head        filters of the 1×1 convolution after them (then pooling and the classifier)
+    stem        filters of the stride-2 convolution before the stages
+    head        filters of the 1×1 convolution after them (then pooling and the classifier); 0 for
+                none (MobileNetV1, ResNet)
     classes     outputs of the classifier
-    activation  'swish' (EfficientNet) or 'relu' (MnasNet), everywhere in the network
+    activation  'swish' (EfficientNet), 'relu' (MnasNet, ResNet) or 'relu6' (MobileNet), everywhere
+                in the network
+    stem_kernel side of the stem's convolution; odd
+    stem_pool   whether a 3×3 max pooling of stride 2 follows the stem (ResNet)
+    padding     of all convolutions and poolings: 'same' is TensorFlow's, whose odd pixel comes
+                after; 'symmetric' PyTorch's, of (kernel - 1) / 2 pixels on either side. Outputs are
+                as large; the two differ where something strides over an even number of pixels
+    bn_epsilon  what BatchNorm adds to the variance: 1e-3 in TensorFlow's networks, 1e-5 in timm's
     name        for people; not part of the network's identity
+
+    The fields after `activation` are written to JSON, and count in the canonical hash, only where
+    they are not the default: so spec files and journals from before they were there stay valid.
     """
 
     blocks: tuple[Block, ...]
@@ -133,15 +73,29 @@ class Architecture:
     head: int = 1280
     classes: int = 1000
     activation: str = "swish"
+    stem_kernel: int = 3
+    stem_pool: bool = False
+    padding: str = "same"
+    bn_epsilon: float = 1e-3
     name: str = "unnamed"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if not self.blocks or not all(isinstance(block, Block) for block in self.blocks):
             raise ValueError(f"architecture: blocks = {self.blocks!r}; accepted: one Block or more")
-        for field in ("resolution", "stem", "head", "classes"):
-            _require_whole("architecture", field, getattr(self, field))
-        _require_one_of("architecture", "activation", self.activation, ACTIVATIONS)
+        for field in ("resolution", "stem", "classes"):
+            require_whole("architecture", field, getattr(self, field))
+        require_whole("architecture", "head", self.head, least=0)
+        require_one_of("architecture", "activation", self.activation, ACTIVATIONS)
+        require_odd("architecture", "stem_kernel", self.stem_kernel)
+        if not isinstance(self.stem_pool, bool):
+            raise ValueError(f"architecture: stem_pool = {self.stem_pool!r}; accepted: True, False")
+        require_one_of("architecture", "padding", self.padding, PADDINGS)
+        epsilon = self.bn_epsilon
+        if not is_number(epsilon) or not 0 < epsilon < 1:
+            raise ValueError(
+                f"architecture: bn_epsilon = {epsilon!r}; accepted: a number above 0, below 1"
+            )
         if not isinstance(self.name, str):
             raise ValueError(f"architecture: name = {self.name!r}; accepted: text")
 
@@ -152,25 +106,8 @@ class Architecture:
         """The layers of every stage, with input filters and skip connections resolved."""
         in_filters = self.stem
         for block in self.blocks:
-            layers = []
-            for index in range(block.repeats):
-                stride = block.stride if index == 0 else 1
-                same_filters = in_filters == block.filters
-                applies = same_filters and (block.skip == "pool" or stride == 1)
-                layers.append(
-                    Layer(
-                        op=block.op,
-                        in_filters=in_filters,
-                        filters=block.filters,
-                        kernel=block.kernel,
-                        stride=stride,
-                        expand_ratio=block.expand_ratio,
-                        se_ratio=block.se_ratio,
-                        skip=block.skip if applies else "none",
-                    )
-                )
-                in_filters = block.filters
-            yield tuple(layers)
+            yield block.layers(in_filters)
+            in_filters = block.filters
 
     def layers(self) -> tuple[Layer, ...]:
         """All layers of all stages, in order."""
@@ -202,6 +139,7 @@ class Architecture:
             "head": self.head,
             "classes": self.classes,
             "activation": self.activation,
+            **self._variations(),
         }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -216,6 +154,14 @@ class Architecture:
             "head": self.head,
             "classes": self.classes,
             "activation": self.activation,
+            **self._variations(),
+        }
+
+    def _variations(self) -> dict[str, Any]:
+        """The fields that came later, where they differ from their defaults."""
+        fields = {field.name: field.default for field in dataclasses.fields(self)}
+        return {
+            name: getattr(self, name) for name in VARIATIONS if getattr(self, name) != fields[name]
         }
 
     @classmethod
@@ -236,118 +182,35 @@ class Architecture:
         return from_block_strings(blocks, **rest)
 
 
-# --- TF block strings ---------------------------------------------------------------------------
-
-_NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
-_FIELD = re.compile(rf"(cc|se|[rkseiocfdp]){_NUMBER}", re.ASCII)
-# Fields of newer TF block strings that select variants we do not build; zero means "not used".
-_ZERO_FIELDS = {
-    "c": "conv_type",
-    "f": "fused_conv",
-    "d": "space2depth",
-    "p": "super_pixel",
-    "cc": "condconv",
-}
-_WORDS = ("noskip", "poolskip", "conv")
-_EXAMPLE = "r1_k3_s11_e1_i32_o16_se0.25"
-
-
-def _float_text(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+# --- text forms ---------------------------------------------------------------------------------
 
 
 def block_strings(architecture: Architecture) -> tuple[str, ...]:
-    """EfficientNet's block strings, with our fields ``conv`` and ``poolskip`` where needed."""
-    strings, in_filters = [], architecture.stem
-    for block in architecture.blocks:
-        fields = [
-            f"r{block.repeats}",
-            f"k{block.kernel}",
-            f"s{block.stride}{block.stride}",
-            f"e{block.expand_ratio}",
-            f"i{in_filters}",
-            f"o{block.filters}",
-        ]
-        if block.se_ratio:
-            fields.append(f"se{_float_text(block.se_ratio)}")
-        if block.op == "conv":
-            fields.append("conv")
-        if block.skip != "identity":
-            fields.append({"none": "noskip", "pool": "poolskip"}[block.skip])
-        strings.append("_".join(fields))
-        in_filters = block.filters
-    return tuple(strings)
+    """EfficientNet's block strings, with our own fields where it has no word."""
+    in_filters = (architecture.stem, *(block.filters for block in architecture.blocks))
+    return tuple(map(block_string, architecture.blocks, in_filters))
 
 
 def tf_block_strings(architecture: Architecture) -> tuple[str, ...]:
-    """Block strings that TF's own decoder understands; ValueError where it has no word."""
+    """Block strings that TF's own decoder understands; ValueError where it has no word.
+
+    What stands around the blocks (stem, head, activation, BatchNorm's epsilon, resolution and
+    classes) is not part of them: TF's code takes it as settings, where it can.
+    """
     for index, block in enumerate(architecture.blocks):
-        if block.op == "conv" or block.skip == "pool":
-            what = "op = 'conv'" if block.op == "conv" else "skip = 'pool'"
+        if what := tf_refusal(block):
             raise ValueError(f"blocks[{index}]: {what} has no TF block string")
+    for field, only, reason in (
+        ("stem_kernel", 3, "TF's stem is 3×3"),
+        ("stem_pool", False, "TF's stem does not pool"),
+        ("padding", "same", "TF pads SAME"),
+    ):
+        if getattr(architecture, field) != only:
+            value = getattr(architecture, field)
+            raise ValueError(f"architecture: {field} = {value!r} has no TF form: {reason}")
+    if not architecture.head:
+        raise ValueError("architecture: head = 0 has no TF form: TF always has a 1×1 head")
     return block_strings(architecture)
-
-
-def _fields(
-    what: str, tokens: Sequence[str], pattern: re.Pattern[str], words: Sequence[str], example: str
-) -> dict[str, str]:
-    """The number that follows each field's letters, as text; '' for a word. No field twice."""
-    values: dict[str, str] = {}
-    for token in tokens:
-        match = pattern.fullmatch(token)
-        if not match and token not in words:
-            raise ValueError(
-                f"{what}: unknown field {token!r}; "
-                f"accepted: like {example}, with {', '.join(words)}"
-            )
-        key, value = match.groups() if match else (token, "")
-        if key in values:
-            raise ValueError(f"{what}: field {key!r} stands twice; accepted: once")
-        values[key] = value
-    return values
-
-
-def _whole_numbers(what: str, values: Mapping[str, str], keys: str, example: str) -> list[int]:
-    for key in keys:
-        if key not in values:
-            raise ValueError(f"{what}: field {key!r} is missing; accepted: like {example}")
-        if not values[key].isdigit():
-            raise ValueError(f"{what}: {key}{values[key]}; accepted: {key} and a whole number")
-    return [int(values[key]) for key in keys]
-
-
-def _parse_block_string(string: str) -> tuple[int, Block]:
-    """(input filters, block) of one block string."""
-    what = f"block string {string!r}"
-    if not isinstance(string, str):
-        raise ValueError(f"{what}; accepted: text like {_EXAMPLE}")
-    values = _fields(what, string.strip().split("_"), _FIELD, _WORDS, _EXAMPLE)
-    for key, meaning in _ZERO_FIELDS.items():
-        if values.get(key, "0") != "0":
-            raise ValueError(f"{what}: {key}{values[key]} ({meaning}); accepted: {key}0")
-    repeats, kernel, strides, expand_ratio, in_filters, filters = _whole_numbers(
-        what, values, "rkseio", _EXAMPLE
-    )
-    if strides not in (11, 22):
-        raise ValueError(f"{what}: s{values['s']}; accepted: s11, s22")
-    if in_filters < 1:
-        raise ValueError(f"{what}: i{values['i']}; accepted: i1 or more")
-    if "noskip" in values and "poolskip" in values:
-        raise ValueError(f"{what}: both noskip and poolskip; accepted: one of them")
-    try:
-        block = Block(
-            op="conv" if "conv" in values else "mbconv",
-            kernel=kernel,
-            stride=strides % 10,
-            expand_ratio=expand_ratio,
-            filters=filters,
-            repeats=repeats,
-            se_ratio=float(values.get("se", 0)),
-            skip="none" if "noskip" in values else "pool" if "poolskip" in values else "identity",
-        )
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
-    return in_filters, block
 
 
 def from_block_strings(strings: Sequence[str], **settings: Any) -> Architecture:
@@ -358,7 +221,7 @@ def from_block_strings(strings: Sequence[str], **settings: Any) -> Architecture:
     """
     if isinstance(strings, str):
         raise ValueError(f"block strings {strings!r}; accepted: a list of strings")
-    parsed = [_parse_block_string(string) for string in strings]
+    parsed = [parse_block_string(string) for string in strings]
     if parsed:
         settings.setdefault("stem", parsed[0][0])
     architecture = Architecture(blocks=tuple(block for _, block in parsed), **settings)
@@ -373,75 +236,25 @@ def from_block_strings(strings: Sequence[str], **settings: Any) -> Architecture:
     return architecture
 
 
-# --- timm arch_def ------------------------------------------------------------------------------
-
-_TIMM_FIELD = re.compile(rf"(se|[rksec]){_NUMBER}", re.ASCII)
-_TIMM_WORDS = ("skip", "noskip")
-_TIMM_EXAMPLE = "ir_r2_k3_s2_e6_c24_se0.25"
-
-
 def arch_def(architecture: Architecture) -> list[list[str]]:
     """The `arch_def` of timm: strings by stage; ValueError where timm has no word.
 
-    Stem, head, activation, resolution and classes are not part of it: timm takes them as
-    `stem_size`, `num_features`, `act_layer`, the input and `num_classes`.
+    Stem, head, activation, padding, BatchNorm's epsilon, resolution and classes are not part of it:
+    timm takes them as `stem_size`, `stem_kernel_size`, `num_features`, `act_layer`, `pad_type`,
+    `bn_eps`, the input and `num_classes`.
     """
+    if architecture.stem_pool:
+        raise ValueError("architecture: stem_pool = True has no timm form: timm's stem has no pool")
     stages = []
     for index, block in enumerate(architecture.blocks):
-        if block.skip == "pool":
-            raise ValueError(f"blocks[{index}]: skip = 'pool' has no timm arch_def")
-        if block.op == "conv" and block.se_ratio:
-            raise ValueError(f"blocks[{index}]: op = 'conv' with se_ratio has no timm arch_def")
-        shape = f"r{block.repeats}_k{block.kernel}_s{block.stride}"
-        if block.op == "conv":
-            # timm's conv block skips only where it is told to; its other blocks the other way.
-            skip = "_skip" if block.skip == "identity" else ""
-            stages.append([f"cn_{shape}_c{block.filters}{skip}"])
-            continue
-        kind = "ds" if block.expand_ratio == 1 else "ir"
-        se = f"_se{_float_text(block.se_ratio)}" if block.se_ratio else ""
-        skip = "_noskip" if block.skip == "none" else ""
-        stages.append([f"{kind}_{shape}_e{block.expand_ratio}_c{block.filters}{se}{skip}"])
+        try:
+            stages.append([timm_string(block)])
+        except ValueError as error:
+            raise ValueError(f"blocks[{index}]: {error}") from None
     return stages
 
 
 def from_arch_def(stages: Sequence[Sequence[str]], **settings: Any) -> Architecture:
     """The architecture of a timm `arch_def`; `settings` are the fields of `Architecture` beside."""
     strings = [string for stage in stages for string in stage]
-    return Architecture(blocks=tuple(map(_parse_timm_string, strings)), **settings)
-
-
-def _parse_timm_string(string: str) -> Block:
-    what = f"timm block {string!r}"
-    if not isinstance(string, str):
-        raise ValueError(f"{what}; accepted: text like {_TIMM_EXAMPLE}")
-    kind, *tokens = string.split("_")
-    if kind not in ("ds", "ir", "cn"):
-        raise ValueError(f"{what}: type {kind!r}; accepted: ds, ir, cn")
-    values = _fields(what, tokens, _TIMM_FIELD, _TIMM_WORDS, _TIMM_EXAMPLE)
-    repeats, kernel, stride, filters = _whole_numbers(what, values, "rksc", _TIMM_EXAMPLE)
-    # timm: 'ir' always has an expansion, 'ds' and 'cn' never, and 'cn' has no SE.
-    expand_ratio = 1
-    if kind == "ir" or "e" in values:
-        (expand_ratio,) = _whole_numbers(what, values, "e", _TIMM_EXAMPLE)
-    if (kind == "ir") == (expand_ratio == 1):
-        accepted = "e2 or more, or type ds" if kind == "ir" else "e1, or type ir"
-        raise ValueError(f"{what}: e{expand_ratio}; accepted: {accepted}")
-    if kind == "cn" and "se" in values:
-        raise ValueError(f"{what}: se{values['se']}; accepted: no se with type cn")
-    if "skip" in values and "noskip" in values:
-        raise ValueError(f"{what}: both skip and noskip; accepted: one of them")
-    skips = "skip" in values if kind == "cn" else "noskip" not in values
-    try:
-        return Block(
-            op="conv" if kind == "cn" else "mbconv",
-            kernel=kernel,
-            stride=stride,
-            expand_ratio=expand_ratio,
-            filters=filters,
-            repeats=repeats,
-            se_ratio=float(values.get("se", 0)),
-            skip="identity" if skips else "none",
-        )
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
+    return Architecture(blocks=tuple(map(parse_timm_string, strings)), **settings)

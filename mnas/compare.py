@@ -99,7 +99,9 @@ def compare(
             for fit, both in predictions.items()
         }
     ours, theirs = _sides(network), _sides(reference)
-    names = max(ours, theirs, key=len)  # of the one with more stages: the other's are among them
+    names = [*max(ours, theirs, key=len)]  # of the one with more stages
+    if "head" in {*ours, *theirs} - {*names}:  # all that only the other one can have
+        names.insert(-1, "head")
     paired = tuple(Part(name, ours.get(name), theirs.get(name)) for name in names)
     return Comparison(network, reference, brought, paired, predictions, reason, rewards)
 

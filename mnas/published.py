@@ -1,10 +1,17 @@
 """Published networks as plain data.
 
 Sources: EfficientNet, arXiv 1905.11946, Table 1 and the block strings of the authors' TPU code;
-MnasNet, arXiv 1807.11626, Fig. 7 and the authors' TPU code.
+MnasNet, arXiv 1807.11626, Fig. 7 and the authors' TPU code; MobileNetV1, arXiv 1704.04861, Table 1;
+MobileNetV2, arXiv 1801.04381, Table 2; ResNet, arXiv 1512.03385, Table 1.
+
+Those of TensorFlow are padded SAME, with a BatchNorm epsilon of 1e-3; both MobileNets have the
+ReLU6 of their authors' code. timm's copies of them, other than its `tf_` ones, are
+`replace(padding="symmetric", bn_epsilon=1e-5)`, with the same parameters. The ResNets are PyTorch's
+(torchvision's and timm's): padded symmetrically, epsilon 1e-5, and striding in the 3×3 convolution
+of a bottleneck (version 1.5), where the paper strides in the 1×1 before it.
 """
 
-from mnas.architecture import Architecture, from_block_strings
+from mnas.architecture import Architecture, Block, from_block_strings
 
 
 def _efficientnet_b0() -> Architecture:
@@ -54,8 +61,76 @@ def _mnasnet_b1() -> Architecture:
     )
 
 
+def _mobilenet_v1() -> Architecture:
+    return from_block_strings(
+        (
+            "r1_k3_s11_e1_i32_o64_separable_noskip",
+            "r2_k3_s22_e1_i64_o128_separable_noskip",
+            "r2_k3_s22_e1_i128_o256_separable_noskip",
+            "r6_k3_s22_e1_i256_o512_separable_noskip",
+            "r2_k3_s22_e1_i512_o1024_separable_noskip",
+        ),
+        head=0,
+        activation="relu6",
+        name="mobilenet-v1",
+    )
+
+
+def _mobilenet_v2() -> Architecture:
+    return from_block_strings(
+        (
+            "r1_k3_s11_e1_i32_o16",
+            "r2_k3_s22_e6_i16_o24",
+            "r3_k3_s22_e6_i24_o32",
+            "r4_k3_s22_e6_i32_o64",
+            "r3_k3_s11_e6_i64_o96",
+            "r3_k3_s22_e6_i96_o160",
+            "r1_k3_s11_e6_i160_o320",
+        ),
+        activation="relu6",
+        name="mobilenet-v2",
+    )
+
+
+def _resnet(depth: int, op: str, repeats: tuple[int, int, int, int]) -> Architecture:
+    expand_ratio = 4 if op == "bottleneck" else 1
+    stages = zip((1, 2, 2, 2), (64, 128, 256, 512), repeats, strict=True)
+    return Architecture(
+        blocks=tuple(
+            Block(
+                op=op,
+                kernel=3,
+                stride=stride,
+                filters=filters * expand_ratio,
+                expand_ratio=expand_ratio,
+                repeats=layers,
+                skip="projection",
+            )
+            for stride, filters, layers in stages
+        ),
+        stem=64,
+        stem_kernel=7,
+        stem_pool=True,
+        head=0,
+        activation="relu",
+        padding="symmetric",
+        bn_epsilon=1e-5,
+        name=f"resnet-{depth}",
+    )
+
+
 PUBLISHED: dict[str, Architecture] = {
-    "efficientnet-b0": _efficientnet_b0(),
-    "mnasnet-a1": _mnasnet_a1(),
-    "mnasnet-b1": _mnasnet_b1(),
+    architecture.name: architecture
+    for architecture in (
+        _efficientnet_b0(),
+        _mnasnet_a1(),
+        _mnasnet_b1(),
+        _mobilenet_v1(),
+        _mobilenet_v2(),
+        _resnet(18, "basic", (2, 2, 2, 2)),
+        _resnet(34, "basic", (3, 4, 6, 3)),
+        _resnet(50, "bottleneck", (3, 4, 6, 3)),
+        _resnet(101, "bottleneck", (3, 4, 23, 3)),
+        _resnet(152, "bottleneck", (3, 8, 36, 3)),
+    )
 }

@@ -77,7 +77,8 @@ def choices_of(architectures: Sequence[Architecture]) -> np.ndarray:
 def _row(architecture: Architecture) -> list[int]:
     if len(architecture.blocks) != len(BASE.blocks):
         raise _refusal(architecture, "len(blocks)", len(architecture.blocks), (len(BASE.blocks),))
-    for name in ("resolution", "stem", "head", "classes", "activation"):
+    settings = ("resolution", "stem", "stem_kernel", "stem_pool", "head", "classes", "activation")
+    for name in settings:
         value, accepted = getattr(architecture, name), getattr(BASE, name)
         if value != accepted:
             raise _refusal(architecture, name, value, (accepted,))

@@ -51,10 +51,11 @@ def block_keys(architecture: Architecture) -> list[Hashable]:
     """One for every block in order, equal exactly for those that share their programs."""
     outputs = list(parts(architecture))[:-1]  # the classifier is of the head
     inputs = [(architecture.resolution, 3), *((part.resolution, part.filters) for part in outputs)]
-    activation = architecture.activation
-    stem = ("stem", architecture.stem, activation)
-    head = ("head", architecture.head, architecture.classes, activation)
-    layers = [(layer, activation) for layer in architecture.layers()]
+    # As plain data: the modules themselves would need to be built for every sample.
+    common = (architecture.activation, architecture.padding, architecture.bn_epsilon)
+    stem = ("stem", architecture.stem, architecture.stem_kernel, architecture.stem_pool, common)
+    head = ("head", architecture.head, architecture.classes, common)
+    layers = [(layer, common) for layer in architecture.layers()]
     return list(zip([stem, *layers, head], inputs, strict=False))
 
 

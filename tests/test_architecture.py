@@ -23,26 +23,32 @@ def random_architecture(rng: np.random.Generator) -> Architecture:
     """Anything the types allow, not only what a space offers."""
     blocks = []
     for _ in range(rng.integers(1, 6)):
-        op = str(rng.choice(["mbconv", "conv"]))
+        op = str(rng.choice(["mbconv", "mbconv", "conv", "separable", "basic", "bottleneck"]))
+        expand_ratio = int(rng.integers(1, 9)) if op in ("mbconv", "bottleneck") else 1
+        se_ratios = [0, 1, 0.25, 1 / 3, 1e-5, 2.5e-7, rng.random()]
         blocks.append(
             Block(
                 op=op,
                 kernel=int(rng.choice([1, 3, 5, 7, 11])),
                 stride=int(rng.integers(1, 3)),
-                filters=int(rng.integers(1, 400)),
-                expand_ratio=1 if op == "conv" else int(rng.integers(1, 9)),
+                filters=int(rng.integers(1, 400)) * (expand_ratio if op == "bottleneck" else 1),
+                expand_ratio=expand_ratio,
                 repeats=int(rng.integers(1, 12)),
-                se_ratio=float(rng.choice([0, 1, 0.25, 1 / 3, 1e-5, 2.5e-7, rng.random()])),
-                skip=str(rng.choice(["identity", "none", "pool"])),
+                se_ratio=0.0 if op in ("basic", "bottleneck") else float(rng.choice(se_ratios)),
+                skip=str(rng.choice(["identity", "none", "pool", "projection"])),
             )
         )
     return Architecture(
         blocks=tuple(blocks),
         resolution=int(rng.integers(1, 700)),
         stem=int(rng.integers(1, 100)),
-        head=int(rng.integers(1, 3000)),
+        head=int(rng.integers(0, 3000)),
         classes=int(rng.integers(1, 2000)),
-        activation=str(rng.choice(["swish", "relu"])),
+        activation=str(rng.choice(["swish", "relu", "relu6"])),
+        stem_kernel=int(rng.choice([3, 5, 7])),
+        stem_pool=bool(rng.integers(2)),
+        padding=str(rng.choice(["same", "symmetric"])),
+        bn_epsilon=float(rng.choice([1e-3, 1e-5, 2.5e-7])),
         name=str(rng.integers(1_000_000)),
     )
 
@@ -60,8 +66,12 @@ MANY = many()
 
 
 def settings(architecture: Architecture) -> dict:
-    names = ("resolution", "stem", "head", "classes", "activation", "name")
-    return {name: getattr(architecture, name) for name in names}
+    fields = dataclasses.fields(architecture)
+    return {f.name: getattr(architecture, f.name) for f in fields if f.name != "blocks"}
+
+
+# What TF's code can't be told around the blocks, with the one value that it has.
+TF_ONLY = {"stem_kernel": 3, "stem_pool": False, "padding": "same"}
 
 
 # --- round trips ---
@@ -83,11 +93,17 @@ def test_tf_block_strings_round_trip_or_refuse():
     refused = 0
     for architecture in MANY:
         unknown = [
-            i for i, b in enumerate(architecture.blocks) if b.op == "conv" or b.skip == "pool"
+            i
+            for i, b in enumerate(architecture.blocks)
+            if b.op != "mbconv" or b.skip in ("pool", "projection")
         ]
         if unknown:
             refused += 1
             with pytest.raises(ValueError, match=rf"blocks\[{unknown[0]}\].*no TF block string"):
+                tf_block_strings(architecture)
+        elif around := [name for name in TF_ONLY if getattr(architecture, name) != TF_ONLY[name]]:
+            refused += 1
+            with pytest.raises(ValueError, match=rf"architecture: {around[0]} = .* has no TF form"):
                 tf_block_strings(architecture)
         else:
             strings = tf_block_strings(architecture)
@@ -102,9 +118,16 @@ def test_arch_def_round_trips_or_refuses():
         unknown = [
             i
             for i, b in enumerate(architecture.blocks)
-            if b.skip == "pool" or (b.op == "conv" and b.se_ratio)
+            if b.skip in ("pool", "projection")
+            or b.op in ("basic", "bottleneck")
+            or (b.op == "conv" and b.se_ratio)
+            or (b.op == "separable" and b.skip != "none")
         ]
-        if unknown:
+        if architecture.stem_pool:
+            refused += 1
+            with pytest.raises(ValueError, match="architecture: stem_pool = True has no timm form"):
+                arch_def(architecture)
+        elif unknown:
             refused += 1
             with pytest.raises(ValueError, match=rf"blocks\[{unknown[0]}\].*no timm arch_def"):
                 arch_def(architecture)
@@ -233,7 +256,7 @@ def test_newer_fields_are_accepted_where_they_are_not_used(further):
         ("r1_k3_s11_e1_i32_o16_p2", r"p2 \(super_pixel\)", "p0"),
         ("r1_k3_s11_e1_i32_o16_cc4", r"cc4 \(condconv\)", "cc0"),
         ("r1_k3_s11_e1_i32_o16_cc", "'cc'", "like r1_k3"),
-        ("r1_k3_s11_e1_i32_o16_x7", "'x7'", "with noskip, poolskip, conv"),
+        ("r1_k3_s11_e1_i32_o16_x7", "'x7'", "with noskip, poolskip, projectionskip, conv"),
         ("r1_k3__s11_e1_i32_o16", "''", "like r1_k3"),
         ("", "''", "like r1_k3"),
         (17, "17", "text like r1_k3"),
@@ -348,7 +371,7 @@ def test_bad_block_fields_are_named(field, value, accepted):
         ("resolution", 0, "at least 1"),
         ("resolution", 224.0, "whole number"),
         ("stem", 0, "at least 1"),
-        ("head", -1, "at least 1"),
+        ("head", -1, "at least 0"),
         ("classes", 0, "at least 1"),
         ("activation", "gelu", "swish, relu"),
         ("name", None, "text"),

@@ -55,32 +55,36 @@ def _dense_init(key: jax.Array, shape: tuple[int, int], dtype=jnp.float32) -> ja
 
 
 class Convolution(nn.Module):
-    """SAME-padded, kernel [k, k, C, filters]; bias only where asked for."""
+    """Padded, kernel [k, k, C, filters]; bias only where asked for."""
 
     filters: int
     kernel: int = 1
     stride: int = 1
+    padding: ops.Padding = "same"
     bias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
-        y = ops.convolution(x, self.param("kernel", _convolution_init, shape), self.stride)
+        kernel = self.param("kernel", _convolution_init, shape)
+        y = ops.convolution(x, kernel, self.stride, self.padding)
         if self.bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.filters,))
         return y
 
 
 class DepthwiseConvolution(nn.Module):
-    """SAME-padded, kernel [k, k, 1, C]."""
+    """Padded, kernel [k, k, 1, C]."""
 
     kernel: int
     stride: int
+    padding: ops.Padding = "same"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, 1, x.shape[-1])
-        return ops.depthwise_conv(x, self.param("kernel", _depthwise_init, shape), self.stride)
+        kernel = self.param("kernel", _depthwise_init, shape)
+        return ops.depthwise_conv(x, kernel, self.stride, padding=self.padding)
 
 
 class BatchNorm(nn.Module):
@@ -91,6 +95,7 @@ class BatchNorm(nn.Module):
     """
 
     activation: str | None = None
+    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -101,12 +106,12 @@ class BatchNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, channels)
         bias = self.param("bias", nn.initializers.zeros, channels)
         if train:
-            y, mean, variance = norm.batch_norm(x, scale, bias, self.activation)
+            y, mean, variance = norm.batch_norm(x, scale, bias, self.activation, self.epsilon)
             self.put_variable("batch_stats", "mean", mean)
             self.put_variable("batch_stats", "var", variance)
             return y
         statistics = [self.get_variable("batch_stats", name) for name in ("mean", "var")]
-        return norm.batch_norm_inference(x, scale, bias, *statistics, self.activation)
+        return norm.batch_norm_inference(x, scale, bias, *statistics, self.activation, self.epsilon)
 
 
 class SqueezeExcite(nn.Module):
@@ -125,40 +130,53 @@ class SqueezeExcite(nn.Module):
 
 
 class Stem(nn.Module):
-    """3×3 convolution of stride 2, BatchNorm, activation: [N, H, W, 3] → [N, H/2, W/2, filters]."""
+    """Convolution of stride 2, BatchNorm, activation: [N, H, W, 3] → [N, H/2, W/2, filters].
+
+    pool    a 3×3 max pooling of stride 2 behind them, so that H/4 and W/4 come out (ResNet,
+            arXiv 1512.03385, Table 1)
+    """
 
     filters: int
     activation: str
+    kernel: int = 3
+    pool: bool = False
+    padding: ops.Padding = "same"
+    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
-        x = Convolution(self.filters, kernel=3, stride=2, name="conv")(x)
-        return BatchNorm(self.activation, name="norm")(x, train)
+        x = Convolution(self.filters, self.kernel, 2, self.padding, name="conv")(x)
+        x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
+        return ops.max_pool(x, 2, self.padding) if self.pool else x
 
 
 class MBConv(nn.Module):
     """Expansion, depthwise convolution, squeeze-and-excitation, linear projection, skip connection.
 
     MobileNetV2 (arXiv 1801.04381, Fig. 4d) with the squeeze-and-excitation of MnasNet
-    (arXiv 1807.11626, Fig. 7).
+    (arXiv 1807.11626, Fig. 7). Where the layer's op is 'separable' the projection has an activation
+    too (MobileNetV1, arXiv 1704.04861, Fig. 3).
     """
 
     layer: Layer
     activation: str
     drop: bool = False
+    padding: ops.Padding = "same"
+    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
         layer, y = self.layer, x
         if layer.expand_ratio != 1:
             y = Convolution(layer.expanded_filters, name="expand")(y)
-            y = BatchNorm(self.activation, name="expand_norm")(y, train)
-        y = DepthwiseConvolution(layer.kernel, layer.stride, name="depthwise")(y)
-        y = BatchNorm(self.activation, name="depthwise_norm")(y, train)
+            y = BatchNorm(self.activation, self.epsilon, name="expand_norm")(y, train)
+        y = DepthwiseConvolution(layer.kernel, layer.stride, self.padding, name="depthwise")(y)
+        y = BatchNorm(self.activation, self.epsilon, name="depthwise_norm")(y, train)
         if layer.se_filters:
             y = SqueezeExcite(layer.se_filters, self.activation, name="squeeze_excite")(y)
         y = Convolution(layer.filters, name="project")(y)
-        y = BatchNorm(name="project_norm")(y, train)
+        activation = self.activation if layer.op == "separable" else None
+        y = BatchNorm(activation, self.epsilon, name="project_norm")(y, train)
         return _skip(self, x, y, train, keep, key)
 
 
@@ -168,15 +186,64 @@ class ConvLayer(nn.Module):
     layer: Layer
     activation: str
     drop: bool = False
+    padding: ops.Padding = "same"
+    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
         layer = self.layer
-        y = Convolution(layer.filters, layer.kernel, layer.stride, name="conv")(x)
-        y = BatchNorm(self.activation, name="norm")(y, train)
+        y = Convolution(layer.filters, layer.kernel, layer.stride, self.padding, name="conv")(x)
+        y = BatchNorm(self.activation, self.epsilon, name="norm")(y, train)
         if layer.se_filters:
             y = SqueezeExcite(layer.se_filters, self.activation, name="squeeze_excite")(y)
         return _skip(self, x, y, train, keep, key)
+
+
+class BasicLayer(nn.Module):
+    """Two k×k convolutions, the skip connection, and only then the second activation.
+
+    ResNet (arXiv 1512.03385, Fig. 5 left).
+    """
+
+    layer: Layer
+    activation: str
+    drop: bool = False
+    padding: ops.Padding = "same"
+    epsilon: float = norm.BATCH_NORM_EPSILON
+
+    @nn.compact
+    def __call__(self, x, train, keep=None, key=None):
+        layer = self.layer
+        y = Convolution(layer.filters, layer.kernel, layer.stride, self.padding, name="conv1")(x)
+        y = BatchNorm(self.activation, self.epsilon, name="norm1")(y, train)
+        y = Convolution(layer.filters, layer.kernel, name="conv2")(y)
+        y = BatchNorm(epsilon=self.epsilon, name="norm2")(y, train)
+        return norm.activate(_skip(self, x, y, train, keep, key), self.activation)
+
+
+class BottleneckLayer(nn.Module):
+    """1×1 to fewer filters, k×k, 1×1 back, the skip connection, and only then the activation.
+
+    ResNet (arXiv 1512.03385, Fig. 5 right); the k×k convolution strides, not the first one, as in
+    what is called version 1.5.
+    """
+
+    layer: Layer
+    activation: str
+    drop: bool = False
+    padding: ops.Padding = "same"
+    epsilon: float = norm.BATCH_NORM_EPSILON
+
+    @nn.compact
+    def __call__(self, x, train, keep=None, key=None):
+        layer, inner = self.layer, self.layer.bottleneck_filters
+        y = Convolution(inner, name="conv1")(x)
+        y = BatchNorm(self.activation, self.epsilon, name="norm1")(y, train)
+        y = Convolution(inner, layer.kernel, layer.stride, self.padding, name="conv2")(y)
+        y = BatchNorm(self.activation, self.epsilon, name="norm2")(y, train)
+        y = Convolution(layer.filters, name="conv3")(y)
+        y = BatchNorm(epsilon=self.epsilon, name="norm3")(y, train)
+        return norm.activate(_skip(self, x, y, train, keep, key), self.activation)
 
 
 def _skip(block, x, y, train, keep, key):
@@ -188,31 +255,60 @@ def _skip(block, x, y, train, keep, key):
         # Scaled up here, so that nothing needs scaling at inference.
         kept = jax.random.bernoulli(key, keep, (len(y), 1, 1, 1))
         y = jnp.where(kept, y / keep, 0).astype(y.dtype)
-    return y + (x if layer.skip == "identity" else ops.average_pool(x, layer.stride))
+    if layer.skip == "pool":
+        x = ops.average_pool(x, layer.stride, block.padding)
+    if layer.skip == "projection":
+        x = Convolution(layer.filters, stride=layer.stride, name="shortcut")(x)
+        x = BatchNorm(epsilon=block.epsilon, name="shortcut_norm")(x, train)
+    return y + x
 
 
 class Head(nn.Module):
     """1×1 convolution, BatchNorm, activation, global average pooling, dropout, classifier.
 
-    [N, H, W, C] → logits [N, classes].
+    [N, H, W, C] → logits [N, classes]. With 0 filters only what comes from the pooling on.
     """
 
     filters: int
     classes: int
     activation: str
     drop: bool = False
+    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
-        x = Convolution(self.filters, name="conv")(x)
-        x = ops.global_average_pool(BatchNorm(self.activation, name="norm")(x, train))
+        if self.filters:
+            x = Convolution(self.filters, name="conv")(x)
+            x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
+        x = ops.global_average_pool(x)
         if self.drop and train:
             x = jnp.where(jax.random.bernoulli(key, keep, x.shape), x / keep, 0).astype(x.dtype)
-        kernel = self.param("kernel", _dense_init, (self.filters, self.classes))
+        kernel = self.param("kernel", _dense_init, (x.shape[-1], self.classes))
         return x @ kernel + self.param("bias", nn.initializers.zeros, (self.classes,))
 
 
-def layer_block(layer: Layer, activation: str, drop: bool = False) -> MBConv | ConvLayer:
-    """The module of a layer. `drop` is forgotten where there is no skip connection to drop to."""
-    kind = MBConv if layer.op == "mbconv" else ConvLayer
-    return kind(layer, activation, drop and layer.skip != "none")
+LAYERS: dict[str, type[nn.Module]] = {
+    "mbconv": MBConv,
+    "separable": MBConv,
+    "conv": ConvLayer,
+    "basic": BasicLayer,
+    "bottleneck": BottleneckLayer,
+}
+
+
+def layer_block(
+    layer: Layer,
+    activation: str,
+    drop: bool = False,
+    padding: ops.Padding = "same",
+    epsilon: float = norm.BATCH_NORM_EPSILON,
+) -> nn.Module:
+    """The module of a layer, without what makes no difference to it.
+
+    `drop` is forgotten where there is no skip connection to drop to, and `padding` where nothing
+    strides: so equal programs have equal keys.
+    """
+    drop = drop and layer.skip != "none"
+    return LAYERS[layer.op](
+        layer, activation, drop, padding if layer.stride > 1 else "same", epsilon
+    )

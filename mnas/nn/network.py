@@ -30,12 +30,16 @@ def network_blocks(
     drop_path, dropout    whether blocks can drop branches and the head features; how probably is
                           said when they are called
     """
-    activation = architecture.activation
-    blocks: list[tuple[str, nn.Module]] = [("stem", Stem(architecture.stem, activation))]
+    activation, padding = architecture.activation, architecture.padding
+    epsilon = architecture.bn_epsilon
+    pooled = architecture.stem_pool
+    stem = Stem(architecture.stem, activation, architecture.stem_kernel, pooled, padding, epsilon)
+    blocks: list[tuple[str, nn.Module]] = [("stem", stem)]
     for s, stage in enumerate(architecture.stages(), start=1):
         for n, layer in enumerate(stage, start=1):
-            blocks.append((f"stage{s}_layer{n}", layer_block(layer, activation, drop_path)))
-    head = Head(architecture.head, architecture.classes, activation, dropout)
+            block = layer_block(layer, activation, drop_path, padding, epsilon)
+            blocks.append((f"stage{s}_layer{n}", block))
+    head = Head(architecture.head, architecture.classes, activation, dropout, epsilon)
     return (*blocks, ("head", head))
 
 

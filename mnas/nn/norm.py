@@ -15,12 +15,17 @@ BATCH_NORM_EPSILON = 1e-3  # EfficientNet (arXiv 1905.11946), authors' TPU code
 
 
 def activate(x: jax.Array, activation: str | None) -> jax.Array:
-    """'swish' (x · sigmoid(x), arXiv 1710.05941), 'relu', or None for x itself."""
-    if activation is None:
-        return x
-    if activation not in ("swish", "relu"):
-        raise ValueError(f"activation = {activation!r}; accepted: 'swish', 'relu', None")
-    return x * jax.nn.sigmoid(x) if activation == "swish" else jnp.maximum(x, 0)
+    """'swish' (x · sigmoid(x), arXiv 1710.05941), 'relu', 'relu6' (min(relu(x), 6)), None for x."""
+    match activation:
+        case None:
+            return x
+        case "swish":
+            return x * jax.nn.sigmoid(x)
+        case "relu":
+            return jnp.maximum(x, 0)
+        case "relu6":
+            return jnp.clip(x, 0, 6)
+    raise ValueError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
 
 
 def _activation_slope(x: jax.Array, activation: str | None) -> jax.Array:
@@ -28,16 +33,22 @@ def _activation_slope(x: jax.Array, activation: str | None) -> jax.Array:
         return jnp.ones_like(x)
     if activation == "relu":
         return (x > 0).astype(x.dtype)
+    if activation == "relu6":
+        return ((x > 0) & (x < 6)).astype(x.dtype)
     gate = jax.nn.sigmoid(x)
     return gate * (1 + x * (1 - gate))
 
 
 def batch_norm(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, activation: str | None = None
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    activation: str | None = None,
+    epsilon: float = BATCH_NORM_EPSILON,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """BatchNorm by the batch's own statistics, and the activation behind it.
 
-    y = act(scale · (x - mean) / sqrt(var + 1e-3) + bias)        (arXiv 1502.03167, Algorithm 1)
+    y = act(scale · (x - mean) / sqrt(var + epsilon) + bias)     (arXiv 1502.03167, Algorithm 1)
 
     x [N, H, W, C]; scale, bias [C]. Returns y, and the batch's mean and biased variance [C] in
     float32 at least; no gradient flows through those two. Only x is kept for the gradient:
@@ -45,16 +56,16 @@ def batch_norm(
     storing and loading them.
     """
     activate(scale, activation)  # refuses an unknown one
-    y, mean, variance = _batch_norm(x, scale, bias, activation)
+    y, mean, variance = _batch_norm(x, scale, bias, activation, epsilon)
     return y, lax.stop_gradient(mean), lax.stop_gradient(variance)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _batch_norm(x, scale, bias, activation):
-    return _norm_forward(x, scale, bias, activation)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _batch_norm(x, scale, bias, activation, epsilon):
+    return _norm_forward(x, scale, bias, activation, epsilon)[0]
 
 
-def _norm_forward(x, scale, bias, activation):
+def _norm_forward(x, scale, bias, activation, epsilon):
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     count = x.size // x.shape[-1]
     x = lax.optimization_barrier(x)  # made once, not in each of its three readers
@@ -65,7 +76,7 @@ def _norm_forward(x, scale, bias, activation):
     offset = sum_to_channels(centred) / count
     variance = jnp.maximum(sum_to_channels(centred * centred) / count - offset * offset, 0)
     mean = origin + offset
-    inverse = lax.rsqrt(variance + BATCH_NORM_EPSILON)
+    inverse = lax.rsqrt(variance + epsilon)
     y = activate(_affine(x, scale, bias, mean, inverse), activation).astype(x.dtype)
     return (y, mean, variance), (x, scale, bias, mean, inverse)
 
@@ -75,7 +86,7 @@ def _affine(x, scale, bias, mean, inverse):
     return x * factor + (bias - mean * factor)
 
 
-def _norm_backward(activation, residuals, gradients):
+def _norm_backward(activation, epsilon, residuals, gradients):
     x, scale, bias, mean, inverse = residuals
     count = x.size // x.shape[-1]
     gradient = gradients[0].astype(mean.dtype)
@@ -106,7 +117,8 @@ def batch_norm_inference(
     mean: jax.Array,
     variance: jax.Array,
     activation: str | None = None,
+    epsilon: float = BATCH_NORM_EPSILON,
 ) -> jax.Array:
     """BatchNorm by given statistics, and the activation behind it; shapes as in `batch_norm`."""
-    inverse = lax.rsqrt(variance + BATCH_NORM_EPSILON)
+    inverse = lax.rsqrt(variance + epsilon)
     return activate(_affine(x, scale, bias, mean, inverse), activation).astype(x.dtype)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 Implementation = Literal["shifted", "lax"]
+Padding = Literal["same", "symmetric"]
 
 _forced: list[Implementation] = []
 
@@ -113,34 +114,43 @@ scale_channels.defvjp(_scale_forward, _scale_backward)
 # --- convolutions -------------------------------------------------------------------------------
 
 
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """(before, after) of SAME padding, as TensorFlow and XLA have it: the odd pixel comes after."""
+def padding_of(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
+    """(before, after) along one axis, so that ⌈size / stride⌉ outputs come of `size` pixels.
+
+    padding    'same': as TensorFlow and XLA have it, the odd pixel comes after; 'symmetric':
+               (kernel - 1) / 2 before, as PyTorch's networks have it, and after as much as is read
+    """
+    if padding not in ("same", "symmetric"):
+        raise ValueError(f"padding = {padding!r}; accepted: 'same', 'symmetric'")
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+    before = total // 2 if padding == "same" else kernel // 2
+    return before, max(0, total - before)
 
 
-def _live(size: int, kernel: int, stride: int) -> range:
-    """The taps of a SAME-padded kernel, along one axis, that ever touch a pixel."""
-    before, _ = same_padding(size, kernel, stride)
+def _live(size: int, kernel: int, stride: int, padding: Padding) -> range:
+    """The taps of a padded kernel, along one axis, that ever touch a pixel."""
+    before, _ = padding_of(size, kernel, stride, padding)
     last = (-(-size // stride) - 1) * stride
     # Tap d reads pixels d - before, ..., d - before + last.
     return range(max(0, before - last), min(kernel, before + size))
 
 
-def convolution(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """A SAME-padded convolution: [N, H, W, C], [k, k, C, D] → [N, ⌈H/stride⌉, ⌈W/stride⌉, D].
+def convolution(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = "same"
+) -> jax.Array:
+    """A padded convolution, odd k: [N, H, W, C], [k, k, C, D] → [N, ⌈H/stride⌉, ⌈W/stride⌉, D].
 
     Taps that only ever touch padding are cut off: at 1×1 pixels any kernel is a matrix product.
     """
-    if kernel.shape[:2] == (1, 1) and stride == 1:
-        return _pointwise(x, kernel)
-    padding = []
+    if kernel.shape[:2] == (1, 1):  # never padded
+        return _pointwise(x[:, ::stride, ::stride], kernel)
+    side = kernel.shape[0]
+    pads = [padding_of(size, side, stride, padding) for size in x.shape[1:3]]
     if default_implementation() == "shifted":
         for axis, size in enumerate(x.shape[1:3]):
-            side = kernel.shape[axis]
-            live = _live(size, side, stride)
-            before, after = same_padding(size, side, stride)
-            padding.append((before - live.start, after - (side - live.stop)))
+            live = _live(size, side, stride, padding)
+            before, after = pads[axis]
+            pads[axis] = (before - live.start, after - (side - live.stop))
             kernel = lax.slice_in_dim(kernel, live.start, live.stop, axis=axis)
         if x.shape[1:3] == kernel.shape[:2] == (1, 1):
             return _pointwise(x, kernel)
@@ -148,7 +158,7 @@ def convolution(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
         x,
         kernel,
         (stride, stride),
-        padding or "SAME",
+        pads,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
@@ -159,9 +169,13 @@ def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def depthwise_conv(
-    x: jax.Array, kernel: jax.Array, stride: int, implementation: Implementation | None = None
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    implementation: Implementation | None = None,
+    padding: Padding = "same",
 ) -> jax.Array:
-    """A SAME-padded depthwise convolution, odd k: [N, H, W, C], [k, k, 1, C] → [N, H', W', C].
+    """A padded depthwise convolution, odd k: [N, H, W, C], [k, k, 1, C] → [N, H', W', C].
 
     H' = ⌈H/stride⌉, W' = ⌈W/stride⌉. ValueError for an even kernel, a stride that is not 1 or 2,
     or channels that don't fit.
@@ -174,12 +188,12 @@ def depthwise_conv(
     if stride not in (1, 2):
         raise ValueError(f"stride = {stride!r}; accepted: 1, 2")
     if _checked(implementation) == "shifted":
-        return _shifted_depthwise(x, kernel, stride)
+        return _shifted_depthwise(x, kernel, stride, padding)
     return lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
-        "SAME",
+        [padding_of(size, side, stride, padding) for size in x.shape[1:3]],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=channels,
     )
@@ -228,10 +242,10 @@ def _sum_of_taps(
     return functools.reduce(jnp.add, terms)
 
 
-def _geometry(shape: Sequence[int], side: int, stride: int):
-    """Live taps, the pixels at which they start, and output size, each along H and W."""
-    taps = [_live(size, side, stride) for size in shape[1:3]]
-    befores = [same_padding(size, side, stride)[0] for size in shape[1:3]]
+def _geometry(shape: Sequence[int], side: int, stride: int, padding: Padding):
+    """Live taps, the pixels at which they start, output size and padding, along H and W each."""
+    taps = [_live(size, side, stride, padding) for size in shape[1:3]]
+    befores = [padding_of(size, side, stride, padding)[0] for size in shape[1:3]]
     starts = [[tap - before for tap in t] for t, before in zip(taps, befores, strict=True)]
     return taps, starts, [-(-size // stride) for size in shape[1:3]], befores
 
@@ -248,20 +262,20 @@ def _images_at_once(x: jax.Array) -> int:
     return next((n for n in range(min(count, fitting), 1, -1) if count % n == 0), 1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _shifted_depthwise(x, kernel, stride):
-    taps, starts, counts, _ = _geometry(x.shape, kernel.shape[0], stride)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _shifted_depthwise(x, kernel, stride, padding):
+    taps, starts, counts, _ = _geometry(x.shape, kernel.shape[0], stride, padding)
     return _sum_of_taps(x, kernel, starts, stride, counts, taps)
 
 
-def _shifted_forward(x, kernel, stride):
-    return _shifted_depthwise(x, kernel, stride), (x, kernel)
+def _shifted_forward(x, kernel, stride, padding):
+    return _shifted_depthwise(x, kernel, stride, padding), (x, kernel)
 
 
-def _shifted_backward(stride, residuals, gradient):
+def _shifted_backward(stride, padding, residuals, gradient):
     x, kernel = residuals
     side, channels = kernel.shape[0], x.shape[-1]
-    taps, starts, counts, befores = _geometry(x.shape, side, stride)
+    taps, starts, counts, befores = _geometry(x.shape, side, stride, padding)
 
     # dk[d] = Σ x[o·stride + d - before] · g[o], taps that only touch padding having none. One
     # program in a loop over the taps: as fast as one for each tap, and compiled in a fraction.
@@ -301,15 +315,27 @@ def _shifted_backward(stride, residuals, gradient):
 _shifted_depthwise.defvjp(_shifted_forward, _shifted_backward)
 
 
-def average_pool(x: jax.Array, stride: int) -> jax.Array:
-    """Mean of the *real* pixels in each 3×3 window, SAME: [N, H, W, C] → [N, H', W', C]."""
+# --- pooling ------------------------------------------------------------------------------------
+
+
+def average_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
+    """Mean of the *real* pixels in each 3×3 window: [N, H, W, C] → [N, ⌈H/stride⌉, …, C]."""
     ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
     if default_implementation() == "lax":
-        total, count = (
-            lax.reduce_window(a, 0.0, lax.add, (1, 3, 3, 1), (1, stride, stride, 1), "SAME")
-            for a in (x, ones)
-        )
+        total, count = (_windows(a, 0.0, lax.add, stride, padding) for a in (x, ones))
     else:
-        total = _shifted_depthwise(x, jnp.ones((3, 3, 1, x.shape[-1]), x.dtype), stride)
-        count = _shifted_depthwise(ones, jnp.ones((3, 3, 1, 1), x.dtype), stride)
+        total = _shifted_depthwise(x, jnp.ones((3, 3, 1, x.shape[-1]), x.dtype), stride, padding)
+        count = _shifted_depthwise(ones, jnp.ones((3, 3, 1, 1), x.dtype), stride, padding)
     return total / count
+
+
+def max_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
+    """The largest of the real pixels in each 3×3 window: [N, H, W, C] → [N, ⌈H/stride⌉, …, C]."""
+    return _windows(x, -jnp.inf, lax.max, stride, padding)
+
+
+def _windows(x: jax.Array, start: float, reduce, stride: int, padding: Padding) -> jax.Array:
+    """`reduce` over 3×3 windows, from `start`, which is what padding counts as."""
+    pads = [padding_of(size, 3, stride, padding) for size in x.shape[1:3]]
+    window, strides = (1, 3, 3, 1), (1, stride, stride, 1)
+    return lax.reduce_window(x, start, reduce, window, strides, ((0, 0), *pads, (0, 0)))

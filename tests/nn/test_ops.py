@@ -57,7 +57,9 @@ def test_depthwise_by_hand():
 def test_depthwise_multiplies_only_by_taps_that_touch_pixels():
     def multiplications(size, side):
         x, kernel = jnp.ones((2, size, size, 1)), jnp.ones((side, side, 1, 1))
-        jaxpr = jax.make_jaxpr(lambda x, k: ops._shifted_depthwise.__wrapped__(x, k, 1))(x, kernel)
+        jaxpr = jax.make_jaxpr(lambda x, k: ops._shifted_depthwise.__wrapped__(x, k, 1, "same"))(
+            x, kernel
+        )
         return sum(equation.primitive.name == "mul" for equation in jaxpr.eqns)
 
     assert multiplications(1, 5) == 1
