@@ -19,16 +19,16 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 
 from mnas.architecture import Architecture
-from mnas.nn.network import Network, Variables, network_blocks, network_variables
-from mnas.nn.norm import BATCH_NORM_EPSILON
+from mnas.nn.network import Variables, network_blocks
 
 
 def fold(architecture: Architecture, variables: Mapping[str, Variables]) -> Variables:
     """What `predict` takes, from variables block by block, {block: {'params', 'batch_stats'}}.
 
-    {'params': {block: ...}} as NumPy arrays in float32. ValueError where a block is missing.
+    {block: params}, NumPy arrays in float32. ValueError where a block is missing.
     """
     folded = {}
     for name, _ in network_blocks(architecture):
@@ -36,14 +36,18 @@ def fold(architecture: Architecture, variables: Mapping[str, Variables]) -> Vari
             raise ValueError(f"variables: no block {name!r}; accepted: all of the architecture's")
         block = variables[name]
         statistics = block.get("batch_stats", {})
-        folded[name] = {"params": _fold(block["params"], statistics, BATCH_NORM_EPSILON)}
-    return network_variables(folded)
+        folded[name] = _fold(block["params"], statistics, architecture.bn_epsilon)
+    return folded
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def predict(architecture: Architecture, folded: Variables, images: jax.Array) -> jax.Array:
     """Logits [N, classes] of normalised images [N, R, R, 3] by what `fold` gave."""
-    return Network(architecture).apply(folded, images)
+    x = images
+    for name, block in network_blocks(architecture):
+        # Made once: XLA would add a chain of residuals up anew in every one of its readers.
+        x = lax.optimization_barrier(block.apply({"params": folded[name]}, x, False))
+    return x
 
 
 def _fold(params: Mapping[str, Any], statistics: Mapping[str, Any], epsilon: float) -> Variables:
