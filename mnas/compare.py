@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture import VARIATIONS, Architecture, Block
 from mnas.cost import Cost, network_cost, parts
 from mnas.reward import RewardConfig
 
@@ -127,6 +127,7 @@ def totals(architecture: Architecture) -> dict[str, Any]:
         "resolution": architecture.resolution,
         "classes": architecture.classes,
         "activation": architecture.activation,
+        **{name: getattr(architecture, name) for name in VARIATIONS},
     }
 
 
@@ -179,6 +180,8 @@ def _totals(comparison: Comparison) -> Table:
     long = {"mult_adds": "mult-adds", "mean_filters": "mean filters"}
     rows = []
     for name in ours:
+        if name in VARIATIONS and ours[name] == theirs[name]:
+            continue  # few networks have them; they would fill the table
         ratio = f"×{ours[name] / theirs[name]:.3f}" if name in ("mult_adds", "params") else ""
         rows.append((long.get(name, name), _text(ours[name]), _text(theirs[name]), ratio))
     for fit, both in comparison.predictions.items():
@@ -209,9 +212,11 @@ def _costs(comparison: Comparison) -> Table:
     return ("", "mult-adds", "reference", "params", "reference"), rows
 
 
-def _text(value: float | str | None) -> str:
+def _text(value: float | str | bool | None) -> str:
     if value is None or isinstance(value, str):
         return value or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

@@ -22,9 +22,12 @@ def to_timm(architecture: Architecture) -> str:
     described = {
         "arch_def": arch_def(architecture),
         "stem_size": architecture.stem,
+        "stem_kernel_size": architecture.stem_kernel,
         "num_features": architecture.head,
         "num_classes": architecture.classes,
         "act_layer": architecture.activation,
+        "pad_type": "same" if architecture.padding == "same" else "",
+        "bn_eps": architecture.bn_epsilon,
         "input_size": [3, architecture.resolution, architecture.resolution],
     }
     return json.dumps(described, indent=2)

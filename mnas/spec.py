@@ -2,6 +2,7 @@
 
     {"format": "mnas-spec/1", "name": ..., "resolution": ..., "stem": ...,
      "blocks": [block strings], "head": ..., "classes": ..., "activation": ...,
+     and, where not the default, "stem_kernel", "stem_pool", "padding", "bn_epsilon",
      "params": ..., "mult_adds": ...,
      "arch_def": timm's, or null where timm has no word for it, "search": {...} or null}
 
@@ -11,6 +12,7 @@ best), or block strings separated by `;`.
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,7 @@ def find(text: str) -> Architecture:
         return read(path / "best.json")
     if path.is_file():
         return read(path)
-    if ";" in text or (text.startswith("r") and "_" in text and not path.suffix):
+    if ";" in text or (re.match(r"r\d+_", text) and not path.suffix):
         strings = [string for string in text.split(";") if string.strip()]
         return from_block_strings(strings, name="block-strings")
     near = difflib.get_close_matches(text, PUBLISHED, n=1)

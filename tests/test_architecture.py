@@ -193,6 +193,42 @@ def test_plain_convolutions_skip_in_timm_only_where_told():
     )
 
 
+def test_the_other_ops_in_text():
+    assert block_strings(PUBLISHED["resnet-18"])[1] == (
+        "r2_k3_s22_e1_i64_o128_basic_projectionskip"
+    )
+    assert block_strings(PUBLISHED["resnet-50"])[1] == (
+        "r4_k3_s22_e4_i256_o512_bottleneck_projectionskip"
+    )
+    # As timm's own mobilenetv1_100 has it; dsa never skips.
+    v1 = PUBLISHED["mobilenet-v1"]
+    assert arch_def(v1) == [
+        ["dsa_r1_k3_s1_c64"],
+        ["dsa_r2_k3_s2_c128"],
+        ["dsa_r2_k3_s2_c256"],
+        ["dsa_r6_k3_s2_c512"],
+        ["dsa_r2_k3_s2_c1024"],
+    ]
+    assert from_arch_def(arch_def(v1), **settings(v1)) == v1
+    skipping = v1.replace(blocks=(dataclasses.replace(v1.blocks[0], skip="identity"),))
+    with pytest.raises(ValueError, match=r"blocks\[0\]: .*dsa never skips"):
+        arch_def(skipping)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"stem_kernel": 7}, "stem_kernel = 7 has no TF form: TF's stem is 3×3"),
+        ({"stem_pool": True}, "stem_pool = True has no TF form"),
+        ({"padding": "symmetric"}, "padding = 'symmetric' has no TF form: TF pads SAME"),
+        ({"head": 0}, "head = 0 has no TF form"),
+    ],
+)
+def test_what_tf_can_not_be_told_is_refused(change, reason):
+    with pytest.raises(ValueError, match=f"^architecture: {reason}"):
+        tf_block_strings(PUBLISHED["efficientnet-b0"].replace(**change))
+
+
 # --- reading block strings ---
 
 
@@ -249,6 +285,7 @@ def test_newer_fields_are_accepted_where_they_are_not_used(further):
         ("r1_k3_k5_s11_e1_i32_o16", "'k' stands twice", "once"),
         ("r1_k3_s11_e1_i32_o16_noskip_noskip", "'noskip' stands twice", "once"),
         ("r1_k3_s11_e1_i32_o16_noskip_poolskip", "both noskip and poolskip", "one of them"),
+        ("r1_k3_s11_e1_i32_o16_conv_basic", "both conv and basic", "one of them"),
         ("r1_k3_s11_e6_i32_o16_conv", "expand_ratio = 6 with op 'conv'", "1"),
         ("r1_k3_s11_e1_i32_o16_c1", r"c1 \(conv_type\)", "c0"),
         ("r1_k3_s11_e1_i32_o16_f1", r"f1 \(fused_conv\)", "f0"),
@@ -301,12 +338,14 @@ def test_timm_fields_in_any_order_and_stages_of_several_strings():
 @pytest.mark.parametrize(
     "string, named",
     [
-        ("er_r1_k3_s1_e4_c24", "type 'er'; accepted: ds, ir, cn"),
+        ("er_r1_k3_s1_e4_c24", "type 'er'; accepted: ds, ir, cn, dsa"),
         ("ir_r1_k3_s1_c24", "'e' is missing"),
         ("ir_r1_k3_s1_e1_c24", "e1; accepted: e2 or more, or type ds"),
         ("ds_r1_k3_s1_e6_c24", "e6; accepted: e1, or type ir"),
         ("cn_r1_k3_s1_e6_c24", "e6; accepted: e1, or type ir"),
         ("cn_r1_k3_s1_c24_se0.25", "se0.25; accepted: no se"),
+        ("dsa_r1_k3_s1_c24_skip", "skip; accepted: no skip with type dsa"),
+        ("dsa_r1_k3_s1_e6_c24", "e6; accepted: e1, or type ir"),
         ("ir_r1_k3_s3_e6_c24", "stride = 3; accepted: 1, 2"),
         ("ir_r1_k4_s1_e6_c24", "kernel = 4; accepted: an odd"),
         ("ir_r1_k3_s1_e6", "'c' is missing"),
@@ -374,6 +413,13 @@ def test_bad_block_fields_are_named(field, value, accepted):
         ("head", -1, "at least 0"),
         ("classes", 0, "at least 1"),
         ("activation", "gelu", "swish, relu"),
+        ("stem_kernel", 4, "odd whole number"),
+        ("stem_pool", 1, "True, False"),
+        ("padding", "valid", "same, symmetric"),
+        ("bn_epsilon", 0.0, "above 0"),
+        ("bn_epsilon", True, "above 0"),
+        ("bn_epsilon", "1e-5", "above 0"),
+        ("bn_epsilon", float("nan"), "above 0"),
         ("name", None, "text"),
     ],
 )
@@ -381,6 +427,23 @@ def test_bad_architecture_fields_are_named(field, value, accepted):
     good = {"blocks": (Block(3, 1, 16),)}
     with pytest.raises(ValueError, match=rf"^architecture: {field} = .*; accepted: .*{accepted}"):
         Architecture(**{**good, field: value})
+
+
+@pytest.mark.parametrize(
+    "op, field, value, accepted",
+    [
+        ("separable", "expand_ratio", 6, "1"),
+        ("basic", "expand_ratio", 4, "1"),
+        ("bottleneck", "expand_ratio", 3, "a divisor of its 16 filters"),
+        ("basic", "se_ratio", 0.25, "0"),
+        ("bottleneck", "se_ratio", 0.25, "0"),
+    ],
+)
+def test_fields_that_an_op_does_not_have(op, field, value, accepted):
+    with pytest.raises(
+        ValueError, match=f"{field} = {value} with op '{op}'; accepted: {accepted}$"
+    ):
+        Block(**{"kernel": 3, "stride": 1, "filters": 16, "op": op, field: value})
 
 
 def test_bad_dictionaries_are_named():
@@ -435,6 +498,9 @@ def test_skips_apply_where_they_can():
     assert skips("pool", stride=2) == ["pool", "pool"]
     assert skips("pool", stride=2, stem=8) == ["none", "pool"]
     assert skips("none", stride=1) == ["none", "none"]
+    assert skips("projection", stride=1) == ["identity", "identity"]
+    assert skips("projection", stride=2) == ["projection", "identity"]
+    assert skips("projection", stride=1, stem=8) == ["projection", "identity"]
 
 
 def test_se_filters_are_at_least_one_and_round_down():
@@ -512,6 +578,16 @@ def test_the_hash_tells_effective_changes_apart():
         BASE.replace(head=1281),
         BASE.replace(classes=10),
         BASE.replace(activation="relu"),
+        BASE.replace(activation="relu6"),
+        BASE.replace(stem_kernel=5),
+        BASE.replace(stem_pool=True),
+        BASE.replace(head=0),
+        BASE.replace(padding="symmetric"),
+        BASE.replace(bn_epsilon=1e-5),
+        with_block(0, op="separable"),
+        with_block(0, skip="projection"),
+        with_block(2, op="basic"),
+        with_block(2, op="bottleneck"),
     ]
     hashes = [architecture.canonical_hash() for architecture in changed]
     assert len(set(hashes)) == len(changed)
@@ -535,3 +611,13 @@ def test_equal_hashes_have_equal_layers():
 def test_the_hash_is_the_same_in_every_process_and_release():
     # Journals of earlier runs are searched by it.
     assert PUBLISHED["efficientnet-b0"].canonical_hash() == "bfaec12e83499106"
+    assert PUBLISHED["mnasnet-a1"].canonical_hash() == "5748499042a2ac5c"
+    assert PUBLISHED["mnasnet-b1"].canonical_hash() == "434a5f972209accf"
+    assert BASE.canonical_hash() == "cc432c55210982ab"
+    assert PUBLISHED["resnet-50"].canonical_hash() == "9b505bf4dadad1d3"
+
+
+def test_fields_that_came_later_are_written_where_they_differ():
+    assert not {"stem_kernel", "stem_pool", "padding", "bn_epsilon"} & set(BASE.to_dict())
+    later = {"padding": "symmetric", "bn_epsilon": 1e-5}
+    assert BASE.replace(**later).to_dict() == BASE.to_dict() | later

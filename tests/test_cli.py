@@ -287,6 +287,23 @@ def test_export_formats(capsys):
     assert mnas_command.main(["export", "efficientnet-b0", "--format", "timm"]) == 0
     described = json.loads(capsys.readouterr().out)
     assert described["arch_def"][0] == ["ds_r1_k3_s1_e1_c16_se0.25"]
+    assert (described["pad_type"], described["bn_eps"]) == ("same", 1e-3)
+    assert mnas_command.main(["export", "mobilenet-v1", "--format", "timm"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["arch_def"][:2] == [["dsa_r1_k3_s1_c64"], ["dsa_r2_k3_s2_c128"]]
+    assert described["num_features"] == 0
+
+
+def test_a_resnet_to_json_and_back(tmp_path, capsys):
+    path = tmp_path / "resnet.json"
+    assert mnas_command.main(["export", "resnet-50", "--out", str(path)]) == 0
+    spec = json.loads(path.read_text())
+    assert spec["blocks"][0] == "r3_k3_s11_e4_i64_o256_bottleneck_projectionskip"
+    assert (spec["stem_kernel"], spec["stem_pool"], spec["arch_def"]) == (7, True, None)
+    assert mnas_command.main(["cost", str(path), "--json", "--verify"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["params"] == counted["model"]["params"] == 25_557_032
+    assert counted["mult_adds"] == counted["model"]["mult_adds"] == 4_089_184_256
 
 
 SPEC_MISTAKES = [
@@ -295,6 +312,10 @@ SPEC_MISTAKES = [
     ("cost r1_k3_s11_e1_i32_o16;r1_k3_s22_e6_i24_o40", ["i24", "i16"]),
     ("cost efficientnet-b0 --resolution 0", ["resolution = 0", "at least 1"]),
     ("export r1_k3_s11_e1_i32_o16_poolskip --format tf", ["skip = 'pool'", "TF"]),
+    ("export mobilenet-v1 --format tf", ["blocks[0]", "op = 'separable'", "TF"]),
+    ("export resnet-50 --format tf", ["blocks[0]", "op = 'bottleneck'", "TF"]),
+    ("export resnet-50 --format timm", ["stem_pool = True", "timm"]),
+    ("cost resnet_50", ["resnet_50", "did you mean resnet-50"]),
     ("export efficientnet-b0 --format onnyx", ["onnyx", "json, tf, timm"]),
     ("coast efficientnet-b0", ["'coast'", "cost"]),
     ("report nowhere", ["nowhere", "can't be read"]),

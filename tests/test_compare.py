@@ -69,7 +69,8 @@ def test_costs_of_parts_by_hand():
 def test_parts_add_up_to_the_networks(network):
     comparison = compare(network, B0)
     for index, whole in enumerate((network, B0)):
-        costs = [part.sides[index].cost for part in comparison.parts]
+        sides = [part.sides[index] for part in comparison.parts]
+        costs = [side.cost for side in sides if side]
         assert sum(costs, Cost()) == network_cost(whole)
 
 
@@ -97,6 +98,26 @@ def test_stages_that_only_one_has(turned):
     assert row["kernel"] == ("5 (-)" if turned else "- (5)")
     assert costs[1][3][2 - turned] != "-" and costs[1][3][1 + turned] == "-"
     json.dumps(to_dict(comparison), allow_nan=False)
+
+
+def test_a_head_that_only_the_shorter_one_has():
+    longer = PUBLISHED["resnet-18"].replace(resolution=8, classes=3)
+    for comparison in (compare(CONV, longer), compare(longer, CONV)):
+        names = [part.name for part in comparison.parts]
+        assert names == ["stem", *(f"stage{n}" for n in range(1, 5)), "head", "classifier"]
+
+
+def test_settings_around_the_blocks_are_shown_where_they_differ():
+    resnet = PUBLISHED["resnet-18"]
+    rows = {
+        row[0]: row[1:3] for row in tables(compare(resnet, resnet.replace(stem_kernel=3)))[0][1]
+    }
+    assert rows["stem_kernel"] == ("7", "3")
+    assert "padding" not in rows and "stem_pool" not in rows
+    rows = {row[0]: row[1:3] for row in tables(compare(resnet, B0))[0][1]}
+    assert rows["stem_pool"] == ("yes", "no")
+    assert rows["padding"] == ("symmetric", "same")
+    assert rows["bn_epsilon"] == ("1e-05", "0.001")
 
 
 def test_what_has_no_effect_differs_but_builds_the_same():

@@ -65,6 +65,25 @@ def test_convolution_with_squeeze_excite():
     assert layer_cost(layer(op="conv", stride=2), 7) == Cost(3456 + 48, 3456 * 16)
 
 
+def test_activated_separable_costs_what_a_linear_one_does():
+    assert layer_cost(layer(op="separable"), 8) == layer_cost(layer(), 8)
+
+
+def test_basic_and_its_projection():
+    # 3·3·16·24 and 3·3·24·24, both at 4² (of 7, stride 2); 16·24 at 4² beside.
+    basic = layer_cost(layer(op="basic", stride=2), 7)
+    assert basic == Cost((3456 + 48) + (5184 + 48), (3456 + 5184) * 16)
+    projected = layer_cost(layer(op="basic", stride=2, skip="projection"), 7)
+    assert projected == basic + Cost(384 + 48, 384 * 16)
+
+
+def test_bottleneck_strides_in_the_middle():
+    # 16·6 at 7², 3·3·6·6 and 6·24 at 4².
+    assert layer_cost(layer(op="bottleneck", stride=2, expand_ratio=4), 7) == Cost(
+        (96 + 12) + (324 + 12) + (144 + 48), 96 * 49 + (324 + 144) * 16
+    )
+
+
 @pytest.mark.parametrize("skip", ["identity", "pool"])
 def test_skips_are_free(skip):
     same = {"filters": 16}
@@ -97,6 +116,35 @@ def test_published_figures(name, params, millions):
     cost = network_cost(PUBLISHED[name])
     assert cost.params == params
     assert f"{cost.mult_adds / 1e6:.1f}" == millions
+
+
+@pytest.mark.parametrize(
+    "name, cost, billions",
+    [
+        # arXiv 1704.04861, Table 4; arXiv 1801.04381, Table 4.
+        ("mobilenet-v1", Cost(4_231_976, 568_740_352), 0.569),
+        ("mobilenet-v2", Cost(3_504_872, 300_774_272), 0.300),
+        # arXiv 1512.03385, Table 1; of those with bottlenecks, whose stride is elsewhere there,
+        # the usual figures of version 1.5.
+        ("resnet-18", Cost(11_689_512, 1_814_073_344), 1.8),
+        ("resnet-34", Cost(21_797_672, 3_663_761_408), 3.6),
+        ("resnet-50", Cost(25_557_032, 4_089_184_256), 4.1),
+        ("resnet-101", Cost(44_549_160, 7_801_405_440), 7.8),
+        ("resnet-152", Cost(60_192_808, 11_513_626_624), 11.5),
+    ],
+)
+def test_mobilenets_and_resnets(name, cost, billions):
+    assert network_cost(PUBLISHED[name]) == cost
+    assert cost.mult_adds / 1e9 == pytest.approx(billions, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["mobilenet-v2", "resnet-50"])
+def test_padding_and_epsilon_cost_nothing(name):
+    network = PUBLISHED[name].replace(resolution=99)
+    for padding, epsilon in (("same", 1e-3), ("symmetric", 1e-5)):
+        assert network_cost(network.replace(padding=padding, bn_epsilon=epsilon)) == network_cost(
+            network
+        )
 
 
 def scaled_b0(width: float, depth: float, resolution: int) -> Architecture:
@@ -225,6 +273,23 @@ def test_parts_of_a_small_network_at_an_odd_resolution():
     )
     assert costs["head"] == Cost(240 + 40, 240 * 5**2)
     assert costs["classifier"] == Cost(140 + 7, 140)
+
+
+def test_parts_of_a_network_with_a_pooled_stem_and_no_head():
+    architecture = Architecture(
+        (Block(3, 1, 8, op="basic", skip="projection"),),
+        resolution=33,
+        stem=4,
+        stem_kernel=7,
+        stem_pool=True,
+        head=0,
+        classes=7,
+    )
+    found = [(p.name, p.resolution, p.filters) for p in parts(architecture)]
+    assert found == [("stem", 9, 4), ("stage1_layer1", 9, 8), ("classifier", 1, 7)]
+    costs = {p.name: p.cost for p in parts(architecture)}
+    assert costs["stem"] == Cost(588 + 8, 588 * 17**2)  # before the pooling
+    assert costs["classifier"] == Cost(56 + 7, 56)
 
 
 def test_parts_sum_to_the_network():

@@ -10,8 +10,22 @@ import optax
 import pytest
 
 from mnas.architecture import Architecture, Block
-from mnas.nn.network import Network, block_variables, init_variables, network_variables
-from mnas.training import TrainingConfig, accuracy, latency_ms, learning_rate, train
+from mnas.nn.network import (
+    Network,
+    block_variables,
+    init_variables,
+    network_blocks,
+    network_variables,
+)
+from mnas.training import (
+    TrainingConfig,
+    accuracy,
+    compile_batches,
+    compile_block,
+    latency_ms,
+    learning_rate,
+    train,
+)
 
 TINY = Architecture(
     (
@@ -188,6 +202,55 @@ def test_learns():
         network_variables(result.variables), _normalized(held_out[0], images)
     )
     assert result.accuracy == (np.argmax(logits, -1) == held_out[1]).mean()
+
+
+RESNET = Architecture(
+    (
+        Block(op="basic", kernel=3, stride=1, filters=8, skip="projection"),
+        Block(
+            op="bottleneck", kernel=3, stride=2, filters=16, expand_ratio=4, repeats=2,
+            skip="projection",
+        ),
+    ),
+    resolution=8,
+    stem=8,
+    stem_kernel=7,
+    stem_pool=True,
+    head=0,
+    classes=4,
+    activation="relu",
+    padding="symmetric",
+    bn_epsilon=1e-5,
+)  # fmt: skip
+MOBILENET_V1 = Architecture(
+    (
+        Block(op="separable", kernel=3, stride=1, filters=16, skip="none"),
+        Block(op="separable", kernel=3, stride=2, filters=24, repeats=2, skip="none"),
+    ),
+    resolution=8,
+    stem=8,
+    head=0,
+    classes=4,
+    activation="relu6",
+)
+
+
+@pytest.mark.parametrize("architecture", [RESNET, MOBILENET_V1], ids=["resnet", "mobilenet-v1"])
+def test_the_other_kinds_of_blocks_learn(architecture):
+    images, labels = _bars(256, seed=2)
+    config = TrainingConfig(epochs=3, batch_size=32, learning_rate=0.01, drop_path=0.1, dropout=0.1)
+    held_out = _bars(100, seed=3)
+    compile_batches(architecture, images, labels, config, held_out)
+    for index in range(len(network_blocks(architecture))):
+        compile_block(architecture, index, config, config.batch_size)
+    result = train(architecture, images, labels, config, seed=0, validation=held_out)
+    assert result.compiles == 0
+    assert result.accuracy > 0.7  # chance is 0.25
+    # Block by block it is the network that was described, in its BatchNorm's epsilon too.
+    whole = Network(architecture).apply(
+        network_variables(result.variables), _normalized(held_out[0], images)
+    )
+    assert result.accuracy == (np.argmax(whole, -1) == held_out[1]).mean()
 
 
 def test_calibrated_statistics_are_those_of_all_pixels():

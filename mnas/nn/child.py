@@ -90,7 +90,7 @@ def _forward(block: nn.Module, is_first: bool, params, x, keep, key):
 
     def apply(params, x):
         y, written = block.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])
-        return y, written["batch_stats"]
+        return y, written.get("batch_stats", {})  # a head without convolution has none
 
     if is_first:
         return jax.vjp(lambda params: apply(params, x), params, has_aux=True)
@@ -231,7 +231,7 @@ class Child:
         return _forward(self.blocks[index][1], index == 0, weights[index], x, keep, key)
 
     def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:
-        """{block: {'params', 'batch_stats'}} to evaluate by, as NumPy arrays.
+        """{block: {'params', 'batch_stats'}} to evaluate by, as NumPy arrays; see `init_variables`.
 
         The weights are the averaged ones where there are such. BatchNorm's statistics are those of
         all pixels of `batches` (images [B, R, R, 3], of equal size), each batch normalised by its
@@ -250,10 +250,12 @@ class Child:
         pooled = jax.tree.map(lambda *batches: np.stack(batches), *jax.device_get(statistics))
         # Copies: what `device_get` gives may be views of buffers that the next step gives away.
         host = jax.tree.map(np.array, jax.device_get(weights))
-        return {
-            name: {"params": params, "batch_stats": _pooled(stats)}
-            for (name, _), params, stats in zip(self.blocks, host, pooled, strict=True)
-        }
+        variables = {}
+        for (name, _), params, stats in zip(self.blocks, host, pooled, strict=True):
+            variables[name] = {"params": params}
+            if stats:
+                variables[name]["batch_stats"] = _pooled(stats)
+        return variables
 
 
 def infer(blocks: Blocks, variables: dict[str, Variables], x: jax.Array) -> jax.Array:

@@ -98,7 +98,8 @@ def init_variables(architecture: Architecture, seed: int) -> dict[str, Variables
 
     Each value depends only on the seed, the block's name and the shapes in it. Drawn by NumPy:
     drawing them by JAX would compile a program for every new shape. The distributions are those of
-    the modules' own `init`; batch statistics start as mean 0, variance 1.
+    the modules' own `init`; batch statistics start as mean 0, variance 1. A block without BatchNorm
+    has none.
     """
     variables = {}
     for name, shapes in variable_shapes(architecture).items():

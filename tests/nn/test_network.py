@@ -46,6 +46,20 @@ def test_published_costs_counted_from_the_model(name, params, millions):
     assert round(counted.mult_adds / 1e6, 1) == millions
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mobilenet-v1", "mobilenet-v2", "resnet-18", "resnet-50"),
+        *(pytest.param(f"resnet-{n}", marks=pytest.mark.slow) for n in (34, 101, 152)),
+    ],
+)
+def test_published_closed_forms_are_the_models(name):
+    architecture = PUBLISHED[name]
+    assert model_cost(architecture) == network_cost(architecture)
+    small = architecture.replace(resolution=75, padding="same", classes=7)
+    assert model_cost(small) == network_cost(small)
+
+
 @pytest.mark.parametrize("config", SPACES.values(), ids=SPACES)
 def test_closed_form_cost_is_the_models(config):
     space = config(resolution=37, classes=7).build()
