@@ -65,6 +65,9 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.has_variable("params", "rows"):  # of `mnas.nn.inference`
+            rows = self.get_variable("params", "rows")
+            return ops.convolution_by_rows(x, rows, self.kernel, self.stride, self.padding)
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
         kernel = self.param("kernel", _convolution_init, shape)
         y = ops.convolution(x, kernel, self.stride, self.padding)
