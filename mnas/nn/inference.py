@@ -78,7 +78,11 @@ def _fold(params: Mapping[str, Any], statistics: Mapping[str, Any], epsilon: flo
     for name, moments in statistics.items():
         mean, variance, scale, bias = (
             np.asarray(value, np.float64)
-            for value in (moments["mean"], moments["var"], *map(params[name].get, ("scale", "bias")))
+            for value in (
+                moments["mean"],
+                moments["var"],
+                *map(params[name].get, ("scale", "bias")),
+            )
         )
         factor = scale / np.sqrt(variance + epsilon)
         before = _convolution_before(name)
