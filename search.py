@@ -278,6 +278,8 @@ def go(experiment: Experiment, directory: Path) -> int:
         write_report([directory], directory / "report.html", predict)
         if status == 0:
             show(experiment, search, directory, console)
+            if experiment.finish is not None and search.best is not None:
+                experiment.finish(search, directory)
     return status
 
 

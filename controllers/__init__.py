@@ -2,6 +2,7 @@
 
 from controllers.dyna import Dyna
 from controllers.evolution import Evolution
+from controllers.exhaustive import Exhaustive
 from controllers.ppo import Ppo
 from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
@@ -12,4 +13,5 @@ CONTROLLERS = {
     "ppo": Ppo,
     "evolution": Evolution,
     "random": RandomSearch,
+    "exhaustive": Exhaustive,
 }

@@ -8,12 +8,13 @@ command line makes typed flags of the same fields.
 import dataclasses
 import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from mnas.loop import SearchConfig
+from mnas.loop import Search, SearchConfig
 from mnas.published import PUBLISHED
 from mnas.reward import RewardConfig
 
@@ -72,6 +73,8 @@ class Experiment:
     engine: EngineConfig = EngineConfig()
     reference: str | None = None
     """Published network that the report compares the best one with."""
+    finish: NotAFlag[Callable[[Search, Path], None] | None] = None
+    """Called at the end of a run, with its directory, to write what else the search is for."""
     takes: NotAFlag[str] = ""
     expect: NotAFlag[str] = ""
 

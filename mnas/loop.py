@@ -39,8 +39,8 @@ from mnas.stopping import StoppingConfig, StoppingRule
 class SearchConfig:
     """How long a search is, and what it makes of failures."""
 
-    trials: int = 64
-    """Networks sampled in all, repeats included."""
+    trials: int | None = 64
+    """Networks sampled in all, repeats included; None: as many as the space has."""
     batch: int = 8
     """Networks sampled for each update of the controller."""
     seed: int = 0
@@ -57,7 +57,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         for name, least in (("trials", 1), ("batch", 1), ("seed", 0), ("failed_batches", 0)):
             value = getattr(self, name)
-            if value < least:
+            if value is not None and value < least:
                 raise ValueError(f"search: {name} = {value}; accepted: at least {least}")
         if not 0 <= self.failed_share <= 1:
             raise ValueError(f"search: failed_share = {self.failed_share}; accepted: 0 to 1")
@@ -103,6 +103,7 @@ class TooManyFailures(RuntimeError):
 class Search:
     """A search over `space`, steered by `controller`, recorded in `journal`.
 
+    trials     networks to sample in all, as configured
     done       every trial has its result; turns true in `tell`, or in `ask` where the last ones
                are repeats (`ask` then answers None)
     results    by trial number, every result so far, repeats too
@@ -124,6 +125,7 @@ class Search:
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
         self.config, self.journal, self.observers = config, journal, observers
+        self.trials = space.cardinality() if config.trials is None else config.trials
         self.results: dict[int, Result] = {}
         self.best: Result | None = None
         self.batches_done = 0
@@ -140,7 +142,7 @@ class Search:
 
     @property
     def done(self) -> bool:
-        return self._proposed >= self.config.trials and not self._batch
+        return self._proposed >= self.trials and not self._batch
 
     def ask(self) -> Trial | None:
         """The next trial to evaluate; None while the batch waits for results, or when done."""
@@ -166,7 +168,7 @@ class Search:
 
     def _propose(self) -> None:
         batch, first = self.batches_done, len(self.results)
-        count = min(self.config.batch, self.config.trials - first)
+        count = min(self.config.batch, self.trials - first)
         key = jax.random.fold_in(jax.random.fold_in(self._key, 1), batch)
         proposals = self.controller.ask(self.state, key, count)
         # As they will be read back: a resumed search must tell the controller the very same.

@@ -47,7 +47,7 @@ class SearchProgress:
         evaluations = [result.evaluation for result in search.results.values()]
         self._failed = sum(evaluation.error is not None for evaluation in evaluations)
         self._stopped = sum(evaluation.stopped for evaluation in evaluations)
-        self._task = self._bar.add_task("", total=search.config.trials, best="")
+        self._task = self._bar.add_task("", total=search.trials, best="")
         self._show()
         return self
 
@@ -74,7 +74,7 @@ class SearchProgress:
         self._bar.update(self._task, completed=len(self._search.results), best=shown)
 
     def _line(self, record: dict[str, Any]) -> str:
-        done, total = len(self._search.results), self._search.config.trials
+        done, total = len(self._search.results), self._search.trials
         left = (time.monotonic() - self._began) / (done - self._before) * (total - done)
         line = f"batch {record['batch'] + 1:3d}  trials {done:4d}/{total}"
         line += f"  mean reward {record['mean_reward']:.4f}"

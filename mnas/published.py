@@ -12,6 +12,7 @@ of a bottleneck (version 1.5), where the paper strides in the 1×1 before it.
 """
 
 from mnas.architecture import Architecture, Block, from_block_strings
+from mnas.scaling import COEFFICIENTS, scale_published
 
 
 def _efficientnet_b0() -> Architecture:
@@ -122,7 +123,7 @@ def _resnet(depth: int, op: str, repeats: tuple[int, int, int, int]) -> Architec
 PUBLISHED: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
-        _efficientnet_b0(),
+        *(scale_published(_efficientnet_b0(), variant) for variant in COEFFICIENTS),
         _mnasnet_a1(),
         _mnasnet_b1(),
         _mobilenet_v1(),

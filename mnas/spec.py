@@ -6,6 +6,8 @@
      "params": ..., "mult_adds": ...,
      "arch_def": timm's, or null where timm has no word for it, "search": {...} or null}
 
+and, of one that `mnas scale` made, "scaling": from what, by what.
+
 `find` is what the command line means by SPEC: a published name, a spec file, a run's directory (its
 best), or block strings separated by `;`.
 """
@@ -21,7 +23,7 @@ from mnas.cost import network_cost
 from mnas.published import PUBLISHED
 
 FORMAT = "mnas-spec/1"
-DERIVED = ("format", "params", "mult_adds", "arch_def", "search")
+DERIVED = ("format", "params", "mult_adds", "arch_def", "search", "scaling")
 
 
 def to_spec(architecture: Architecture, search: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -92,6 +94,8 @@ def find(text: str) -> Architecture:
     if ";" in text or (re.match(r"r\d+_", text) and not path.suffix):
         strings = [string for string in text.split(";") if string.strip()]
         return from_block_strings(strings, name="block-strings")
-    near = difflib.get_close_matches(text, PUBLISHED, n=1)
+    # Of names equally near the first: of a family the base.
+    nearest = max(PUBLISHED, key=lambda name: difflib.SequenceMatcher(None, name, text).ratio())
+    near = difflib.get_close_matches(text, [nearest])
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
     raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")

@@ -89,8 +89,8 @@ def _independent_parts(space: Space) -> Iterator[list[int]]:
     template = space.template.keywords
     everywhere = {key: value for key, value in template.items() if key != "blocks"}
     around = tuple(everywhere.values())
-    stages = template["blocks"]
-    if not isinstance(stages, Sequence):  # an open choice among whole tuples of blocks
+    stages = template.get("blocks")
+    if not isinstance(stages, Sequence):  # an open choice among whole tuples, or whole networks
         yield space.decisions_in((*around, stages))
         return
     strides = [_field(stage, "stride") for stage in stages]

@@ -4,6 +4,7 @@ from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace
 from search_spaces.mnasnet import MnasNetSpace
 from search_spaces.per_layer import PerLayerSpace
+from search_spaces.scaling import ScalingDimensionsSpace, ScalingGridSpace
 from search_spaces.single_cell import SingleCellSpace
 
 SPACES = {
@@ -12,4 +13,6 @@ SPACES = {
     "accel-nasbench": AccelNasbenchSpace,
     "per-layer": PerLayerSpace,
     "single-cell": SingleCellSpace,
+    "scaling-grid": ScalingGridSpace,
+    "scaling-dimensions": ScalingDimensionsSpace,
 }

@@ -187,6 +187,9 @@ def test_the_efficientnet_family(width, depth, resolution, params, millions):
     assert cost.params == params
     digits = 1 if "." in millions else 0
     assert f"{cost.mult_adds / 1e6:.{digits}f}" == millions
+    named = {PUBLISHED[f"efficientnet-b{n}"].resolution: f"efficientnet-b{n}" for n in range(8)}
+    ours = PUBLISHED[named[resolution]]
+    assert ours.canonical_hash() == scaled_b0(width, depth, resolution).canonical_hash()
 
 
 # 36 of the 4,623 networks of Accel-NASBench (Ahmad et al., DAC 2024; afzalxo/Accel-NASBench,

@@ -11,6 +11,7 @@ import pytest
 from controllers import CONTROLLERS
 from controllers.dyna import Dyna
 from controllers.evolution import Evolution
+from controllers.exhaustive import Exhaustive
 from controllers.policy import factorized, lstm
 from controllers.ppo import Ppo
 from controllers.random_search import RandomSearch
@@ -29,8 +30,11 @@ CONFIGS = {
     "evolution": Evolution(),  # random samples in most of what follows
     "evolution-small": Evolution(population=16, tournament=4),  # mutations from the third batch on
     "random": RandomSearch(),
+    "exhaustive": Exhaustive(),
 }
-LEARN = [name for name in CONFIGS if name != "random"]  # must find a planted optimum
+LEARN = [
+    name for name in CONFIGS if name not in ("random", "exhaustive")
+]  # must find a planted optimum
 MIXTURE = ["dyna"]  # log_probs of a distribution that has no name in `policy`
 POLICY = [name for name, config in CONFIGS.items() if hasattr(config, "policy")]
 
@@ -128,12 +132,15 @@ def test_state_is_a_pytree_of_arrays_that_keeps_its_form(controller):
         assert (before.shape, before.dtype) == (after.shape, after.dtype)
 
 
-def test_same_keys_same_everything(controller):
+@pytest.mark.parametrize("name", CONFIGS)
+def test_same_keys_same_everything(name, controllers):
+    controller = controllers[name]
     one, other = (run(controller, controller.init(key(5)), range(3)) for _ in range(2))
     assert_same(one, other)
     assert_same(controller.ask(one, key(9), N), controller.ask(other, key(9), N))
     others = controller.ask(one, key(10), N).decisions
-    assert not np.array_equal(controller.ask(one, key(9), N).decisions, others)
+    same = np.array_equal(controller.ask(one, key(9), N).decisions, others)
+    assert same == (name == "exhaustive")  # the one that draws nothing
 
 
 def test_functions_are_pure(controller):

@@ -1,0 +1,88 @@
+"""Exhaustive search: every network once, in order, whatever it is told."""
+
+import itertools
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from controllers.exhaustive import Exhaustive
+from mnas.architecture import Architecture, Block
+from mnas.controller import Proposals
+from mnas.space import OneOf, Space
+
+# Three kernels, and of one layer or of two with three skips: 3 · (1 + 3) = 12 networks.
+SPACE = Space(
+    "conditional",
+    partial(
+        Architecture,
+        blocks=(
+            partial(
+                Block,
+                kernel=OneOf(3, 5, 7),
+                repeats=OneOf(1, 2),
+                skip=OneOf("identity", "none", "pool", when={"repeats": [2]}),
+                filters=24,
+                stride=2,
+            ),
+        ),
+    ),
+)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+CONTROLLER = Exhaustive().build(SPACE)
+
+
+def in_order() -> list[list[int]]:
+    raw = itertools.product(*(range(size) for size in SPACE.sizes))
+    return sorted({tuple(SPACE.canonical(np.array(vector)).tolist()) for vector in raw})
+
+
+def search(batch: int, batches: int) -> list[tuple[int, ...]]:
+    state, seen = CONTROLLER.init(KEY), []
+    for _ in range(batches):
+        proposals = CONTROLLER.ask(state, KEY, batch)
+        seen += map(tuple, np.asarray(proposals.decisions).tolist())
+        state = CONTROLLER.tell(state, proposals, np.ones(batch, np.float32))
+    return seen
+
+
+@pytest.mark.parametrize("batch", [1, 3, 12])
+def test_every_network_once_in_order(batch):
+    assert SPACE.cardinality() == 12
+    assert search(batch, 12 // batch) == in_order()
+
+
+def test_after_the_last_comes_the_first():
+    assert search(5, 4) == (in_order() * 2)[:20]
+
+
+def test_what_was_not_told_is_asked_again():
+    state = CONTROLLER.init(KEY)
+    proposals = CONTROLLER.ask(state, KEY, 4)
+    rewards = np.array([0.5, 0.5, np.nan, 0.5], np.float32)
+    state = CONTROLLER.tell(state, proposals, rewards)
+    assert CONTROLLER.summary(state) == {"told": 2.0}
+    assert CONTROLLER.ask(state, KEY, 1).decisions[0].tolist() == list(in_order()[2])
+
+
+def test_networks_of_others_move_nothing():
+    state = CONTROLLER.init(KEY)
+    others = np.array(in_order()[5:8], np.int32)
+    told = CONTROLLER.tell(state, Proposals(others, np.zeros(3)), np.ones(3, np.float32))
+    assert CONTROLLER.ask(told, KEY, 1).decisions[0].tolist() == [0, 0, 0]
+
+
+def test_shapes_are_checked():
+    state = CONTROLLER.init(KEY)
+    proposals = CONTROLLER.ask(state, KEY, 2)
+    with pytest.raises(ValueError, match=r"exhaustive: decisions of shape \(2, 3\)"):
+        CONTROLLER.tell(state, proposals, np.ones(3, np.float32))

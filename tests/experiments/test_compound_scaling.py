@@ -1,0 +1,133 @@
+"""The grid search from start to finish, by the command, with children that don't train."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import search as search_command
+from mnas import __main__ as mnas_command
+from mnas.architecture import Architecture
+from mnas.cli import report_mistakes
+from mnas.cost import network_cost
+from mnas.evaluation import Evaluation
+from mnas.scaling import scale
+from mnas.scaling_grid import ScalingGrid
+
+left = {"evaluations": 0}  # until somebody presses Ctrl-C
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Not trained: wide is good, deep is a little, pixels are worth nothing."""
+
+    noise: float = 0.01
+
+    def build(self):
+        return self
+
+    def __call__(self, architecture: Architecture, seed: int, report=None) -> Evaluation:
+        left["evaluations"] -= 1
+        if left["evaluations"] == 0:
+            raise KeyboardInterrupt
+        accuracy = 0.5 + 0.01 * architecture.stem + 0.001 * len(architecture.layers())
+        return Evaluation(accuracy + self.noise * (seed % 100) / 100, epochs=1)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    monkeypatch.setitem(search_command.REGISTRIES["evaluator"], "table", Table)
+    left["evaluations"] = 0
+
+
+def run(*arguments: str) -> int:
+    return report_mistakes("search.py", lambda: search_command.main(list(arguments)))
+
+
+def grid_search(directory: Path, *flags: str) -> int:
+    parts = ["--evaluator", "table", "--engine.kind", "inline", "--space.step", "0.1"]
+    return run("compound-scaling", *parts, "--out", str(directory), *flags)
+
+
+def facts(directory: Path) -> list[dict]:
+    records = [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines()]
+    for record in records:
+        for name in ("time", "seconds", "timings"):
+            record.pop(name, None)
+    return records
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("grid") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(search_command.REGISTRIES["evaluator"], "table", Table)
+        assert grid_search(directory) == 0
+    return directory
+
+
+def grid_of(directory: Path) -> ScalingGrid:
+    return ScalingGrid(**json.loads((directory / "experiment.json").read_text())["space"])
+
+
+def test_every_point_is_tried_once(finished):
+    points = grid_of(finished).points()
+    results = [fact for fact in facts(finished) if fact["kind"] == "result"]
+    assert len(points) > 6  # more than a batch
+    assert [result["hash"] for result in results] == [n.canonical_hash() for n in points.values()]
+    assert all(result["repeat_of"] is None and not result["error"] for result in results)
+
+
+@pytest.mark.parametrize("evaluations", [1, 8, 16])
+def test_interrupted_and_resumed_it_is_the_same_search(evaluations, finished, tmp_path, capsys):
+    left["evaluations"] = evaluations
+    assert grid_search(tmp_path / "run") == 130
+    assert "go on with: python search.py --resume" in capsys.readouterr().err
+    assert len(facts(tmp_path / "run")) < len(facts(finished))
+    left["evaluations"] = 0
+    assert run("--resume", str(tmp_path / "run")) == 0
+    assert facts(tmp_path / "run") == facts(finished)
+    for name in ("grid.csv", "best.json", "top.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_the_ranking(finished, capsys):
+    with open(finished / "grid.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    base = grid_of(finished).network()
+    for row in rows:
+        coefficients = [float(row[name]) for name in ("alpha", "beta", "gamma")]
+        network = scale(base, 1, *coefficients, divisor=2)
+        assert int(row["mult_adds"]) == network_cost(network).mult_adds
+        assert int(row["resolution"]) == network.resolution
+    rewards = [float(row["reward"]) for row in rows]
+    assert rewards == sorted(rewards, reverse=True) and len(set(rewards)) > 1
+    assert json.loads((finished / "best.json").read_text())["search"]["trial"] == int(
+        rows[0]["trial"]
+    )
+    # The same from the journal, by the other command.
+    assert mnas_command.main(["scale", str(finished), "--grid-search", "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert [point["reward"] for point in described["points"]] == rewards
+    assert [point["alpha"] for point in described["points"]] == [float(r["alpha"]) for r in rows]
+    assert described["mult_adds"] == network_cost(base).mult_adds
+    assert mnas_command.main(["scale", str(finished), "--grid-search"]) == 0
+    assert f"{len(rows)} of {len(rows)} networks" in capsys.readouterr().out
+
+
+def test_a_found_network_is_a_base(finished, tmp_path):
+    flags = ["--space.base", str(finished), "--space.resolution", "None", "--space.head", "None"]
+    assert grid_search(tmp_path / "second", *flags) == 0
+    best = json.loads((finished / "best.json").read_text())
+    base = grid_of(tmp_path / "second").network()
+    assert (base.resolution, base.head) == (best["resolution"], best["head"])
+
+
+def test_a_grid_without_points_costs_one_line(tmp_path, capsys):
+    flags = ["--space.step", "0.3", "--space.tolerance", "0"]
+    assert grid_search(tmp_path / "run", *flags) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "no point" in err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,159 @@
+"""Scaling: rounding by hand, the published family exactly, the formula, one dimension alone."""
+
+import math
+
+import pytest
+
+from mnas.architecture import from_block_strings
+from mnas.cost import network_cost
+from mnas.published import PUBLISHED
+from mnas.scaling import (
+    COEFFICIENTS,
+    DIMENSIONS,
+    Coefficients,
+    along,
+    implied_phi,
+    multipliers,
+    multiply,
+    published,
+    round_filters,
+    round_repeats,
+    scale,
+    scale_published,
+    scale_to,
+)
+
+B0 = PUBLISHED["efficientnet-b0"]
+ODD = from_block_strings(["r2_k3_s22_e1_i12_o20"], resolution=33, head=100, name="odd")
+
+
+@pytest.mark.parametrize(
+    "filters, width, expected",
+    [
+        (32, 1.0, 32),
+        (32, 1.1, 32),  # 35.2 -> 32, which is no less than 0.9 · 35.2 = 31.68
+        (32, 1.2, 40),  # 38.4 + 4 -> 40
+        (16, 1.1, 16),  # 17.6 -> 16 >= 15.84
+        (16, 1.2, 24),  # 19.2 -> 16 < 17.28, so one step more
+        (320, 1.4, 448),
+        (1280, 2.0, 2560),
+        (4, 1.0, 8),  # never less than one step
+        (16, 0.5, 8),
+    ],
+)
+def test_round_filters_by_hand(filters, width, expected):
+    assert round_filters(filters, width) == expected
+
+
+def test_round_filters_to_another_divisor():
+    assert round_filters(10, 1.15, 2) == 12  # 11.5 + 1 -> 12
+    assert round_filters(10, 1.15, 1) == 12  # 11.5 + 0.5 -> 12
+
+
+@pytest.mark.parametrize("repeats, depth, expected", [(1, 1.0, 1), (1, 1.1, 2), (4, 3.1, 13)])
+def test_round_repeats_by_hand(repeats, depth, expected):
+    assert round_repeats(repeats, depth) == expected
+
+
+def test_round_repeats_is_the_authors_to_the_last_bit():
+    assert round_repeats(25, 2.2) == math.ceil(2.2 * 25) == 56
+
+
+def test_nothing_changes_at_one():
+    for network in (*PUBLISHED.values(), ODD):
+        assert multiply(network) == network
+        assert scale(network, 0).canonical_hash() == network.canonical_hash()
+
+
+@pytest.mark.parametrize("variant", COEFFICIENTS)
+def test_the_published_family(variant):
+    network = PUBLISHED[f"efficientnet-{variant}"]
+    assert network == scale_published(B0, variant)
+    assert network.name == f"efficientnet-{variant}"
+    assert network.resolution == published(variant).resolution
+    # Dropout has no place in an architecture; it is in the table.
+    assert published(variant).dropout == {"b0": 0.2, "b4": 0.4, "b7": 0.5}.get(
+        variant, published(variant).dropout
+    )
+
+
+def test_the_formula_is_not_the_published_family():
+    # φ = 1: depth 1.2, width 1.1 and 1.15 · 224 = 257.6 pixels are B2's but for 2 pixels.
+    assert multipliers(1) == {"depth": 1.2, "width": 1.1, "resolution": 1.15}
+    first, b2 = scale(B0, 1), PUBLISHED["efficientnet-b2"]
+    assert first.resolution == 258
+    assert first.replace(resolution=260).canonical_hash() == b2.canonical_hash()
+    assert network_cost(first).params == 9_109_994
+    b4 = implied_phi("b4")
+    # ln 1.8 / ln 1.2, ln 1.4 / ln 1.1, ln(380/224) / ln 1.15
+    assert [round(value, 2) for value in b4.values()] == [3.22, 3.53, 3.78]
+    assert set(implied_phi("b0").values()) == {0.0}
+
+
+def test_scale_by_other_coefficients():
+    network = scale(B0, 2, alpha=1.0, beta=1.5, gamma=1.0)
+    assert network.resolution == 224 and len(network.layers()) == len(B0.layers())
+    assert (network.stem, network.head) == (72, 2880)  # 2.25 times 32 and 1280
+    assert network.name == "efficientnet-b0-phi2"
+    assert scale(B0, 0.5).resolution == 240
+
+
+def test_published_scaling_of_other_networks():
+    small = scale_published(ODD, "B4")
+    assert small.name == "odd-b4"
+    assert small.resolution == 56  # 33 · 380 / 224 = 55.98
+    assert small.blocks[0].repeats == 4 and small.blocks[0].filters == 32  # 20 · 1.4 = 28 -> 32
+    assert (small.stem, small.head) == (16, 144)  # 16.8 and 140 -> 144
+
+
+def test_one_dimension_alone_leaves_the_others():
+    deep, wide, sharp = (multiply(ODD, **along(name, 1)) for name in DIMENSIONS[:3])
+    assert deep.replace(blocks=ODD.blocks, name=ODD.name) == ODD
+    assert [block.repeats for block in deep.blocks] == [4]
+    assert [block.repeats for block in wide.blocks] == [2] and wide.resolution == 33
+    assert wide.blocks[0].filters == 32  # 20 · sqrt(2) = 28.3 -> 32
+    assert sharp.blocks == ODD.blocks and sharp.stem == ODD.stem and sharp.resolution == 47
+    assert along("compound", 2) == multipliers(2)
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+@pytest.mark.parametrize("factor", [1, 2, 8])
+def test_scaled_to_a_target(dimension, factor):
+    target = factor * network_cost(B0).mult_adds
+    found = scale_to(B0, dimension, target)
+    off = abs(network_cost(found).mult_adds / target - 1)
+    assert off < (0.2 if dimension in ("depth", "compound") else 0.06)
+    # None of many other multipliers comes nearer.
+    phis = [0.053 * step for step in range(100)]
+    others = [network_cost(multiply(B0, **along(dimension, phi))).mult_adds for phi in phis]
+    assert off <= min(abs(madds / target - 1) for madds in others) + 0.005
+
+
+def test_coefficients_of_the_paper():
+    assert Coefficients() == (1.2, 1.1, 1.15)
+    assert Coefficients().product == pytest.approx(1.92, abs=0.001)
+
+
+MISTAKES = [
+    (lambda: scale(B0, -1), ["phi = -1", "at least 0"]),
+    (lambda: scale(B0, math.nan), ["phi = nan"]),
+    (lambda: scale(B0, 1, alpha=0.99), ["alpha = 0.99", "at least 1"]),
+    (lambda: scale(B0, 1, gamma=math.inf), ["gamma = inf"]),
+    (lambda: scale(B0, 50), ["depth = 9100.44", "at most 64"]),
+    (lambda: scale(B0, 1e9), ["phi = 1000000000.0", "at most 64"]),
+    (lambda: multiply(B0, width=0), ["width = 0", "above 0"]),
+    (lambda: multiply(B0, resolution=224), ["resolution = 224", "factor", "at most 64"]),
+    (lambda: multiply(B0, divisor=0), ["divisor = 0", "at least 1"]),
+    (lambda: scale_published(B0, "b8"), ["published = 'b8'", "b7"]),
+    (lambda: along("length", 1), ["dimension = 'length'", "depth, width"]),
+    (lambda: scale_to(B0, "width", 1e15), ["width to", "accepted: less"]),
+    (lambda: scale_to(B0, "compound", 1e9, Coefficients(1, 1, 1)), ["changes nothing"]),
+]
+
+
+@pytest.mark.parametrize(("call", "expected"), MISTAKES)
+def test_mistakes_are_named(call, expected):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert all(text in str(caught.value) for text in expected), caught.value
