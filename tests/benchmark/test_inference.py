@@ -44,9 +44,7 @@ def made_up(tmp_path, monkeypatch):
 
     def replace(name: str, *, seconds: float, surplus: int = 0) -> None:
         file = tmp_path / f"{name}.py"
-        file.write_text(
-            FAKE.replace("SECONDS", str(seconds)).replace("SURPLUS", str(surplus))
-        )
+        file.write_text(FAKE.replace("SECONDS", str(seconds)).replace("SURPLUS", str(surplus)))
         side = dataclasses.replace(inference.SIDES[name], file=file)
         monkeypatch.setitem(inference.SIDES, name, side)
 
