@@ -1,4 +1,4 @@
-"""Fills a table of latencies, and checks it: in one process with the settings of a search's workers.
+"""Fills a table of latencies, and checks it: by a process with the settings of a search's workers.
 
 One process and one block at a time, whatever the engine: measurements side by side would disturb
 each other.
