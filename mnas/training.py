@@ -161,20 +161,20 @@ def train(
     ValueError for images that don't fit; FloatingPointError where the loss is not finite, noticed
     at the end of the epoch.
     """
-    _check_images(architecture, train_images, train_labels)
+    check_images(architecture, train_images, train_labels)
     if report is not None and validation is None:
         raise ValueError("validation = None with report given; accepted: (images, labels)")
     recording, start = Recording(), time.perf_counter()
     evaluate_seconds = 0.0
 
-    data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
+    data = DeviceImages.of(train_images, train_labels, *pixel_statistics(train_images))
     if validation is not None:
-        _check_images(architecture, *validation)
-        held_out = _Data.of(*validation, data.mean, data.std)
+        check_images(architecture, *validation)
+        held_out = DeviceImages.of(*validation, data.mean, data.std)
     child = Child(
         architecture,
         seed,
-        _optimizer(config),
+        optimizer_of(config),
         label_smoothing=config.label_smoothing,
         ema_decay=config.ema_decay,
         drop_path=config.drop_path,
@@ -185,7 +185,7 @@ def train(
     measured, history = None, []
     for epoch in range(1, config.epochs + 1):
         losses = []
-        batches = _epoch_batches(data, config, batch_size, seed, epoch)
+        batches = epoch_batches(data, config, batch_size, seed, epoch)
         for step, (images, labels) in enumerate(batches, start=(epoch - 1) * steps):
             rate = learning_rate(config, step, steps)
             losses.append(child.step(images, labels, rate, step))
@@ -199,8 +199,8 @@ def train(
         last = epoch == config.epochs
         if validation is not None and (report is not None or last):
             began = time.perf_counter()
-            variables = child.variables(_calibration_batches(data, config, batch_size, seed))
-            measured = _accuracy(child.blocks, variables, held_out, batch_size)
+            variables = child.variables(calibration_batches(data, config, batch_size, seed))
+            measured = share_right(child.blocks, variables, held_out, batch_size)
             evaluate_seconds += time.perf_counter() - began
             if report is not None:
                 history.append((epoch, measured))
@@ -208,7 +208,7 @@ def train(
                     break
     if validation is None:
         began = time.perf_counter()
-        variables = child.variables(_calibration_batches(data, config, batch_size, seed))
+        variables = child.variables(calibration_batches(data, config, batch_size, seed))
         evaluate_seconds += time.perf_counter() - began
     return TrainingResult(
         variables=variables,
@@ -232,9 +232,9 @@ def accuracy(
     batch_size: int = 64,
 ) -> float:
     """Share of `images` (uint8 [N, R, R, 3]) whose label [N] the trained child gives, 0 to 1."""
-    _check_images(architecture, images, labels)
-    data = _Data.of(images, labels, result.pixel_mean, result.pixel_std)
-    return _accuracy(network_blocks(architecture), result.variables, data, batch_size)
+    check_images(architecture, images, labels)
+    data = DeviceImages.of(images, labels, result.pixel_mean, result.pixel_std)
+    return share_right(network_blocks(architecture), result.variables, data, batch_size)
 
 
 def latency_ms(architecture: Architecture, result: TrainingResult, repeats: int = 30) -> float:
@@ -275,7 +275,8 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _optimizer(config: TrainingConfig) -> Optimizer:
+def optimizer_of(config: TrainingConfig) -> Optimizer:
+    """The optimiser with these settings."""
     return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
 
 
@@ -290,11 +291,11 @@ def compile_batches(
     validation: Labelled,
 ) -> None:
     """Has JAX compile what `train` does outside the blocks: loading batches, and the loss."""
-    data = _Data.of(train_images, train_labels, *_pixel_statistics(train_images))
+    data = DeviceImages.of(train_images, train_labels, *pixel_statistics(train_images))
     batch_size = min(config.batch_size, len(train_images))
-    next(_epoch_batches(data, config, batch_size, seed=0, epoch=1))
-    next(_calibration_batches(data, config, batch_size, seed=0))
-    _Data.of(*validation, data.mean, data.std).batch(np.zeros(batch_size, np.int32))
+    next(epoch_batches(data, config, batch_size, seed=0, epoch=1))
+    next(calibration_batches(data, config, batch_size, seed=0))
+    DeviceImages.of(*validation, data.mean, data.std).batch(np.zeros(batch_size, np.int32))
     compile_loss(config.label_smoothing, (batch_size, architecture.classes))
 
 
@@ -305,7 +306,7 @@ def compile_block(
     dropping = {"drop_path": config.drop_path > 0, "dropout": config.dropout > 0}
     _, block = network_blocks(architecture, **dropping)[index]
     shape = _input_shape(architecture, index, batch_size)
-    compile_training(block, shape, _optimizer(config), averaged=config.ema_decay > 0)
+    compile_training(block, shape, optimizer_of(config), averaged=config.ema_decay > 0)
 
 
 def compile_block_latency(architecture: Architecture, index: int) -> None:
@@ -325,7 +326,8 @@ def _input_shape(architecture: Architecture, index: int, images: int) -> tuple[i
 # --- images -------------------------------------------------------------------------------------
 
 
-def _check_images(architecture: Architecture, images: np.ndarray, labels: np.ndarray) -> None:
+def check_images(architecture: Architecture, images: np.ndarray, labels: np.ndarray) -> None:
+    """ValueError for images or labels that don't fit the architecture."""
     side = architecture.resolution
     if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3) or not len(images):
         raise ValueError(
@@ -342,7 +344,7 @@ def _check_images(architecture: Architecture, images: np.ndarray, labels: np.nda
         )
 
 
-def _pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each channel, [3]; a deviation of 1 at least."""
     # From the histogram of each channel: exact, and faster than sums over so many bytes.
     counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
@@ -353,7 +355,7 @@ def _pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Data:
+class DeviceImages:
     """Images [N, R, R, 3] and labels [N] on the device, and what to normalise them by, [3]."""
 
     images: jax.Array
@@ -362,7 +364,7 @@ class _Data:
     std: np.ndarray
 
     @classmethod
-    def of(cls, images, labels, mean, std) -> "_Data":
+    def of(cls, images, labels, mean, std) -> "DeviceImages":
         return cls(*jax.device_put((images, labels.astype(np.int32))), mean, std)
 
     def batch(self, chosen: np.ndarray, augment=None, padding: int = 0):
@@ -397,8 +399,8 @@ def _load_batch(images, labels, mean, std, chosen, augment, padding):
     return jnp.where(inside[..., None], batch, 0), labels[chosen]
 
 
-def _epoch_batches(
-    data: _Data, config: TrainingConfig, batch_size: int, seed: int, epoch: int
+def epoch_batches(
+    data: DeviceImages, config: TrainingConfig, batch_size: int, seed: int, epoch: int
 ) -> Iterator[tuple[jax.Array, jax.Array]]:
     """The whole batches of one epoch, in an order of its own."""
     count = len(data.images)
@@ -413,8 +415,8 @@ def _epoch_batches(
         yield data.batch(chosen, augment, padding)
 
 
-def _calibration_batches(
-    data: _Data, config: TrainingConfig, batch_size: int, seed: int
+def calibration_batches(
+    data: DeviceImages, config: TrainingConfig, batch_size: int, seed: int
 ) -> Iterator[jax.Array]:
     """Whole batches of training images, not augmented; the same ones after every epoch."""
     order = np.random.default_rng([seed, *b"calibrate"]).permutation(len(data.images))
@@ -423,7 +425,9 @@ def _calibration_batches(
         yield data.batch(chosen)[0]
 
 
-def _accuracy(blocks, variables: dict[str, Variables], data: _Data, batch_size: int) -> float:
+def share_right(
+    blocks, variables: dict[str, Variables], data: DeviceImages, batch_size: int
+) -> float:
     count = len(data.images)
     # One shape for all: the last batch is filled up with the first image.
     chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)

@@ -42,9 +42,11 @@ def random_variables(architecture):
 
 
 @pytest.mark.parametrize("architecture", [MBCONV, RESNET], ids=["mbconv", "resnet"])
-@pytest.mark.parametrize("least", [1, 1 << 30], ids=["rows", "kernels"])
-def test_folded_logits_are_those_of_the_network(architecture, least, monkeypatch):
+@pytest.mark.parametrize(("least", "large"), [(1, 1), (1 << 30, 1 << 30)], ids=["on", "off"])
+def test_folded_logits_are_those_of_the_network(architecture, least, large, monkeypatch):
+    jax.clear_caches()  # the settings are no part of the program's key
     monkeypatch.setattr(inference, "LEAST_WEIGHTS", least)
+    monkeypatch.setattr(inference, "LARGE_IMAGE", large)
     variables = random_variables(architecture)
     images = np.random.default_rng(1).standard_normal((3, 20, 20, 3), np.float32)
     expected = Network(architecture).apply(network_variables(variables), images)
