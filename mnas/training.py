@@ -428,6 +428,7 @@ def calibration_batches(
 def share_right(
     blocks, variables: dict[str, Variables], data: DeviceImages, batch_size: int
 ) -> float:
+    """Share of the images whose label the chain of blocks gives, 0 to 1."""
     count = len(data.images)
     # One shape for all: the last batch is filled up with the first image.
     chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)
