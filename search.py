@@ -9,6 +9,9 @@ python search.py --list               experiments and studies, what they take, w
 python search.py --resume DIR         goes on where a run or a study stopped
 python search.py --warm-up [EXPERIMENT] [overrides]
                                       compiles the blocks of its children ahead, no search
+python search.py --latency-table FILE [EXPERIMENT] [overrides]
+                                      times the blocks of its children on this device, no search;
+                                      --evaluator.latency-table FILE then sums them
 python search.py EXPERIMENT --help    every setting
 """
 
@@ -21,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,6 +36,8 @@ from mnas import engines, run, study
 from mnas.cli import parse, report_mistakes
 from mnas.compare import compare
 from mnas.experiment import Experiment
+from mnas.latency_measurement import fill, wholes
+from mnas.latency_report import write_check
 from mnas.loop import Search, TooManyFailures
 from mnas.progress import SearchProgress
 from mnas.proxy import ProxyConfig
@@ -80,6 +86,19 @@ class WarmUpArguments:
 
 
 @dataclasses.dataclass(frozen=True)
+class LatencyArguments:
+    """An experiment's settings and how its table of latencies is checked."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    networks: int = 0
+    """Also time so many random networks whole, and say how well the table predicts them."""
+
+    def __post_init__(self) -> None:
+        if self.networks < 0 or self.networks == 1:
+            raise ValueError(f"networks = {self.networks}; accepted: 0, or at least 2")
+
+
+@dataclasses.dataclass(frozen=True)
 class StudyArguments:
     """The size of a study and where it goes."""
 
@@ -109,6 +128,10 @@ def main(arguments: list[str]) -> int:
         return resume(arguments[1:])
     if arguments[:1] == ["--warm-up"]:
         return warm_up(*named(arguments[1:]))
+    if arguments[:1] == ["--latency-table"]:
+        if len(arguments) < 2 or arguments[1].startswith("-"):
+            raise ValueError("--latency-table needs a file")
+        return latency_table(Path(arguments[1]), *named(arguments[2:]))
     return start(*named(arguments))
 
 
@@ -216,6 +239,46 @@ def warm_up(name: str, flags: list[str]) -> int:
         f"{total.cache_reads:,} were in {engines.compilation_cache()}",
         soft_wrap=True,
     )
+    return 0
+
+
+def latency_table(path: Path, name: str, flags: list[str]) -> int:
+    """Times the blocks of an experiment's children, and perhaps whole networks."""
+    experiment, flags, description = known_experiment(name, flags)
+    given = LatencyArguments(experiment)
+    chosen = parse(LatencyArguments, f"search.py --latency-table {name}", flags, given, description)
+    experiment = chosen.experiment
+    check(experiment)
+    console = Console(stderr=True, highlight=False)
+    space = experiment.space.build()
+    blocks, complete = space_blocks(space)
+    if not complete:
+        console.print(f"{experiment.name}: more blocks than can be enumerated; the likeliest only")
+    rng = np.random.default_rng(0)
+    networks = [space.decode(space.sample(rng)) for _ in range(chosen.networks)]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    try:
+        with Progress(
+            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+        ) as bar:
+            task = bar.add_task("blocks", total=len(blocks))
+            table = fill(path, blocks, experiment.engine, lambda: bar.advance(task))
+            task = bar.add_task("networks", total=len(networks))
+            measured = []
+            for found in wholes(networks, experiment.engine) if networks else ():
+                measured.append(found)
+                bar.advance(task)
+    except KeyboardInterrupt:
+        console.print("stopped; blocks that were timed are kept, and the same command goes on")
+        return 130
+    console.print(f"written: {path}, {len(table.blocks):,} blocks", soft_wrap=True)
+    if measured:
+        found = write_check(table, measured)
+        console.print(
+            f"{len(measured)} random networks: Kendall τ {found.kendall:.3f}, R² {found.r2:.3f}, "
+            f"mean error {found.mean_error:.1%}; beside it: {path.stem}-check.json, .png",
+            soft_wrap=True,
+        )
     return 0
 
 

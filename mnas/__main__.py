@@ -6,7 +6,7 @@ import sys
 from mnas.cli import report_mistakes
 
 # Each is a function of that name in the file of that name in `mnas/verbs`, imported when called.
-VERBS = ("cost", "compare", "scale", "rescore", "export", "report", "benchmark")
+VERBS = ("cost", "compare", "scale", "rescore", "export", "report", "train", "benchmark")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from mnas.batches import DeviceImages, calibration_batches, epoch_batches, pixel
 from mnas.cost import parts
 from mnas.nn.child import compile_inference, compile_loss, compile_training
 from mnas.nn.network import network_blocks
-from mnas.training import Labelled, TrainingConfig, optimizer
+from mnas.training import Labelled, TrainingConfig, optimizer_of
 
 
 def compile_batches(
@@ -33,7 +33,7 @@ def compile_block(
     dropping = {"drop_path": config.drop_path > 0, "dropout": config.dropout > 0}
     _, block = network_blocks(architecture, **dropping)[index]
     shape = _input_shape(architecture, index, batch_size)
-    compile_training(block, shape, optimizer(config), averaged=config.ema_decay > 0)
+    compile_training(block, shape, optimizer_of(config), averaged=config.ema_decay > 0)
 
 
 def compile_block_latency(architecture: Architecture, index: int) -> None:

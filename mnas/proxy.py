@@ -2,12 +2,14 @@
 
 import dataclasses
 import time
+from pathlib import Path
 
 from mnas import ahead, training
 from mnas.architecture import Architecture
 from mnas.compilation import cache_mended
 from mnas.data import DataConfig, Images, load
 from mnas.evaluation import Evaluation, Report
+from mnas.latency import LatencyTable
 from mnas.training import TrainingConfig
 
 
@@ -22,12 +24,25 @@ class ProxyConfig:
     measure_latency: bool = False
     """Also time inference of one image on this device (for rewards of latency)."""
 
+    latency_table: str | None = None
+    """File of `search.py --latency-table`, whose sums stand for measured latency."""
+
+    def __post_init__(self) -> None:
+        if self.measure_latency and self.latency_table is not None:
+            raise ValueError(
+                f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
+                "accepted: one of the two"
+            )
+
     def build(self) -> "ProxyEvaluator":
         return ProxyEvaluator(self)
 
     def check(self, architecture: Architecture) -> None:
-        """ValueError where children like this one can't be trained on these images."""
-        self.build().images_for(architecture)
+        """ValueError where children like this one can't be trained, or are not in the table."""
+        evaluator = self.build()
+        evaluator.images_for(architecture)
+        if evaluator.latency_table is not None:
+            evaluator.latency_table.latency_ms(architecture)
 
 
 class ProxyEvaluator:
@@ -40,6 +55,8 @@ class ProxyEvaluator:
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
         self._images: dict[int, Images] = {}
+        path = config.latency_table
+        self.latency_table = None if path is None else LatencyTable.read(Path(path))
 
     def images_for(self, architecture: Architecture) -> Images:
         """The images at the architecture's resolution; ValueError where its classes don't fit."""
@@ -59,6 +76,9 @@ class ProxyEvaluator:
     ) -> Evaluation:
         start = time.perf_counter()
         images = self.images_for(architecture)
+        latency_ms = None
+        if self.latency_table is not None:  # before the training, which a missing block would waste
+            latency_ms = self.latency_table.latency_ms(architecture)
         with cache_mended():
             result = training.train(
                 architecture,
@@ -69,7 +89,6 @@ class ProxyEvaluator:
                 report=report,
                 validation=(images.validation_images, images.validation_labels),
             )
-        latency_ms = None
         if self.config.measure_latency:
             latency_ms = training.latency_ms(architecture, result)
         return Evaluation(

@@ -173,7 +173,7 @@ def train(
     child = Child(
         architecture,
         seed,
-        optimizer(config),
+        optimizer_of(config),
         label_smoothing=config.label_smoothing,
         ema_decay=config.ema_decay,
         drop_path=config.drop_path,
@@ -203,7 +203,7 @@ def train(
         if validation is not None and (report is not None or last):
             began = time.perf_counter()
             variables = child.variables(calibration())
-            measured = _accuracy(child.blocks, variables, held_out, batch_size)
+            measured = share_right(child.blocks, variables, held_out, batch_size)
             evaluate_seconds += time.perf_counter() - began
             if report is not None:
                 history.append((epoch, measured))
@@ -237,7 +237,7 @@ def accuracy(
     """Share of `images` (uint8 [N, R, R, 3]) whose label [N] the trained child gives, 0 to 1."""
     check_images(architecture, images, labels)
     data = DeviceImages.of(images, labels, result.pixel_mean, result.pixel_std)
-    return _accuracy(network_blocks(architecture), result.variables, data, batch_size)
+    return share_right(network_blocks(architecture), result.variables, data, batch_size)
 
 
 def latency_ms(architecture: Architecture, result: TrainingResult, repeats: int = 30) -> float:
@@ -278,14 +278,15 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-def optimizer(config: TrainingConfig) -> Optimizer:
+def optimizer_of(config: TrainingConfig) -> Optimizer:
     """As compiled into the programs of every block."""
     return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
 
 
-def _accuracy(
+def share_right(
     blocks, variables: dict[str, Variables], data: DeviceImages, batch_size: int
 ) -> float:
+    """Share of the images whose label the chain of blocks gives, 0 to 1."""
     count = len(data.images)
     # One shape for all: the last batch is filled up with the first image.
     chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)

@@ -17,7 +17,7 @@ A network that timm cannot build (`mnas.architecture.arch_def`) has its names by
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,15 +175,20 @@ def from_state_dict(
 
 
 def save_weights(
-    path: str | Path, architecture: Architecture, variables: Mapping[str, Variables]
+    path: str | Path,
+    architecture: Architecture,
+    variables: Mapping[str, Variables],
+    pixels: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> None:
     """Writes variables block by block to a `.safetensors` file that timm's models load strictly.
 
-    The architecture goes into the file's metadata, which timm does not look at.
+    The architecture goes into the file's metadata, which timm does not look at; and `pixels`, mean
+    and deviation of each channel in 0 to 255, which images are to be normalised by.
     """
-    spec = json.dumps(architecture.to_dict())
     # 'format' is what other readers of safetensors ask for.
-    metadata = {"format": "pt", SPEC_KEY: spec}
+    metadata = {"format": "pt", SPEC_KEY: json.dumps(architecture.to_dict())}
+    if pixels is not None:
+        metadata |= {"pixel_mean": json.dumps(pixels[0]), "pixel_std": json.dumps(pixels[1])}
     try:
         save_file(to_state_dict(architecture, variables), path, metadata)
     except (OSError, safetensors.SafetensorError) as error:

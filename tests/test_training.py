@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from mnas.ahead import compile_batches, compile_block
 from mnas.architecture import Architecture, Block
 from mnas.nn.network import (
     Network,
@@ -20,8 +21,6 @@ from mnas.nn.network import (
 from mnas.training import (
     TrainingConfig,
     accuracy,
-    compile_batches,
-    compile_block,
     latency_ms,
     learning_rate,
     train,

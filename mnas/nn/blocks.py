@@ -65,6 +65,9 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.has_variable("params", "rows"):  # of `mnas.nn.inference`
+            rows = self.get_variable("params", "rows")
+            return ops.convolution_by_rows(x, rows, self.kernel, self.stride, self.padding)
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
         kernel = self.param("kernel", _convolution_init, shape)
         y = ops.convolution(x, kernel, self.stride, self.padding)
@@ -88,7 +91,11 @@ class DepthwiseConvolution(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """BatchNorm and the activation behind it (`norm.batch_norm`)."""
+    """BatchNorm and the activation behind it (`norm.batch_norm`).
+
+    Without statistics it is one folded into the convolution before (`mnas.nn.inference`), of which
+    the bias is left.
+    """
 
     activation: str | None = None
     epsilon: float = norm.BATCH_NORM_EPSILON
@@ -96,6 +103,9 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         channels = x.shape[-1:]
+        if not train and not self.has_variable("batch_stats", "mean"):
+            bias = self.param("bias", nn.initializers.zeros, channels)
+            return norm.activate(x + bias, self.activation)
         scale = self.param("scale", nn.initializers.ones, channels)
         bias = self.param("bias", nn.initializers.zeros, channels)
         if train:

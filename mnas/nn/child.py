@@ -195,7 +195,7 @@ class Child:
         self._states = jax.device_put([optimizer.init(params) for params in weights])
         none = [None] * len(weights)
         self._averages = jax.device_put(weights) if ema_decay else none
-        self._keeps = _keep_probabilities([block for _, block in self.blocks], drop_path, dropout)
+        self._keeps = keep_probabilities([block for _, block in self.blocks], drop_path, dropout)
         self._drop_rng = np.random.default_rng([seed, *b"drop"])
 
     def step(
@@ -254,7 +254,7 @@ class Child:
         for (name, _), params, stats in zip(self.blocks, host, pooled, strict=True):
             variables[name] = {"params": params}
             if stats:
-                variables[name]["batch_stats"] = _pooled(stats)
+                variables[name]["batch_stats"] = pooled_statistics(stats)
         return variables
 
 
@@ -265,20 +265,20 @@ def infer(blocks: Blocks, variables: dict[str, Variables], x: jax.Array) -> jax.
     return x
 
 
-def _pooled(statistics: Variables) -> Variables:
+def pooled_statistics(statistics: Variables) -> Variables:
     """Mean and variance over equal batches, of those of each: leaves [batches, C] → [C].
 
     mean = E[mean_b],  var = E[var_b] + E[(mean_b - mean)²]  (= E[x²] - mean², without cancellation)
     """
     if "mean" not in statistics:
-        return {name: _pooled(inner) for name, inner in statistics.items()}
+        return {name: pooled_statistics(inner) for name, inner in statistics.items()}
     means, variances = (statistics[name].astype(np.float64) for name in ("mean", "var"))
     mean = means.mean(0)
     variance = variances.mean(0) + ((means - mean) ** 2).mean(0)
     return {"mean": mean.astype(np.float32), "var": variance.astype(np.float32)}
 
 
-def _keep_probabilities(
+def keep_probabilities(
     blocks: Sequence[nn.Module], drop_path: float, dropout: float
 ) -> list[np.float32 | None]:
     """For each layer 1 - drop_path · index / layers (EfficientNet's code), or None where nothing

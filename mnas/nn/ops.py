@@ -163,6 +163,28 @@ def convolution(
     )
 
 
+def convolution_by_rows(
+    x: jax.Array, rows: jax.Array, side: int, stride: int = 1, padding: Padding = "same"
+) -> jax.Array:
+    """`convolution` with the kernel as one row for each filter: [N, H, W, C], [D, k·k·C].
+
+    For few pixels and kernels larger than a core's cache. A matrix library makes copies of its
+    second operand, in an order of its own; here that is the pixels, not the kernel.
+    """
+    pads = [padding_of(size, side, stride, padding) for size in x.shape[1:3]]
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    height, width = ((size - side) // stride + 1 for size in x.shape[1:3])
+    tall, wide = (stride * (count - 1) + 1 for count in (height, width))
+    windows = [
+        x[:, top : top + tall : stride, left : left + wide : stride]
+        for top in range(side)
+        for left in range(side)
+    ]
+    pixels = jnp.concatenate(windows, -1).reshape(-1, rows.shape[1])
+    y = lax.dot_general(rows, pixels, (((1,), (1,)), ((), ()))).T
+    return y.reshape(len(x), height, width, -1)
+
+
 def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A 1×1 convolution as a product of *two-dimensional* arrays: else its gradient is slow."""
     return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)

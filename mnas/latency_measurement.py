@@ -1,0 +1,96 @@
+"""Fills a table of latencies, and checks it: by a process with the settings of a search's workers.
+
+One process and one block at a time, whatever the engine: measurements side by side would disturb
+each other.
+"""
+
+import concurrent.futures
+import contextlib
+import datetime
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+
+from mnas.architecture import Architecture
+from mnas.benchmark.figures import machine
+from mnas.benchmark.sides import usable_cores
+from mnas.compilation import cache_mended
+from mnas.experiment import EngineConfig
+from mnas.latency import LatencyTable, signatures
+from mnas.nn import timing
+from mnas.warmup import SpaceBlock, process_environment
+
+
+def fill(
+    path: Path,
+    blocks: Sequence[SpaceBlock],
+    engine: EngineConfig,
+    done: Callable[[], None] = lambda: None,
+) -> LatencyTable:
+    """The table in `path` with all these blocks; those that it has already are not timed again."""
+    with _process(engine) as pool:
+        device = pool.submit(_device).result()
+        head = {
+            "device": device,
+            "threads": engine.threads,
+            "batch": 1,
+            "versions": {"jax": jax.__version__},
+            "date": datetime.date.today().isoformat(),
+        }
+        table = LatencyTable.begun(path, head)
+        if "call_ms" not in table.head:
+            table.head["call_ms"] = pool.submit(timing.call_ms).result()
+            table.write()
+        for block in blocks:
+            signature = signatures(block.architecture)[block.index]
+            if signature not in table.blocks:
+                found = pool.submit(_block_ms, block.architecture, block.index).result()
+                table.add(signature, max(0.0, found - table.head["call_ms"]))
+            done()
+    return table
+
+
+def wholes(
+    architectures: Sequence[Architecture], engine: EngineConfig
+) -> Iterator[tuple[Architecture, float]]:
+    """Each network with its measured latency, compiled whole, in milliseconds."""
+    with _process(engine) as pool:
+        for architecture in architectures:
+            yield architecture, pool.submit(_network_ms, architecture).result()
+
+
+@contextlib.contextmanager
+def _process(engine: EngineConfig) -> Iterator[concurrent.futures.Executor]:
+    """One process of a search's environment, that measures."""
+    context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
+    with (
+        process_environment(engine),
+        concurrent.futures.ProcessPoolExecutor(1, context, _ignore_interrupts) as pool,
+    ):
+        yield pool
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    return machine(usable_cores())["processor"] if device.platform == "cpu" else device.device_kind
+
+
+def _block_ms(architecture: Architecture, index: int) -> float:
+    with cache_mended():
+        found = timing.block_ms(architecture, index)
+    jax.clear_caches()
+    return found
+
+
+def _network_ms(architecture: Architecture) -> float:
+    with cache_mended():
+        found = timing.network_ms(architecture)
+    jax.clear_caches()
+    return found

@@ -1,0 +1,62 @@
+"""Measured latency on this device, for one image: of blocks alone and of networks compiled whole.
+
+As in `mnas.nn.inference`, BatchNorm is folded. Every call is waited for; the median of some calls
+after a few that warm up. All in milliseconds.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from mnas.architecture import Architecture
+from mnas.cost import parts
+from mnas.nn.child import infer
+from mnas.nn.inference import fold, predict
+from mnas.nn.network import init_variables, network_blocks
+
+WARM_UP = 3
+
+
+def median_ms(call: Callable[[], jax.Array], repeats: int) -> float:
+    """Median of `repeats` calls."""
+    for _ in range(WARM_UP):
+        call().block_until_ready()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call().block_until_ready()
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds)
+
+
+def call_ms(repeats: int = 200) -> float:
+    """What calling a compiled program costs that has next to nothing to compute."""
+    negative, one = jax.jit(lambda x: -x), jax.device_put(np.float32(1))
+    return median_ms(lambda: negative(one), repeats)
+
+
+def network_ms(architecture: Architecture, repeats: int = 30) -> float:
+    """A whole network as one program."""
+    folded = jax.device_put(fold(architecture, init_variables(architecture, 0)))
+    image = _noise(architecture.resolution, 3)
+    return median_ms(lambda: predict(architecture, folded, image), repeats)
+
+
+def block_ms(architecture: Architecture, index: int, repeats: int = 30) -> float:
+    """One block of a network by its place in it, with the call of its program."""
+    name, block = network_blocks(architecture)[index]
+    side, filters = architecture.resolution, 3
+    if index:
+        below = list(parts(architecture))[index - 1]
+        side, filters = below.resolution, below.filters
+    params = jax.device_put(fold(architecture, init_variables(architecture, 0))[name])
+    x = _noise(side, filters)
+    return median_ms(lambda: infer([(name, block)], {name: {"params": params}}, x), repeats)
+
+
+def _noise(side: int, filters: int) -> jax.Array:
+    shape = (1, side, side, filters)
+    return jax.device_put(np.random.default_rng(0).standard_normal(shape, np.float32))

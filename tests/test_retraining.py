@@ -1,0 +1,112 @@
+"""Retraining: it learns, a killed one goes on to the same weights, and weights are a file."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import safetensors
+
+from mnas import __main__ as mnas_command
+from mnas.architecture import Architecture, Block
+from mnas.data import DataConfig, load
+from mnas.retraining import Retraining
+from mnas.spec import find, to_spec
+from mnas.training import TrainingConfig
+from mnas.weights import load_weights
+
+TINY = Architecture(
+    (Block(kernel=3, stride=2, filters=16, expand_ratio=2, repeats=2),),
+    resolution=8,
+    stem=16,
+    head=32,
+    classes=10,
+    name="tiny",
+)
+CONFIG = TrainingConfig(
+    epochs=3, batch_size=32, ema_decay=0.9, drop_path=0.2, dropout=0.1, crop_padding=1
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load(DataConfig(train_images=640), TINY.resolution)
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    training = Retraining(TINY, images, CONFIG, 0, tmp_path_factory.mktemp("whole"))
+    training.run()
+    return training
+
+
+def leaves(variables, path=""):
+    if not isinstance(variables, dict):
+        return {path: variables}
+    return {
+        k: v for key, value in variables.items() for k, v in leaves(value, f"{path}/{key}").items()
+    }
+
+
+def assert_same(one, other):
+    one, other = leaves(one), leaves(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def test_it_learns_the_digits(whole):
+    assert [epoch.epoch for epoch in whole.history] == [1, 2, 3]
+    assert whole.history[-1].loss < whole.history[0].loss
+    assert whole.history[-1].accuracy > 0.5  # of ten classes
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(whole, images, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(epoch):
+        raise Killed
+
+    for _ in range(2):  # after the first epoch, and after the second
+        with pytest.raises(Killed):
+            Retraining(TINY, images, CONFIG, 0, tmp_path).run(kill)
+    resumed = Retraining(TINY, images, CONFIG, 0, tmp_path)
+    assert len(resumed.history) == 2
+    assert resumed.run() == whole.history
+    assert_same(resumed.variables, whole.variables)
+
+
+def test_other_settings_are_no_continuation(whole, images):
+    directory = whole._checkpoint.parent
+    longer = dataclasses.replace(CONFIG, learning_rate=0.1)
+    with pytest.raises(ValueError, match="training = "):
+        Retraining(TINY, images, longer, 0, directory)
+    with pytest.raises(ValueError, match="seed = 0, and is 1 now"):
+        Retraining(TINY, images, CONFIG, 1, directory)
+
+
+def test_weights_and_spec_are_read_back(whole, images):
+    directory = whole._checkpoint.parent
+    architecture = find(str(directory / "spec.json"))
+    assert architecture == TINY
+    weights = directory / "weights.safetensors"
+    assert_same(load_weights(weights, architecture), whole.variables)
+    with safetensors.safe_open(weights, framework="np") as file:
+        mean, std = (json.loads(file.metadata()[f"pixel_{name}"]) for name in ("mean", "std"))
+    pixels = images.train_images.reshape(-1, 3)
+    np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(std, pixels.std(0), rtol=1e-5)
+
+
+def test_the_command(tmp_path, capsys):
+    spec = tmp_path / "tiny.json"
+    spec.write_text(json.dumps(to_spec(TINY.replace(classes=3))))
+    flags = ["--epochs", "1", "--batch-size", "64", "--out", str(tmp_path / "out"), "--json"]
+    assert mnas_command.main(["train", str(spec), *flags]) == 0
+    printed = capsys.readouterr()
+    described = json.loads(printed.out)
+    assert described["history"][0]["epoch"] == 1
+    assert (tmp_path / "out" / "weights.safetensors").is_file()
+    assert mnas_command.main(["train", str(spec), *flags, "--seed", "1"]) == 2
+    assert "seed = 0" in capsys.readouterr().err
