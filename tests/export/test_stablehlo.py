@@ -47,9 +47,8 @@ def test_a_process_with_nothing_but_jax_gives_the_same_logits(tmp_path):
         np.testing.assert_allclose(found, expected[:count], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["convolutions", "resnet"])
-def test_other_blocks_export(name):
-    architecture = NETWORKS[name]
+def test_a_resnet_exports():
+    architecture = NETWORKS["resnet"]
     variables, given = rule_variables(architecture), images(architecture)
     network = export.deserialize(bytearray(to_stablehlo(architecture, variables)))
     found = network.call(given.transpose(0, 2, 3, 1))
