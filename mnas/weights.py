@@ -145,7 +145,8 @@ def from_state_dict(
 ) -> dict[str, Variables]:
     """Variables block by block, float32, of timm's state dict.
 
-    ValueError, one for all of them, where tensors are missing, left over or of another shape.
+    ValueError, one for all of them, where tensors are missing, left over, of another shape or not
+    of a floating-point type.
     """
     variables: dict[str, Variables] = {}
     wrong, expected = [], set()
@@ -157,6 +158,9 @@ def from_state_dict(
         value = state[tensor.name]
         if value.shape != tensor.timm_shape:
             wrong.append(f"{tensor.name} is {list(value.shape)}, not {list(tensor.timm_shape)}")
+            continue
+        if not jax.numpy.issubdtype(value.dtype, np.floating):  # of JAX: it knows bfloat16
+            wrong.append(f"{tensor.name} is {value.dtype}, not a float")
             continue
         node: Any = variables
         for key in tensor.path[:-1]:

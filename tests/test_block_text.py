@@ -2,7 +2,13 @@
 
 import pytest
 
-from mnas.architecture import Block, from_arch_def, from_block_strings
+from mnas.architecture import (
+    Architecture,
+    Block,
+    arch_def,
+    from_arch_def,
+    from_block_strings,
+)
 
 # --- reading block strings ---
 
@@ -135,3 +141,20 @@ def test_bad_timm_strings_are_named(string, named):
     with pytest.raises(ValueError, match=named) as caught:
         from_arch_def([[string]])
     assert repr(string) in str(caught.value)
+
+
+# --- what timm would build otherwise ---
+
+
+@pytest.mark.parametrize(
+    ("filters", "changes", "named"),
+    [
+        (18, {"expand_ratio": 3}, "18 · expand_ratio 3 = 54 filters, which timm rounds to 56"),
+        (30, {"se_ratio": 0.25}, "se_ratio = 0.25 of 30 filters is 7, which timm rounds to 8"),
+    ],
+)
+def test_what_timm_rounds_has_no_arch_def(filters, changes, named):
+    first = Block(kernel=3, stride=2, filters=filters)
+    second = Block(kernel=3, stride=2, filters=24, **changes)
+    with pytest.raises(ValueError, match=rf"blocks\[1\]: {named}"):
+        arch_def(Architecture(blocks=(first, second)))

@@ -15,6 +15,7 @@ NO_JAX = (
     *("mnas.architecture", "mnas.space", "mnas.cost", "mnas.reward", "mnas.scaling"),
     *("mnas.compare", "mnas.rescore", "mnas.spec", "mnas.evaluation", "mnas.surrogate"),
     *("mnas.block", "mnas.block_text", "mnas.published"),
+    "mnas.export.text",
     "search_spaces",
 )
 

@@ -11,7 +11,7 @@ logits over the largest logit of timm's, in float32 on two images at the model's
     images       for comparison, the two *images'* logits, likewise: how much there is to see
 
 `--timm-python` names an interpreter with timm; what it needs is said in `timm_peer.py`. All 17
-models take some minutes on one core, most of them compiling and running B5 to B7.
+models take ten minutes or so on one core, most of them for B5 to B7.
 """
 
 import argparse
@@ -61,7 +61,8 @@ def ask(python: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         [python, str(PEER)], input=json.dumps(jobs), capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{python} {PEER.name}: {done.stderr.strip().splitlines()[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(f"{python} {PEER.name}: {lines[-1]}")
     return json.loads(done.stdout)
 
 

@@ -15,10 +15,11 @@ A job is an object with `do`, and paths of files to read and write; the answers 
     fill      model, images, logits, weights    fills timm's model by `weights_rule`, writes its
                                                 state dict (.safetensors) and logits (.npy)
     load      model, images, logits, weights    loads weights strictly, writes logits
-    build     description                       what `mnas export --format timm` gave: its params
-    load_own  description, images, logits, weights    the same as load, of a described network
+    build     description                       builds a network of what `mnas export --format
+                                                timm` gives
 
-`images` is [N, 3, R, R] in .npy. Every answer has `params`; `batch_norms` counts BatchNorm layers.
+`images` is [N, 3, R, R] in .npy. In place of `model`, `load` too may have a `description`. Every
+answer has the model's `params`, and timm's version.
 """
 
 import json
@@ -68,6 +69,7 @@ def build(description: dict) -> torch.nn.Module:
         num_features=description["num_features"],
         stem_size=description["stem_size"],
         stem_kernel_size=description["stem_kernel_size"],
+        output_stride=description["output_stride"],
         pad_type=description["pad_type"],
         act_layer=timm.layers.get_act_layer(description["act_layer"]),
         norm_layer=partial(torch.nn.BatchNorm2d, eps=description["bn_eps"]),
@@ -95,7 +97,7 @@ def answer(job: dict) -> dict:
     model = timm.create_model(job["model"]) if described is None else build(described)
     if job["do"] == "fill":
         fill(model, job["weights"])
-    elif job["do"] in ("load", "load_own"):
+    elif job["do"] == "load":
         model.load_state_dict(load_file(job["weights"]), strict=True)
     if "logits" in job:
         write_logits(model, job)

@@ -1,0 +1,210 @@
+"""Weights by timm's names: layouts, strictness, files."""
+
+import json
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from mnas.architecture import Architecture, Block
+from mnas.cost import network_cost
+from mnas.nn.network import init_variables
+from mnas.published import TIMM
+from mnas.weights import from_state_dict, load_weights, save_weights, tensors, to_state_dict
+
+TINY = Architecture(
+    (
+        Block(kernel=3, stride=1, filters=8, se_ratio=0.25),
+        Block(kernel=5, stride=2, filters=16, expand_ratio=3, repeats=2),
+        Block(op="conv", kernel=3, stride=1, filters=16),
+    ),
+    resolution=8,
+    stem=8,
+    head=16,
+    classes=4,
+    name="tiny",
+)
+RESNET = Architecture(
+    (
+        Block(op="basic", kernel=3, stride=1, filters=8, skip="projection"),
+        Block(op="bottleneck", kernel=3, stride=2, filters=16, expand_ratio=4, skip="projection"),
+    ),
+    resolution=16,
+    stem=8,
+    stem_pool=True,
+    head=0,
+    classes=4,
+    activation="relu",
+    padding="symmetric",
+    name="small-resnet",
+)
+
+
+def same(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def test_names_and_shapes_are_timms():
+    shapes = {tensor.name: tensor.timm_shape for tensor in tensors(TINY)}
+    assert shapes["conv_stem.weight"] == (8, 3, 3, 3)
+    assert shapes["bn1.running_mean"] == (8,)
+    # Without expansion the first convolution is the depthwise one.
+    assert shapes["blocks.0.0.conv_dw.weight"] == (8, 1, 3, 3)
+    assert shapes["blocks.0.0.se.conv_reduce.weight"] == (2, 8, 1, 1)
+    assert shapes["blocks.0.0.se.conv_expand.bias"] == (8,)
+    assert shapes["blocks.0.0.conv_pw.weight"] == (8, 8, 1, 1)
+    assert shapes["blocks.1.0.conv_pw.weight"] == (24, 8, 1, 1)
+    assert shapes["blocks.1.1.bn3.running_var"] == (16,)
+    assert shapes["blocks.2.0.conv.weight"] == (16, 16, 3, 3)
+    assert shapes["conv_head.weight"] == (16, 16, 1, 1)
+    assert shapes["classifier.weight"] == (4, 16)
+
+
+def test_a_resnets_names_are_those_of_timms_resnet():
+    shapes = {tensor.name: tensor.timm_shape for tensor in tensors(RESNET)}
+    assert shapes["conv1.weight"] == (8, 3, 3, 3)
+    assert shapes["layer1.0.conv2.weight"] == (8, 8, 3, 3)
+    assert shapes["layer2.0.conv1.weight"] == (4, 8, 1, 1)
+    assert shapes["layer2.0.downsample.0.weight"] == (16, 8, 1, 1)
+    assert shapes["layer2.0.downsample.1.bias"] == (16,)
+    assert shapes["fc.weight"] == (4, 16)
+    assert "layer1.0.downsample.0.weight" not in shapes
+
+
+def test_layouts():
+    variables = init_variables(TINY, 0)
+    state = to_state_dict(TINY, variables)
+    depthwise = variables["stage2_layer1"]["params"]["depthwise"]["kernel"]  # [k, k, 1, C]
+    assert state["blocks.1.0.conv_dw.weight"][7, 0, 1, 3] == depthwise[1, 3, 0, 7]
+    stem = variables["stem"]["params"]["conv"]["kernel"]  # [k, k, C, D]
+    assert state["conv_stem.weight"][5, 2, 0, 1] == stem[0, 1, 2, 5]
+    assert state["classifier.weight"][3, 9] == variables["head"]["params"]["kernel"][9, 3]
+    assert state["bn1.num_batches_tracked"].dtype == np.int64
+    norms = [name for name in state if name.endswith("running_var")]
+    steps = [name for name in state if name.endswith("num_batches_tracked")]
+    assert len(norms) == len(steps) == 11
+
+
+@pytest.mark.parametrize("architecture", [TINY, RESNET], ids=lambda a: a.name)
+def test_there_and_back(architecture, tmp_path):
+    variables = init_variables(architecture, 3)
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, architecture, variables)
+    same(load_weights(path, architecture), variables)
+    # Convolutional weights are of any resolution.
+    same(load_weights(path, architecture.replace(resolution=32, name="larger")), variables)
+
+
+def test_a_network_that_timm_cannot_build_has_a_file_too(tmp_path):
+    block = Block(op="conv", kernel=3, stride=1, filters=8, repeats=2, se_ratio=0.5, skip="pool")
+    architecture = TINY.replace(blocks=(block,))
+    variables = init_variables(architecture, 0)
+    save_weights(tmp_path / "weights.safetensors", architecture, variables)
+    same(load_weights(tmp_path / "weights.safetensors", architecture), variables)
+
+
+def test_every_parameter_has_a_name():
+    for name in ("semnasnet_100", "resnet50"):
+        found = list(tensors(TIMM[name]))
+        assert len({tensor.name for tensor in found}) == len(found)
+        trained = sum(np.prod(t.shape) for t in found if t.path[1] == "params")
+        assert trained == network_cost(TIMM[name]).params
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_other_float_types_become_float32(dtype, tmp_path):
+    variables = init_variables(TINY, 0)
+    state = {
+        name: value.astype(dtype) if value.dtype == np.float32 else value
+        for name, value in to_state_dict(TINY, variables).items()
+    }
+    save_file(state, tmp_path / "weights.safetensors")
+    loaded = load_weights(tmp_path / "weights.safetensors", TINY)
+    kernel = loaded["stem"]["params"]["conv"]["kernel"]
+    assert kernel.dtype == np.float32
+    expected = variables["stem"]["params"]["conv"]["kernel"].astype(dtype).astype(np.float32)
+    np.testing.assert_array_equal(kernel, expected)
+
+
+def test_steps_may_be_missing():
+    state = to_state_dict(TINY, init_variables(TINY, 0))
+    bare = {name: v for name, v in state.items() if not name.endswith("num_batches_tracked")}
+    same(from_state_dict(TINY, bare), from_state_dict(TINY, state))
+
+
+def wrong(change):
+    state = to_state_dict(TINY, init_variables(TINY, 0))
+    change(state)
+    with pytest.raises(ValueError, match=r"weights does not fit tiny: .*; accepted: ") as error:
+        from_state_dict(TINY, state)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_tensors_that_do_not_fit_are_named():
+    assert "bn1.weight is missing" in wrong(lambda state: state.pop("bn1.weight"))
+    extra = wrong(lambda state: state.update({"bn9.weight": np.zeros(8, np.float32)}))
+    assert "bn9.weight is not known" in extra
+    shape = wrong(lambda state: state.update({"bn1.weight": np.zeros(9, np.float32)}))
+    assert "bn1.weight is [9], not [8]" in shape
+    kind = wrong(lambda state: state.update({"bn1.weight": np.zeros(8, np.int32)}))
+    assert "bn1.weight is int32, not a float" in kind
+
+
+def test_all_misfits_are_one_error():
+    def change(state):
+        for name in ("bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"):
+            del state[name]
+        state["other"] = np.zeros(1, np.float32)
+
+    message = wrong(change)
+    assert message.count("is missing") == 3
+    assert "and 2 more" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"padding": "symmetric"}, ["padding = 'symmetric'", "'same'"]),
+        ({"bn_epsilon": 1e-5}, ["bn_epsilon = 1e-05", "0.001"]),
+        ({"activation": "relu"}, ["activation = 'relu'", "'swish'"]),
+    ],
+)
+def test_weights_of_a_network_that_only_behaves_otherwise_are_refused(changes, named, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, TINY, init_variables(TINY, 0))
+    with pytest.raises(ValueError, match="the weights are for") as error:
+        load_weights(path, TINY.replace(**changes))
+    assert all(text in str(error.value) for text in named)
+    # A file that does not say what it is of, as timm's don't, is taken at its word.
+    save_file(load_file(path), path)
+    load_weights(path, TINY.replace(**changes))
+
+
+def test_strides_and_skips_are_told_apart(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, TINY, init_variables(TINY, 0))
+    first = TINY.blocks[0]
+    stride = Block(kernel=3, stride=2, filters=8, se_ratio=first.se_ratio)
+    with pytest.raises(ValueError, match="strides or skip connections"):
+        load_weights(path, TINY.replace(blocks=(stride, *TINY.blocks[1:])))
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match="can't be read"):
+        load_weights(tmp_path / "nowhere.safetensors", TINY)
+    (tmp_path / "text.safetensors").write_text(json.dumps({}))
+    with pytest.raises(ValueError, match=r"is no \.safetensors file"):
+        load_weights(tmp_path / "text.safetensors", TINY)
+    with pytest.raises(ValueError, match="can't be written"):
+        save_weights(tmp_path / "no" / "where.safetensors", TINY, init_variables(TINY, 0))
+
+
+def test_variables_of_another_network_are_not_saved(tmp_path):
+    variables = init_variables(TINY.replace(classes=5), 0)
+    with pytest.raises(ValueError, match="head/params/bias has shape"):
+        save_weights(tmp_path / "weights.safetensors", TINY, variables)
+    assert list(tmp_path.iterdir()) == []
