@@ -324,7 +324,7 @@ def measured(operation: Operation, seconds: float) -> tuple[float | None, float]
         add = jax.jit(jnp.add)
         return (both := seconds_of(lambda: add(x, x), seconds)), both
     module, arguments = operation.module, (True,) if isinstance(operation.module, BatchNorm) else ()
-    params = jax.jit(module.init)(jax.random.key(0), x, *arguments)["params"]
+    params = jax.jit(lambda x: module.init(jax.random.key(0), x, *arguments)["params"])(x)
 
     def apply(params, x):
         y, written = module.apply({"params": params}, x, *arguments, mutable=["batch_stats"])

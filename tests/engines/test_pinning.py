@@ -86,6 +86,5 @@ def test_actors_are_pinned_also_those_in_place_of_killed_ones(tmp_path, local_ra
         assert set(by_process.values()) == {everywhere}
         return
     assert len(by_process) > 2  # some were killed
-    singles = {str(core) for core in allowed_cores()}
-    assert set(by_process.values()) <= singles
-    assert len(set(by_process.values())) == 2
+    # One core each. Not which: a worker that starts late may find all children taken.
+    assert set(by_process.values()) <= {str(core) for core in allowed_cores()}
