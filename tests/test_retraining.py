@@ -12,7 +12,7 @@ from mnas.architecture import Architecture, Block
 from mnas.data import DataConfig, load
 from mnas.retraining import Retraining
 from mnas.spec import find, to_spec
-from mnas.training import TrainingConfig
+from mnas.training import TrainingConfig, train
 from mnas.weights import load_weights
 
 TINY = Architecture(
@@ -24,13 +24,19 @@ TINY = Architecture(
     name="tiny",
 )
 CONFIG = TrainingConfig(
-    epochs=3, batch_size=32, ema_decay=0.9, drop_path=0.2, dropout=0.1, crop_padding=1
+    epochs=3,
+    batch_size=16,
+    learning_rate=0.02,
+    ema_decay=0.9,
+    drop_path=0.1,
+    dropout=0.1,
+    crop_padding=1,
 )
 
 
 @pytest.fixture(scope="module")
 def images():
-    return load(DataConfig(train_images=640), TINY.resolution)
+    return load(DataConfig(), TINY.resolution)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,20 @@ def test_it_learns_the_digits(whole):
     assert [epoch.epoch for epoch in whole.history] == [1, 2, 3]
     assert whole.history[-1].loss < whole.history[0].loss
     assert whole.history[-1].accuracy > 0.5  # of ten classes
+
+
+def test_whole_and_block_by_block_are_the_same_training(images, tmp_path):
+    config = TrainingConfig(epochs=1, batch_size=256, ema_decay=0.5, flip=True)
+    found = Retraining(TINY, images, config, 0, tmp_path)
+    found.run()
+    held_out = (images.validation_images, images.validation_labels)
+    labelled = (images.train_images, images.train_labels)
+    expected = train(TINY, *labelled, config, 0, validation=held_out)
+    assert found.history[0].loss == pytest.approx(expected.loss, rel=1e-4)
+    one, other = leaves(found.variables), leaves(expected.variables)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], rtol=2e-3, atol=2e-3, err_msg=name)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(whole, images, tmp_path):
