@@ -199,7 +199,7 @@ def depthwise(place: str, shape: tuple[int, ...], kernel: int, stride: int) -> O
 
 def touched(size: int, kernel: int, stride: int) -> int:
     """Pairs of an output and a tap that reads a real pixel, along one axis."""
-    before, _ = ops.same_padding(size, kernel, stride)
+    before, _ = ops.padding_of(size, kernel, stride, "same")
     firsts = range(-before, -before + stride * downscaled(size, stride), stride)
     return sum(min(first + kernel, size) - max(first, 0) for first in firsts)
 
