@@ -138,7 +138,8 @@ def test_arch_def_round_trips_or_refuses():
                 arch_def(architecture)
         else:
             assert from_arch_def(arch_def(architecture), **settings(architecture)) == architecture
-    assert min(refused, rounded, len(MANY) - refused - rounded) > 20  # every branch was taken
+    assert rounded > 0
+    assert SAMPLES < refused < len(MANY) - SAMPLES
 
 
 def test_b0_in_all_forms():
