@@ -1,10 +1,12 @@
 r"""The grid search of compound scaling: which (α, β, γ) with α·β²·γ² ≈ 2 scale a network best.
 
     python search.py compound-scaling
-    python search.py compound-scaling --space.base runs/digits-1 --space.step 0.1
+    python search.py compound-scaling --space.step 0.05         a finer grid, 42 networks
+    python search.py compound-scaling --space.base runs/digits-1 --space.resolution None \
+        --space.head None --space.divisor 8                     from a network that was found
     python search.py compound-scaling --space.base efficientnet-b0 --space.resolution 32 \
         --space.head None --space.divisor 8 --evaluator.data.source cifar10.npz
-    mnas scale runs/compound-scaling-1 --grid-search      the ranking again
+    mnas scale runs/compound-scaling-1 --grid-search            the ranking again
 
 Step 1 of arXiv 1905.11946, section 3.3, as a search like any other: every point of the grid once
 (`controllers.exhaustive`), by any evaluator, on any engine, resumed by `--resume`. Images come at
@@ -20,7 +22,11 @@ What the default can show. The digits are 8×8 pixels and easy: networks of 0.1M
 all reach 97 to 99%, and differ by luck. So the base is tiny, 25 thousand mult-adds at 12 pixels;
 with that, capacity matters. 600 images are held out, so that accuracies are good to about a point,
 and ranks among neighbours mean nothing. Pixels beyond 8 show nothing new of a digit: that γ is
-worth little here says nothing of photographs.
+worth nothing here says nothing of photographs.
+
+Measured on 2 cores that were shared with others, seed 0: 1.8 minutes from a cold compilation cache.
+First (1.0, 1.4, 1.0), accuracy 0.938 (the base has 0.917), then (1.0, 1.3, 1.1), (1.4, 1.2, 1.0)
+and (1.2, 1.3, 1.0), within half a point of each other.
 """
 
 import csv
@@ -35,6 +41,7 @@ from mnas.experiment import Experiment
 from mnas.loop import Search, SearchConfig
 from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
+from mnas.scaling import DIVISOR
 from mnas.scaling_grid import ranked
 from mnas.training import TrainingConfig
 from search_spaces.scaling import ScalingGridSpace
@@ -49,7 +56,7 @@ SHOWN = 5
 
 def finish(search: Search, directory: Path) -> None:
     """Writes grid.csv and shows its first lines."""
-    points = ranked(directory)[1]
+    grid, points = ranked(directory)
     rows = [
         {
             "rank": point.row.rank,
@@ -84,16 +91,17 @@ def finish(search: Search, directory: Path) -> None:
     best = points[0].coefficients
     console.print(
         f"all {len(rows)} in {directory}/grid.csv; scale on with: mnas scale SPEC --phi 2 "
-        f"--alpha {best.alpha:g} --beta {best.beta:g} --gamma {best.gamma:g}",
+        f"--alpha {best.alpha:g} --beta {best.beta:g} --gamma {best.gamma:g}"
+        + ("" if grid.divisor == DIVISOR else f" --divisor {grid.divisor}"),
         soft_wrap=True,
     )
 
 
 EXPERIMENT = Experiment(
     name="compound-scaling",
-    takes="5 minutes on 2 cores",
-    expect="42 scalings of a tiny network, ranked; wider and deeper ahead of more pixels",
-    space=ScalingGridSpace(base=TINY, resolution=12, classes=10, head=32, divisor=2),
+    takes="2 minutes on 2 cores",
+    expect="16 scalings of a tiny network, ranked; width ahead, pixels behind",
+    space=ScalingGridSpace(base=TINY, resolution=12, classes=10, head=32, divisor=2, step=0.1),
     controller=Exhaustive(),
     evaluator=EVALUATOR,
     reward=RewardConfig(target_madds=50e3),

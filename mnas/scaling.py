@@ -174,12 +174,14 @@ def published_multipliers(variant: str) -> dict[str, float]:
     return {"depth": line.depth, "width": line.width, "resolution": resolution}
 
 
-def scale_published(architecture: Architecture, variant: str) -> Architecture:
+def scale_published(
+    architecture: Architecture, variant: str, divisor: int = DIVISOR
+) -> Architecture:
     """What made B0 the published `variant`, "b0" to "b7", done to any network.
 
     A network at B0's 224 pixels comes to the published resolution; another in proportion.
     """
-    scaled = multiply(architecture, **published_multipliers(variant))
+    scaled = multiply(architecture, **published_multipliers(variant), divisor=divisor)
     return scaled.replace(name=f"{architecture.name.removesuffix('-b0')}-{variant.lower()}")
 
 

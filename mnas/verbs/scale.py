@@ -42,6 +42,8 @@ class ScaleArguments:
     """Multiplier of filters."""
     resolution: float | None = None
     """Multiplier of pixels a side."""
+    divisor: int = scaling.DIVISOR
+    """Scaled filters are multiples of it: EfficientNet's 8, or less for very small networks."""
     family: bool = False
     """phi 0 to 7 by the formula, beside the published b0 to b7."""
     grid_search: bool = False
@@ -57,6 +59,12 @@ class ScaleArguments:
     """One JSON object on standard output."""
     out: str | None = None
     """File for the spec of the scaled network."""
+
+    def grid(self) -> dict[str, Any]:
+        """What was said of the grid."""
+        names = ("step", "tolerance", "constraint", "divisor")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value != getattr(ScalingGrid, name)}
 
     def coefficients(self) -> scaling.Coefficients:
         given = (self.alpha, self.beta, self.gamma)
@@ -88,6 +96,8 @@ def scale(arguments: list[str]) -> None:
         raise ValueError(f"{' and '.join(used) or 'no scaling'} given; accepted: one of {WAYS}")
     if chosen.coefficients() != PAPER and used[0] not in ("--phi", "--family"):
         raise ValueError(f"alpha, beta or gamma with {used[0]}; accepted: with --phi or --family")
+    if not chosen.grid_search and (stray := set(chosen.grid()) - {"divisor"}):
+        raise ValueError(f"{min(stray)} with {used[0]}; accepted: with --grid-search")
     if chosen.out is not None and used[0] in ("--family", "--grid-search"):
         raise ValueError(
             f"out = {chosen.out!r} with {used[0]}; accepted: where one network is made"
@@ -105,16 +115,16 @@ def _one(chosen: ScaleArguments, factors: dict[str, float]) -> None:
     provenance: dict[str, Any] = {"base": base.name}
     if chosen.phi is not None:
         coefficients = chosen.coefficients()
-        network = scaling.scale(base, chosen.phi, *coefficients)
+        network = scaling.scale(base, chosen.phi, *coefficients, chosen.divisor)
         factors = scaling.multipliers(chosen.phi, *coefficients)
         provenance |= {"phi": chosen.phi, **coefficients._asdict()}
     elif chosen.published is not None:
-        network = scaling.scale_published(base, chosen.published)
+        network = scaling.scale_published(base, chosen.published, chosen.divisor)
         factors = scaling.published_multipliers(chosen.published)
         line = scaling.published(chosen.published)
         provenance |= {"published": chosen.published.lower(), "dropout": line.dropout}
     else:
-        network = scaling.multiply(base, **factors)
+        network = scaling.multiply(base, **factors, divisor=chosen.divisor)
         network = network.replace(name=f"{base.name}-scaled")
     provenance["multipliers"] = {"depth": 1.0, "width": 1.0, "resolution": 1.0, **factors}
     described = {**to_spec(network), "scaling": provenance}
@@ -177,7 +187,7 @@ def _family(chosen: ScaleArguments) -> None:
         {
             "phi": phi,
             "multipliers": scaling.multipliers(phi, *coefficients),
-            **_described(scaling.scale(base, phi, *coefficients)),
+            **_described(scaling.scale(base, phi, *coefficients, chosen.divisor)),
         }
         for phi in range(len(scaling.COEFFICIENTS))
     ]
@@ -187,7 +197,7 @@ def _family(chosen: ScaleArguments) -> None:
             "multipliers": scaling.published_multipliers(variant),
             "dropout": line.dropout,
             "implied_phi": scaling.implied_phi(variant),
-            **_described(scaling.scale_published(base, variant)),
+            **_described(scaling.scale_published(base, variant, chosen.divisor)),
         }
         for variant, line in scaling.COEFFICIENTS.items()
     ]
@@ -225,14 +235,14 @@ def _family(chosen: ScaleArguments) -> None:
 def _grid_search(chosen: ScaleArguments) -> None:
     directory, found = Path(chosen.spec), None
     if is_grid_run(directory):
+        if chosen.grid():
+            raise ValueError(
+                f"{', '.join(chosen.grid())} given with {directory}, whose grid is settled; "
+                "accepted: --grid-search alone"
+            )
         grid, found = ranked(directory)
     else:
-        grid = ScalingGrid(
-            base=chosen.spec,
-            step=chosen.step,
-            tolerance=chosen.tolerance,
-            constraint=chosen.constraint,
-        )
+        grid = ScalingGrid(base=chosen.spec, **chosen.grid())
     points, base = grid.points(), grid.network()
     madds, combinations = network_cost(base).mult_adds, len(grid.combinations())
     rows = [

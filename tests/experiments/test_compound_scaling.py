@@ -115,6 +115,8 @@ def test_the_ranking(finished, capsys):
     assert described["mult_adds"] == network_cost(base).mult_adds
     assert mnas_command.main(["scale", str(finished), "--grid-search"]) == 0
     assert f"{len(rows)} of {len(rows)} networks" in capsys.readouterr().out
+    assert mnas_command.main(["scale", str(finished), "--grid-search", "--step", "0.2"]) == 2
+    assert "step given with" in capsys.readouterr().err
 
 
 def test_a_found_network_is_a_base(finished, tmp_path):

@@ -105,6 +105,8 @@ MISTAKES = [
     ("efficientnet-b0 --family --out x", ["out = 'x'", "--family"]),
     ("efficientnet-b0 --grid-search --step 0.3 --tolerance 0", ["no point", "step = 0.3"]),
     ("efficientnet-b0 --grid-search --step 0", ["step = 0", "0.01"]),
+    ("efficientnet-b0 --phi 1 --step 0.1", ["step with --phi", "--grid-search"]),
+    ("efficientnet-b0 --phi 1 --divisor 0", ["divisor = 0", "at least 1"]),
     ("efficientnet-bo --phi 1", ["efficientnet-bo", "did you mean efficientnet-b0"]),
     ("--phi 1", ["spec", "published name"]),
 ]
