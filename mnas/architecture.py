@@ -247,13 +247,12 @@ def arch_def(architecture: Architecture) -> list[list[str]]:
     if architecture.stem_pool:
         raise ValueError("architecture: stem_pool = True has no timm form: timm's stem has no pool")
     stages = []
-    for index, (block, layers) in enumerate(
-        zip(architecture.blocks, architecture.stages(), strict=True)
-    ):
+    for index, block in enumerate(architecture.blocks):
         try:
             stages.append([timm_string(block)])
         except ValueError as error:
             raise ValueError(f"blocks[{index}]: {error}") from None
+    for index, layers in enumerate(architecture.stages()):
         for refusal in filter(None, map(timm_refusal, layers)):
             raise ValueError(f"blocks[{index}]: {refusal}: it has no timm arch_def")
     return stages

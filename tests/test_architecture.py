@@ -13,6 +13,7 @@ from mnas.architecture import (
     from_block_strings,
     tf_block_strings,
 )
+from mnas.block_text import timm_refusal
 from mnas.published import PUBLISHED
 from search_spaces import SPACES
 
@@ -113,7 +114,7 @@ def test_tf_block_strings_round_trip_or_refuse():
 
 
 def test_arch_def_round_trips_or_refuses():
-    refused = 0
+    refused = rounded = 0
     for architecture in MANY:
         unknown = [
             i
@@ -131,8 +132,13 @@ def test_arch_def_round_trips_or_refuses():
             refused += 1
             with pytest.raises(ValueError, match=rf"blocks\[{unknown[0]}\].*no timm arch_def"):
                 arch_def(architecture)
+        elif any(timm_refusal(layer) for layer in architecture.layers()):
+            rounded += 1
+            with pytest.raises(ValueError, match=r"blocks\[\d+\]: .* which timm rounds to"):
+                arch_def(architecture)
         else:
             assert from_arch_def(arch_def(architecture), **settings(architecture)) == architecture
+    assert rounded > 0
     assert SAMPLES < refused < len(MANY) - SAMPLES
 
 
