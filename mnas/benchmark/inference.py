@@ -220,7 +220,8 @@ def tables(result: dict[str, Any]) -> list[Table]:
 
 def _table(result: dict[str, Any], phase: str, title: str) -> Table:
     names = list(result["sides"])
-    table = Table("network", box=None, pad_edge=False, title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("network", no_wrap=True)
     heads = ["pixels", "params", "mult-adds, M"]
     heads += [result["sides"][name]["title"] for name in names]
     heads += [f"ours / {result['sides'][name]['title']}" for name in names if name != OURS]
