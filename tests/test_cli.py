@@ -359,7 +359,7 @@ SPEC_MISTAKES = [
     ("export mobilenet-v1 --format tf", ["blocks[0]", "op = 'separable'", "TF"]),
     ("export resnet-50 --format tf", ["blocks[0]", "op = 'bottleneck'", "TF"]),
     ("export resnet-50 --format timm", ["stem_pool = True", "timm"]),
-    ("cost resnet_50", ["resnet_50", "did you mean resnet-50"]),
+    ("cost resnet_50", ["resnet_50", "did you mean resnet50"]),
     ("export efficientnet-b0 --format onnyx", ["onnyx", "json, tf, timm"]),
     ("coast efficientnet-b0", ["'coast'", "cost"]),
     ("report nowhere", ["nowhere", "can't be read"]),
