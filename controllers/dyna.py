@@ -18,9 +18,10 @@ What is proposed is sampled from the mixture, then filtered: many samples, of wh
 the batch takes the one that is best by another draw and was not measured before; a share of the
 places, as large as that of the scouts, takes only what is far from the best. And a place now and
 then takes a neighbour of the best, whatever the policies make of it: in turn one that differs in a
-single decision and one in which two stages have exchanged their choices. A model that has seen
-mostly one family of networks is too sure of what is lost outside it, and without those places some
-searches end a single step of one of these kinds short of a better family.
+single decision, one in which two stages have exchanged their choices, and one in which a stage has
+those of another. A model that has seen mostly one family of networks is too sure of what is lost
+outside it, and without those places some searches end a single step of one of these kinds short of
+a better family.
 
 Shapes: N proposals, D decisions, H members, C rewards remembered, M candidates.
 """
@@ -135,7 +136,8 @@ class Dyna:
         count for nothing. The order of a batch doesn't matter: it is remembered from best to worst.
         """
         policy = factorized(space, self.floor)
-        single_changes, exchanges = _single_changes(space), _exchanges(space)
+        single_changes = _single_changes(space)
+        exchanges, copies = (_rearranged(space, rows) for rows in _stage_sources(space))
         adam = optax.adam(self.learning_rate, b1=0.0, b2=0.99)
         indicators = indicators_of(space)
         members, remembered = self.members, self.remembered
@@ -191,9 +193,9 @@ class Dyna:
             decisions, _ = jax.vmap(policy.sample, (0, 0, None))(state.params, keys, each)
             sampled = decisions.reshape(-1, decisions.shape[-1])
             best = state.landmark.decisions
-            parts = (sampled, single_changes(best), exchanges(best))
+            parts = (sampled, single_changes(best), exchanges(best), copies(best))
             decisions, _ = canonical(space, jnp.concatenate(parts))  # [M, D]
-            kind = np.repeat(np.arange(3), [len(part) for part in parts])  # [M], number of the part
+            kind = np.repeat(np.arange(4), [len(part) for part in parts])  # [M], number of the part
             functions, _ = draw(drawing, math.ceil(n / SHARED), memory, indicators)
             values = jnp.tile(functions(indicators(decisions)), (SHARED, 1))[:n]  # [N, M]
             # Where there is nothing else, scouts' places take near networks, and those for one kind
@@ -203,7 +205,7 @@ class Dyna:
             any_known = memory.count > 0
             number = memory.count + places
             close = (number % self.neighbours == 0) & any_known
-            wanted = jnp.where(close, 1 + number // self.neighbours % 2, 0)  # [N], kind
+            wanted = jnp.where(close, 1 + number // self.neighbours % 3, 0)  # [N], kind
             far = (places >= n - round(self.scouts * n)) & ~close
             near = too_alike(decisions, state.landmark) > 0
             unfit = (far[:, None] & near[None]) | (close[:, None] & (kind[None] != wanted[:, None]))
@@ -328,28 +330,34 @@ def _single_changes(space: Space) -> Callable[[jax.Array], jax.Array]:
     return single_changes
 
 
-def _exchanges(space: Space) -> Callable[[jax.Array], jax.Array]:
-    """(decisions [D] -> [pairs of stages, D]): for every two stages, with their choices exchanged.
+def _stage_sources(space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """For every two stages, which decision each decision takes its choice from: two [rows, D].
 
-    Choices are exchanged by their number; one beyond the other stage's last becomes that one.
-    Stages, or layers, are what the names of decisions count: in `blocks[3].kernel`, 3.
+    In the first the two have exchanged their choices, one row a pair; in the second one of them has
+    the other's, two rows a pair. Stages, or layers, are what the names of decisions count: in
+    `blocks[3].kernel`, 3.
     """
     stages: dict[tuple[str, int], dict[str, int]] = {}
     for index, decision in enumerate(space.decisions):
         if found := re.fullmatch(r"(.*?)\[(\d+)\](.*)", decision.name):
             sequence, stage, field = found.groups()
             stages.setdefault((sequence, int(stage)), {})[field] = index
-    rows = []
-    for (a, ours), (b, theirs) in itertools.combinations(stages.items(), 2):
-        row = np.arange(len(space.sizes))
-        if a[0] == b[0]:
-            for field in ours.keys() & theirs.keys():
-                row[ours[field]], row[theirs[field]] = theirs[field], ours[field]
-            rows.append(row)
-    sources = np.array(rows, int).reshape(-1, len(space.sizes))
-    last = np.array(space.sizes) - 1
+    own = np.arange(len(space.sizes))
+    exchanged, copied = [], []
+    for ((a, _), ours), ((b, _), theirs) in itertools.combinations(stages.items(), 2):
+        if a != b:
+            continue
+        fields = sorted(ours.keys() & theirs.keys())
+        one, other = [ours[field] for field in fields], [theirs[field] for field in fields]
+        exchange, first, second = own.copy(), own.copy(), own.copy()
+        exchange[one], exchange[other] = other, one
+        first[one], second[other] = other, one
+        exchanged.append(exchange)
+        copied += [first, second]
+    return tuple(np.array(rows, int).reshape(-1, len(own)) for rows in (exchanged, copied))
 
-    def exchanges(decisions: jax.Array) -> jax.Array:
-        return jnp.minimum(decisions[sources], last[None])
 
-    return exchanges
+def _rearranged(space: Space, sources: np.ndarray) -> Callable[[jax.Array], jax.Array]:
+    """(decisions [D] -> [rows, D]): choices by their number; one beyond the last is the last."""
+    last = np.array(space.sizes)[None] - 1
+    return lambda decisions: jnp.minimum(decisions[sources], last)

@@ -356,14 +356,31 @@ def test_scouts_differ_in_what_matters():
     assert differ.mean() > 4 and (differ > 1).all()
 
 
-def stages_exchanged(decisions, a, b):
-    stages = decisions.reshape(7, 4).copy()
-    stages[[a, b]] = stages[[b, a]]
+def stages(decisions):
+    return np.reshape(decisions, (7, 4)).tolist()
+
+
+def network(stages):
     # The sixth stage has a fourth number of layers, for which the others take their third.
-    return np.minimum(stages, np.reshape(LARGE.sizes, (7, 4)) - 1).ravel()
+    return np.minimum(np.ravel(stages), np.array(LARGE.sizes) - 1).tolist()
 
 
-def test_every_so_many_samples_one_is_a_neighbour_of_the_best_of_either_kind_in_turn():
+def stages_exchanged(decisions):
+    for a, b in itertools.combinations(range(7), 2):
+        changed = stages(decisions)
+        changed[a], changed[b] = changed[b], changed[a]
+        yield network(changed)
+
+
+def stages_copied(decisions):
+    for a, b in itertools.combinations(range(7), 2):
+        for to, source in ((a, b), (b, a)):
+            changed = stages(decisions)
+            changed[to] = changed[source]
+            yield network(changed)
+
+
+def test_every_so_many_samples_one_is_a_neighbour_of_the_best_of_each_kind_in_turn():
     rng = np.random.default_rng(0)
     best, other = LARGE.sample(rng), LARGE.sample(rng)
     controller, state = build(NEIGHBOURS, LARGE)
@@ -371,14 +388,13 @@ def test_every_so_many_samples_one_is_a_neighbour_of_the_best_of_either_kind_in_
     state = tell(controller, state, told, (told == best).mean(1))
     # The members know nothing but another network.
     state = state._replace(params=towards(LARGE, [other] * 4, 6.0))
-    pairs = list(itertools.combinations(range(7), 2))
-    exchanges = {tuple(stages_exchanged(best, *pair).tolist()) for pair in pairs}
+    exchanged, copied = list(stages_exchanged(best)), list(stages_copied(best))
     for seed in range(10):
-        decisions = np.asarray(controller.ask(state, key(seed), 8).decisions)
-        # 21 are remembered: these are samples 21 to 28; the sixth and the seventh of the
-        # neighbours are 24 and 28.
-        assert (decisions[3] != best).sum() == 1
-        assert tuple(decisions[7].tolist()) in exchanges
+        decisions = controller.ask(state, key(seed), 12).decisions.tolist()
+        # 21 are remembered: these are samples 21 to 32, and neighbours 6, 7 and 8 are 24, 28, 32.
+        assert np.sum(decisions[3] != best) == 1
+        assert decisions[7] in exchanged
+        assert decisions[11] in copied
 
 
 def test_single_changes_are_those_of_every_choice():
@@ -391,18 +407,17 @@ def test_single_changes_are_those_of_every_choice():
     np.testing.assert_array_equal(changed, expected)
 
 
-def test_exchanges_are_those_of_every_two_stages():
+@pytest.mark.parametrize("kind, expected", [(0, stages_exchanged), (1, stages_copied)])
+def test_stages_are_rearranged_two_by_two(kind, expected):
+    rearranged = dyna._rearranged(LARGE, dyna._stage_sources(LARGE)[kind])
     rng = np.random.default_rng(0)
     for _ in range(5):
         decisions = LARGE.sample(rng)
-        expected = [
-            stages_exchanged(decisions, *pair) for pair in itertools.combinations(range(7), 2)
-        ]
-        np.testing.assert_array_equal(dyna._exchanges(LARGE)(jnp.asarray(decisions)), expected)
+        np.testing.assert_array_equal(rearranged(jnp.asarray(decisions)), list(expected(decisions)))
 
 
-def test_a_space_of_one_stage_has_no_exchanges():
-    assert dyna._exchanges(SPACE)(jnp.zeros(5, jnp.int32)).shape == (0, 5)
+def test_a_space_of_one_stage_has_nothing_to_rearrange():
+    assert [rows.shape for rows in dyna._stage_sources(SPACE)] == [(0, 5), (0, 5)]
     controller, state = build(dataclasses.replace(SMALL, neighbours=2))
     state = tell(controller, state, NETWORKS[:3], [0.5, 0.6, 0.7])
     assert len(set(map(tuple, controller.ask(state, key(0), 8).decisions.tolist()))) == 8
