@@ -103,7 +103,7 @@ class Dyna:
     distance: float = 0.33
     """Share of the decisions by which they are to differ from it, each counted for as much as it
     matters there."""
-    neighbours: int = 16
+    neighbours: int = 8
     """Every so many samples one is a neighbour of the best network so far."""
     patience: int = 3
     """Updates before a member may be started afresh; after each, the worst such member is."""
