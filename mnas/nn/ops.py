@@ -358,7 +358,7 @@ def max_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
     """
     if default_implementation() == "lax":
         return _windows(x, -jnp.inf, lax.max, stride, padding)
-    # Of rows, then of columns: a third of the time of lax's, with gradient a seventh.
+    # Of rows, then of columns: less to do than in windows, above all for the gradient.
     for axis in (1, 2):
         size = x.shape[axis]
         pads = [(0, 0, 0)] * 4
