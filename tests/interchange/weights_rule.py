@@ -17,9 +17,9 @@ Images are 4 × 4 tiles of ±2 sqrt(3), drawn like a tensor named 'images', at t
 
 The ranges are such that in all of timm's models that are compared, B7 with its 55 layers too,
 logits depend on the image (noise would average out in the pooling) and yet are no chaos: in float32
-they are within 5e-7 of float64's (seen of B0, B3, B5, B7 and semnasnet). `random_raw` is the part of NumPy's random numbers whose stream
-is guaranteed not to change. Needs NumPy only: the file is also imported beside timm, where there is
-no JAX. Names, shapes and axes are timm's, NCHW.
+they are within 5e-7 of float64's (seen of B0, B3, B5, B7 and semnasnet). `random_raw` is the part
+of NumPy's random numbers whose stream is guaranteed not to change. Needs NumPy only: the file is
+also imported beside timm, where there is no JAX. Names, shapes and axes are timm's, NCHW.
 """
 
 import math
