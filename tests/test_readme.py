@@ -28,6 +28,11 @@ def test_flags_of_search_commands_exist(command):
     words = shlex.split(command)[2:]
     if words[0] in ("--list", "--resume") or "--help" in words:
         return
+    if words[0] == "--latency-table":
+        experiment = EXPERIMENTS[words[2]]
+        arguments = search.LatencyArguments(experiment)
+        parse(search.LatencyArguments, "search.py", words[3:], arguments)
+        return
     name = "digits" if words[0].startswith("-") else words.pop(0)
     if name in STUDIES:
         parse(search.StudyArguments, "search.py", words, search.StudyArguments(1, 1, 1))

@@ -3,16 +3,30 @@
 import multiprocessing
 import os
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 from engine_fixtures import TableConfig, build_search, notes
 
-from mnas.engines import pinned_cores
+from mnas.engines import pinned_cores, pinning
 from mnas.engines.pinning import allowed_cores, pin
 from mnas.experiment import EngineConfig
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pins on Linux only")
+
+
+@pytest.fixture(autouse=True)
+def cores_are_free():
+    """Actors of an earlier test may still be ending, and another search may be running here."""
+    for _ in range(600):
+        locks = [pinning._lock(core) for core in allowed_cores()]
+        for lock in filter(None, locks):
+            lock.close()
+        if all(locks):
+            return
+        time.sleep(0.1)
+    pytest.skip("the cores of this machine are another search's")
 
 
 @pytest.fixture
@@ -32,8 +46,6 @@ def worker():
 
 def pin_at_once(count: int) -> tuple[list[int], list[int]]:
     """What `pin` answers without patience, and where the process may run afterwards."""
-    import mnas.engines.pinning as pinning
-
     pinning.PATIENCE_SECONDS = 0.0
     return pin(count), allowed_cores()
 
