@@ -222,7 +222,7 @@ def _table(result: dict[str, Any], phase: str, title: str) -> Table:
     names = list(result["sides"])
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     table.add_column("network", no_wrap=True)
-    heads = ["pixels", "params", "mult-adds, M"]
+    heads = ["pixels", "params, M", "mult-adds, M"]
     heads += [result["sides"][name]["title"] for name in names]
     heads += [f"ours / {result['sides'][name]['title']}" for name in names if name != OURS]
     for head in heads:
@@ -231,7 +231,8 @@ def _table(result: dict[str, Any], phase: str, title: str) -> Table:
         shown = row.get("latency_ms") or {
             name: _median_and_spread(values) for name, values in row["images_per_second"].items()
         }
-        cells = [f"{row['resolution']}", f"{row['params']:,}", f"{row['mult_adds'] / 1e6:,.1f}"]
+        params, mult_adds = row["params"] / 1e6, row["mult_adds"] / 1e6
+        cells = [f"{row['resolution']}", f"{params:.2f}", f"{mult_adds:,.1f}"]
         cells += [_cell(shown.get(name), ".1f") for name in names]
         cells += [_cell(row["ratios"].get(name), ".2f") for name in names if name != OURS]
         table.add_row(row["name"], *cells)
