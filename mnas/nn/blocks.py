@@ -153,12 +153,10 @@ class Stem(nn.Module):
         return ops.max_pool(x, 2, self.padding) if self.pool else x
 
 
-class MBConv(nn.Module):
-    """Expansion, depthwise convolution, squeeze-and-excitation, linear projection, skip connection.
+class LayerBlock(nn.Module):
+    """One layer of a stage, [N, H, W, C] → [N, H/s, W/s, D]; what all kinds of layers are told.
 
-    MobileNetV2 (arXiv 1801.04381, Fig. 4d) with the squeeze-and-excitation of MnasNet
-    (arXiv 1807.11626, Fig. 7). Where the layer's op is 'separable' the projection has an activation
-    too (MobileNetV1, arXiv 1704.04861, Fig. 3).
+    drop    whether, in training, the branch beside the skip connection is dropped at times
     """
 
     layer: Layer
@@ -166,6 +164,15 @@ class MBConv(nn.Module):
     drop: bool = False
     padding: ops.Padding = "same"
     epsilon: float = norm.BATCH_NORM_EPSILON
+
+
+class MBConv(LayerBlock):
+    """Expansion, depthwise convolution, squeeze-and-excitation, linear projection, skip connection.
+
+    MobileNetV2 (arXiv 1801.04381, Fig. 4d) with the squeeze-and-excitation of MnasNet
+    (arXiv 1807.11626, Fig. 7). Where the layer's op is 'separable' the projection has an activation
+    too (MobileNetV1, arXiv 1704.04861, Fig. 3).
+    """
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
@@ -183,14 +190,8 @@ class MBConv(nn.Module):
         return _skip(self, x, y, train, keep, key)
 
 
-class ConvLayer(nn.Module):
+class ConvLayer(LayerBlock):
     """k×k convolution, BatchNorm, activation, squeeze-and-excitation, skip connection."""
-
-    layer: Layer
-    activation: str
-    drop: bool = False
-    padding: ops.Padding = "same"
-    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
@@ -202,17 +203,11 @@ class ConvLayer(nn.Module):
         return _skip(self, x, y, train, keep, key)
 
 
-class BasicLayer(nn.Module):
+class BasicLayer(LayerBlock):
     """Two k×k convolutions, the skip connection, and only then the second activation.
 
     ResNet (arXiv 1512.03385, Fig. 5 left).
     """
-
-    layer: Layer
-    activation: str
-    drop: bool = False
-    padding: ops.Padding = "same"
-    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
@@ -224,18 +219,12 @@ class BasicLayer(nn.Module):
         return norm.activate(_skip(self, x, y, train, keep, key), self.activation)
 
 
-class BottleneckLayer(nn.Module):
+class BottleneckLayer(LayerBlock):
     """1×1 to fewer filters, k×k, 1×1 back, the skip connection, and only then the activation.
 
     ResNet (arXiv 1512.03385, Fig. 5 right); the k×k convolution strides, not the first one, as in
     what is called version 1.5.
     """
-
-    layer: Layer
-    activation: str
-    drop: bool = False
-    padding: ops.Padding = "same"
-    epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x, train, keep=None, key=None):
@@ -290,7 +279,7 @@ class Head(nn.Module):
         return x @ kernel + self.param("bias", nn.initializers.zeros, (self.classes,))
 
 
-LAYERS: dict[str, type[nn.Module]] = {
+LAYERS: dict[str, type[LayerBlock]] = {
     "mbconv": MBConv,
     "separable": MBConv,
     "conv": ConvLayer,
@@ -305,7 +294,7 @@ def layer_block(
     drop: bool = False,
     padding: ops.Padding = "same",
     epsilon: float = norm.BATCH_NORM_EPSILON,
-) -> nn.Module:
+) -> LayerBlock:
     """The module of a layer, without what makes no difference to it.
 
     `drop` is forgotten where there is no skip connection to drop to, and `padding` where nothing
