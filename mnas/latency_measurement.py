@@ -16,8 +16,8 @@ import jax
 
 from mnas.architecture import Architecture
 from mnas.benchmark.figures import machine
-from mnas.benchmark.sides import usable_cores
 from mnas.compilation import cache_mended
+from mnas.engines.pinning import allowed_cores
 from mnas.experiment import EngineConfig
 from mnas.latency import LatencyTable, signatures
 from mnas.nn import timing
@@ -79,7 +79,7 @@ def _ignore_interrupts() -> None:
 
 def _device() -> str:
     device = jax.devices()[0]
-    return machine(usable_cores())["processor"] if device.platform == "cpu" else device.device_kind
+    return machine(allowed_cores())["processor"] if device.platform == "cpu" else device.device_kind
 
 
 def _block_ms(architecture: Architecture, index: int) -> float:

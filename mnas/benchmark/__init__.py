@@ -38,8 +38,9 @@ from mnas.benchmark.sides import (
     Team,
     arrangements,
     interpreter,
-    usable_cores,
+    unless_a_peer_fails,
 )
+from mnas.engines.pinning import allowed_cores
 
 # A block-compiled child finds most of its blocks compiled after about so many.
 CHILDREN_TO_WARM_UP = 10
@@ -138,7 +139,7 @@ class Benchmark:
         self._picked: dict[str, Arrangement] = {}
         self._trial: dict[str, dict[str, float]] = {}  # of the picked arrangement
         self.result: dict[str, Any] = {
-            "machine": figures.machine(usable_cores()),
+            "machine": figures.machine(allowed_cores()),
             "settings": {**dataclasses.asdict(config), "training": self._training},
             "sides": {name: {"title": SIDES[name].title} for name in config.names},
         }
@@ -169,7 +170,7 @@ class Benchmark:
 
     def trial(self) -> None:
         """Picks each side's arrangement, and leaves a team in it at work."""
-        candidates = arrangements(len(usable_cores()))
+        candidates = arrangements(len(allowed_cores()))
         child = self._children[0]
         with self._progress.phase("trial", len(self.config.names) * len(candidates)) as advance:
             for name in self.config.names:
@@ -334,17 +335,12 @@ class Benchmark:
         answers = team.ask_all(do="measure", seconds=self.config.window_seconds)
         return sum(self.config.batch * a["steps"] / a["seconds"] for a in answers)
 
-    @contextlib.contextmanager
-    def _unless_it_fails(self, name: str) -> Iterator[None]:
-        """Takes a peer that fails out of the benchmark, and goes on; ours must not fail."""
-        try:
-            yield
-        except SideFailed as error:
-            if name == OURS:
-                raise RuntimeError(f"{SIDES[name].title}: {error}") from error
-            self.result["sides"][name]["status"] = str(error)
-            self._progress.say(f"{SIDES[name].title}: {error}")
+    def _unless_it_fails(self, name: str) -> contextlib.AbstractContextManager[None]:
+        def leave(reason: str) -> None:
+            self.result["sides"][name]["status"] = reason
             self._picked.pop(name, None)
             self._trial.pop(name, None)
             if team := self._teams.pop(name, None):
                 team.close()
+
+        return unless_a_peer_fails(name, SIDES[name].title, self._progress.say, leave)

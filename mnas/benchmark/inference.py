@@ -31,8 +31,9 @@ from mnas.benchmark.sides import (
     SideFailed,
     Team,
     interpreter,
-    usable_cores,
+    unless_a_peer_fails,
 )
+from mnas.engines.pinning import allowed_cores
 from mnas.spec import find
 
 SIDES = {
@@ -90,7 +91,7 @@ class InferenceBenchmark:
         self.config, self._progress = config, progress
         self._networks = [find(name) for name in config.networks]
         self._left = list(config.sides)
-        cores = usable_cores()
+        cores = allowed_cores()
         self._phases = {"latency": (Arrangement("one core", 1, 1), 1)}
         if config.batch:
             everywhere = Arrangement("a process a core", len(cores), 1)
@@ -178,17 +179,12 @@ class InferenceBenchmark:
                 **{name: large[name]["median"] / small[name]["median"] for name in large},
             }
 
-    @contextlib.contextmanager
-    def _unless_it_fails(self, name: str) -> Iterator[None]:
-        """Takes a peer that fails out of the benchmark, and goes on; ours must not fail."""
-        try:
-            yield
-        except SideFailed as error:
-            if name == OURS:
-                raise RuntimeError(f"{SIDES[name].title}: {error}") from error
-            self.result["sides"][name]["status"] = str(error)
-            self._progress.say(f"{SIDES[name].title}: {error}")
+    def _unless_it_fails(self, name: str) -> contextlib.AbstractContextManager[None]:
+        def leave(reason: str) -> None:
+            self.result["sides"][name]["status"] = reason
             self._left.remove(name)
+
+        return unless_a_peer_fails(name, SIDES[name].title, self._progress.say, leave)
 
 
 def _median_and_spread(values: list[float]) -> dict[str, Any]:

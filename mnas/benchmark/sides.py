@@ -6,6 +6,7 @@ they answer is said in `mnas.benchmark.worker`.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,11 +14,12 @@ import queue
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mnas
+from mnas.engines.pinning import allowed_cores
 
 HERE = Path(__file__).parent
 
@@ -68,11 +70,22 @@ def arrangements(cores: int) -> list[Arrangement]:
     return [each] if cores == 1 else [each, Arrangement("one process", 1, cores)]
 
 
-def usable_cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+@contextlib.contextmanager
+def unless_a_peer_fails(
+    name: str, title: str, say: Callable[[str], None], leave: Callable[[str], None]
+) -> Iterator[None]:
+    """A peer that fails leaves the benchmark, which goes on; ours must not fail.
+
+    say    what is told to people
+    leave  called with the reason, takes the side out
+    """
+    try:
+        yield
+    except SideFailed as error:
+        if name == OURS:
+            raise RuntimeError(f"{title}: {error}") from error
+        say(f"{title}: {error}")
+        leave(str(error))
 
 
 class Team:
@@ -96,7 +109,7 @@ class Team:
         training: dict[str, Any],
     ) -> None:
         self.arrangement = arrangement
-        cores = usable_cores()
+        cores = allowed_cores()
         job = {
             "side": str(side.file),
             "threads": arrangement.threads,

@@ -118,7 +118,7 @@ def test_our_own_failure_is_no_result(made_up):
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no pinning here")
 def test_workers_have_the_cores_and_threads_they_are_told(tmp_path, made_up):
     made_up("flax", breaks="return dict(cores=sorted(os.sched_getaffinity(0)), job=self.job)")
-    cores = sides.usable_cores()
+    cores = sides.allowed_cores()
     for arrangement in sides.arrangements(len(cores)):
         with Team(
             SIDES["flax"],
