@@ -52,13 +52,13 @@ import optax
 from rich.console import Console
 from rich.table import Table
 
-from experiments.roofline_work import FLOAT, Operation, Work, operations
 from mnas.architecture import Architecture
 from mnas.cli import parse, report_mistakes
 from mnas.engines.pinning import pin
 from mnas.experiment import EngineConfig
 from mnas.nn.blocks import BatchNorm
 from mnas.nn.child import Child, Optimizer
+from mnas.nn.work import FLOAT, Operation, Work, operations
 from mnas.published import PUBLISHED
 from mnas.warmup import process_environment
 

@@ -2,10 +2,11 @@ import csv
 
 import pytest
 
-from experiments import roofline, roofline_work
+from experiments import roofline
 from experiments.roofline import Limits, Row
-from experiments.roofline_work import Work, operations
 from mnas.cost import network_cost
+from mnas.nn import work
+from mnas.nn.work import Work, operations
 from mnas.published import PUBLISHED
 
 B0 = PUBLISHED["efficientnet-b0"].replace(resolution=32, classes=10)
@@ -13,16 +14,16 @@ ROOF = Limits(gflops=100.0, copy={1: 40.0, 64: 8.0}, triad={1: 50.0, 64: 10.0})
 
 
 def test_taps_that_touch_a_pixel_by_hand():
-    assert roofline_work.touched(4, 3, 1) == 2 + 3 + 3 + 2
-    assert roofline_work.touched(4, 3, 2) == 3 + 2  # padded after the last pixel only
-    assert roofline_work.touched(1, 5, 1) == 1
+    assert work.touched(4, 3, 1) == 2 + 3 + 3 + 2
+    assert work.touched(4, 3, 2) == 3 + 2  # padded after the last pixel only
+    assert work.touched(1, 5, 1) == 1
 
 
 def test_work_of_the_products_by_hand():
-    operation = roofline_work.pointwise("", (2, 4, 4, 8), 16)
+    operation = work.pointwise("", (2, 4, 4, 8), 16)
     assert operation.forward == Work(2 * 32 * 8 * 16, 4 * (32 * 8 + 8 * 16 + 32 * 16))
     assert operation.backward.flops == 2 * operation.forward.flops
-    depthwise = roofline_work.depthwise("", (2, 4, 4, 8), 3, 1)
+    depthwise = work.depthwise("", (2, 4, 4, 8), 3, 1)
     assert depthwise.forward == Work(2 * 2 * 8 * 10**2, 4 * (2 * 256 + 9 * 8))
 
 
@@ -49,13 +50,13 @@ def test_the_roof_is_what_takes_longer():
 @pytest.mark.parametrize(
     "operation",
     [
-        roofline_work.stem((2, 8, 8, 3), 4),
-        roofline_work.pointwise("", (2, 4, 4, 4), 8),
-        roofline_work.depthwise("", (2, 4, 4, 4), 3, 2),
-        roofline_work.norm("", (2, 4, 4, 4), "swish"),
-        roofline_work.squeeze_excite("", (2, 4, 4, 4), 2, "swish"),
-        roofline_work.classifier((2, 2, 2, 4), 3),
-        roofline_work.Operation("skip", "", (2, 4, 4, 4), Work(1, 1), Work(1, 1)),
+        work.stem((2, 8, 8, 3), 4),
+        work.pointwise("", (2, 4, 4, 4), 8),
+        work.depthwise("", (2, 4, 4, 4), 3, 2),
+        work.norm("", (2, 4, 4, 4), "swish"),
+        work.squeeze_excite("", (2, 4, 4, 4), 2, "swish"),
+        work.classifier((2, 2, 2, 4), 3),
+        work.Operation("skip", "", (2, 4, 4, 4), Work(1, 1), Work(1, 1)),
     ],
     ids=lambda operation: operation.kind,
 )
@@ -65,7 +66,7 @@ def test_an_operation_is_measured_both_ways(operation):
 
 def test_the_optimizer_goes_one_way():
     forward, backward = roofline.measured(
-        roofline_work.Operation("optimizer", "", (32,), None, Work(1, 1)), seconds=0
+        work.Operation("optimizer", "", (32,), None, Work(1, 1)), seconds=0
     )
     assert forward is None and backward > 0
 
