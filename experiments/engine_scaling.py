@@ -23,9 +23,15 @@ takes here. What limits a synchronous search is the barrier at the end of a batc
 simulation shows: with children of unequal length, a batch of one child a worker leaves many waiting
 for the longest.
 
-Measured on 2 cores, batch 16, milliseconds of wall time a trial: inline 0.8 with random search at
-100, 1,000 and 8,000 trials, 2.0 with dyna; Ray 1.6 at 1,000 and 4,000, 4.0 with dyna. Memory grows
-by about 2.4 kB a trial. 16 sleeping actors, batch 32: 73% busy, as the simulation says (74%).
+Measured on 2 cores, batch 16, milliseconds of wall time a trial: inline 0.9 with random search at
+100, 1,000 and 8,000 trials, with dyna 3.7 up to 1,000 and 1.5 beyond; Ray 1.7 and 3.9 at 8,000 (its
+first 100 pay for the start of the workers). Memory grows by about 2.6 kB a trial. Sleeping actors,
+batches of twice as many: 16 are 73% busy, as the simulation says (74%); 64 are 58%, simulated 67%.
+
+Two pinned workers against one (8 children, 2 epochs, 5 rounds; another program ran at the lowest
+priority in the first of them): 1.73 times the children/hour, 1.53 to 1.82, and 1.78 and 1.82 in the
+last two, undisturbed. Not pinned 1.69; one worker of two threads 1.01. Two workers lose because
+each child takes 15% longer beside another one, and 4% of their time goes by between children.
 
 Simulated, children of 60 s (lognormal, 0.3), batches as multiples of the workers W:
 
