@@ -8,8 +8,9 @@ device while it searches, and gives the same search every time.
 
 where `call` is what calling a compiled program costs. How well that predicts a network compiled
 whole is for `Check` to say. For children of 32 pixels (0.6 to 1.5 ms, one core, batch 1; 50 random
-ones of the digits' space) only roughly: τ 0.64, mean error 19%, the sums 18% too high, as XLA fuses
-across blocks of a whole network. For a search by latency of such small ones, measure.
+ones of the digits' space) only roughly: τ 0.64, mean error 19%, the sums 18% too high, perhaps
+because XLA fuses across blocks of a whole network. For a search by latency of such small ones,
+measure.
 
 A table is a JSON file, written anew after every block that was timed, so one that was stopped goes
 on where it was:
