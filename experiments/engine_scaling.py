@@ -2,7 +2,6 @@
 
 Command   python -m experiments.engine_scaling            (--json for one JSON object)
           python -m experiments.engine_scaling --engines inline --controllers random --sleepers
-          ... --engines --sleepers --workers --children 24        real children, pinned and not
           ... --engines --workers --sleepers 32 --sleeper-trials 8000     sleeping actors, with dyna
           ... --engines --workers --sleepers 64 --sleeper-trials 8000
           ... --engines ray --controllers dyna --marks 8000 --sleepers --workers
@@ -11,27 +10,18 @@ Expect    milliseconds of the driver and its memory at 100, 1,000 and 8,000 tria
           faster than the trials; and the share of workers that train, with batches of so many
           times their number, and sampled so many updates ahead ("stale")
 
-Three kinds of figures. The overhead is measured: real searches whose children take no time, with
-journal and controller as ever; `of_10_s` is its share of a child of 10 seconds. Children per hour,
-with --children, are measured too: the same networks around B0 trained on the embedded digits by Ray
-actors, in each arrangement of workers and threads. The arrangements take turns for some rounds;
-`ratio` is to one pinned worker in the same round, given as median, least and most. Whatever has to
-be compiled is compiled in a round before these. The utilization is measured for Ray actors that
-sleep in place of training, and simulated for numbers of workers that no laptop holds: real `Search`
-objects in virtual time, whose driver does one thing after the other and takes the time that it
-takes here. What limits a synchronous search is the barrier at the end of a batch, which the
+The overhead is measured: real searches whose children take no time, with journal and controller as
+ever; `of_10_s` is its share of a child of 10 seconds. The utilization is measured for Ray actors
+that sleep in place of training, and simulated for numbers of workers that no laptop holds: real
+`Search` objects in virtual time, whose driver does one thing after the other and takes the time
+that it takes here. What limits a synchronous search is the barrier at the end of a batch, which the
 simulation shows: with children of unequal length, a batch of one child a worker leaves many waiting
-for the longest.
+for the longest. How many real children workers do is for `experiments.worker_scaling`.
 
 Measured on 2 cores, batch 16, milliseconds of wall time a trial: inline 0.9 with random search at
-100, 1,000 and 8,000 trials, with dyna 3.7 up to 1,000 and 1.5 beyond; Ray 1.7 and 3.9 at 8,000 (its
-first 100 pay for the start of the workers). Memory grows by about 2.6 kB a trial. Sleeping actors,
-batches of twice as many: 16 are 73% busy, as the simulation says (74%); 64 are 58%, simulated 67%.
-
-Two pinned workers against one (8 children, 2 epochs, 5 rounds; another program ran at the lowest
-priority in the first of them): 1.73 times the children/hour, 1.53 to 1.82, and 1.78 and 1.82 in the
-last two, undisturbed. Not pinned 1.69; one worker of two threads 1.01. Two workers lose because
-each child takes 15% longer beside another one, and 4% of their time goes by between children.
+100, 1,000 and 8,000 trials, with dyna 4.4, 3.7 and 1.5; Ray 1.7 and 3.9 at 8,000 (its first 100 pay
+for the start of the workers). Memory grows by some 3 kB a trial. Sleeping actors, batches of twice
+as many: 16 are 73% busy, as the simulation says (74%); 64 are 58%, simulated 67%.
 
 Simulated, children of 60 s (lognormal, 0.3), batches as multiples of the workers W:
 
@@ -51,11 +41,9 @@ import functools
 import heapq
 import json
 import multiprocessing
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -65,18 +53,13 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers import CONTROLLERS
-from experiments import digits
 from mnas import engines
 from mnas.cli import parse, report_mistakes
-from mnas.data import DataConfig
-from mnas.engines.pinning import allowed_cores
 from mnas.evaluation import Evaluation
 from mnas.experiment import EngineConfig
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Search, SearchConfig, Trial
-from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
-from mnas.training import TrainingConfig
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 MIB = 2**20
@@ -108,14 +91,6 @@ class Arguments:
     """Standard deviation of the logarithm of both."""
     engine_ms: float = 1.0
     """What the engine itself adds to each trial in the simulation."""
-    children: int = 0
-    """Real children that each arrangement of workers trains in each round; 0 leaves that out."""
-    rounds: int = 5
-    """Rounds in which the arrangements take turns."""
-    epochs: int = 5
-    """Passes over the training images of a real child."""
-    images: int = 1200
-    """Training images."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -333,91 +308,6 @@ def next_trial(searches: list[Search]) -> tuple[int, Trial | None, float]:
     return index, trial, time.process_time() - begun
 
 
-# --- real children ------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Rate:
-    """Children per hour of one arrangement, from the first one's start to the last one's end.
-
-    children_per_hour         median over the rounds
-    ratio, least, most        to one pinned worker in the same round: median, and its range
-    seconds                   a child takes its worker, mean over all
-    idle                      share of the workers' time between children, and at the end
-    """
-
-    workers: int
-    threads: int
-    pinned: bool
-    children_per_hour: float
-    ratio: float
-    least: float
-    most: float
-    seconds: float
-    idle: float
-
-
-def rates(chosen: Arguments, say: Callable[[str], None]) -> list[Rate]:
-    """All arrangements of workers on this machine's cores, in turns."""
-    cores = len(allowed_cores())
-    tried = [
-        EngineConfig(workers=1, pin=True),
-        EngineConfig(workers=cores, pin=True),
-        EngineConfig(workers=cores, pin=False),
-        EngineConfig(workers=1, threads=cores, pin=True),
-    ]
-    tried = list(dict.fromkeys(tried))
-    runs: dict[EngineConfig, list[tuple[float, float, float]]] = {config: [] for config in tried}
-    for number in range(chosen.rounds + 1):
-        for config in tried:
-            found = apart(trained, config, chosen)
-            if number == 0:
-                continue  # it compiled
-            runs[config].append(found)
-            say(
-                f"round {number}: {config.workers} workers of {config.threads} threads, "
-                f"{'pinned' if config.pin else 'not pinned'}: {found[0]:.0f} children/hour"
-            )
-    rows = []
-    for config, measured in runs.items():
-        hourly, seconds, idle = zip(*measured, strict=True)
-        base = [found[0] for found in runs[tried[0]]]
-        ratios = [a / b for a, b in zip(hourly, base, strict=True)]
-        middle = statistics.median(hourly), statistics.median(ratios), min(ratios), max(ratios)
-        means = statistics.fmean(seconds), statistics.median(idle)
-        rows.append(Rate(config.workers, config.threads, config.pin, *middle, *means))
-    return rows
-
-
-def trained(engine: EngineConfig, chosen: Arguments) -> tuple[float, float, float]:
-    """Children/hour, a child's seconds, idle share; call it in a process of its own."""
-    engines.prepare_driver(engine)
-    evaluator = ProxyConfig(
-        data=DataConfig(source="digits", train_images=chosen.images),
-        training=TrainingConfig(epochs=chosen.epochs),
-    )
-    ends: list[tuple[float, float]] = []
-
-    def observe(record: dict[str, Any]) -> None:
-        if record["kind"] == "result" and record["repeat_of"] is None:
-            if record["error"] is not None:
-                raise RuntimeError(f"a child failed: {record['error']}")
-            ends.append((time.perf_counter(), record["seconds"]))
-
-    space = digits.EXPERIMENT.space.build()
-    controller = CONTROLLERS["random"]().build(space)
-    # One batch: what waits at the end of it is waited for only once.
-    config = SearchConfig(trials=chosen.children, batch=chosen.children)
-    with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
-        reward = digits.EXPERIMENT.reward
-        search = Search(space, controller, reward, config, journal, (observe,))
-        engines.run(search, evaluator, engine)
-    begun = min(end - seconds for end, seconds in ends)
-    whole = max(end for end, _ in ends) - begun
-    busy = sum(seconds for _, seconds in ends)
-    return 3600 * len(ends) / whole, busy / len(ends), 1 - busy / (engine.workers * whole)
-
-
 # --- all of it ----------------------------------------------------------------------------------
 
 
@@ -442,13 +332,12 @@ def main(arguments: list[str]) -> int:
         for times, stale in ((1, 0), (2, 0), (4, 0), (8, 0), (1, 1), (1, 3)):
             batch = times * workers
             used.append(simulated(workers, batch, stale, child, chosen.engine_ms))
-    hourly = rates(chosen, console.print) if chosen.children else []
     if chosen.json:
-        found = {"overhead": costs, "utilization": used, "children_per_hour": hourly}
+        found = {"overhead": costs, "utilization": used}
         rows = {name: [dataclasses.asdict(row) for row in rows] for name, rows in found.items()}
         print(json.dumps(rows))
         return 0
-    for rows in filter(None, (costs, used, hourly)):
+    for rows in filter(None, (costs, used)):
         console.print(table(rows))
     return 0
 

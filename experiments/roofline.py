@@ -34,8 +34,9 @@ Measured on one core of a Xeon with AVX-512: 167 GFLOP/s; 23 to 29 GB/s of a tri
     sum                         108.1 (2.7)                405.5 (2.4)
     the whole step              131.6                      559.1
 
-Depthwise convolutions are furthest from what the machine could do, their gradients above all; at 64
-pixels those alone are a sixth of the step. BatchNorm with its activation costs most next to them.
+Of what takes long, depthwise convolutions are furthest from what the machine could do, their
+gradients above all: a sixth of the step at 64 pixels. (The stem is as far, and takes little.)
+BatchNorm with its activation and the 1×1 convolutions take as long or longer, nearer to their roof.
 
 What was tried on a B0 step at 32 pixels, one thread, and dropped:
 

@@ -1,0 +1,160 @@
+"""Children per hour of one worker and of one for each core, pinned and not.
+
+Command   python -m experiments.worker_scaling [--children 24] [--rounds 5]
+Takes     an hour on 2 cores at its own size; 25 minutes with --children 8 --epochs 2
+Expect    two workers that do nearly twice what one does; a table, or with --json one object
+
+The same networks around B0, trained on the embedded digits by Ray actors in each arrangement of
+workers and threads. The arrangements take turns for some rounds; `ratio` is to one pinned worker in
+the same round, given as median, least and most. Whatever has to be compiled is compiled in a round
+before these.
+
+Measured on 2 cores with --children 8 --epochs 2, another program beside it at the lowest priority
+in the first rounds: two pinned workers did 1.73 times the children/hour of one (1.53 to 1.82; 1.78
+and 1.82 in the last two rounds), not pinned 1.69 (1.49 to 1.85), one worker of two threads 1.01.
+"""
+
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from controllers import CONTROLLERS
+from experiments import digits
+from experiments.engine_scaling import apart, on_disk, table
+from mnas import engines
+from mnas.cli import parse, report_mistakes
+from mnas.data import DataConfig
+from mnas.engines.pinning import allowed_cores
+from mnas.experiment import EngineConfig
+from mnas.loop import Search, SearchConfig
+from mnas.proxy import ProxyConfig
+from mnas.training import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """How much is measured."""
+
+    children: int = 24
+    """Children that each arrangement of workers trains in each round."""
+    rounds: int = 5
+    """Rounds in which the arrangements take turns."""
+    epochs: int = 5
+    """Passes over the training images."""
+    images: int = 1200
+    """Training images."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+    def __post_init__(self) -> None:
+        for name in ("children", "rounds", "epochs", "images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; accepted: at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """Children per hour of one arrangement, from the first one's start to the last one's end.
+
+    children_per_hour         median over the rounds
+    ratio, least, most        to one pinned worker in the same round: median, and its range
+    seconds                   a child takes its worker, mean over all
+    idle                      share of the workers' time between children, and at the end
+    """
+
+    workers: int
+    threads: int
+    pinned: bool
+    children_per_hour: float
+    ratio: float
+    least: float
+    most: float
+    seconds: float
+    idle: float
+
+
+def rates(chosen: Arguments, say: Callable[[str], None]) -> list[Rate]:
+    """All arrangements of workers on this machine's cores, in turns."""
+    cores = len(allowed_cores())
+    tried = [
+        EngineConfig(workers=1, pin=True),
+        EngineConfig(workers=cores, pin=True),
+        EngineConfig(workers=cores, pin=False),
+        EngineConfig(workers=1, threads=cores, pin=True),
+    ]
+    tried = list(dict.fromkeys(tried))
+    runs: dict[EngineConfig, list[tuple[float, float, float]]] = {config: [] for config in tried}
+    for number in range(chosen.rounds + 1):
+        for config in tried:
+            found = apart(trained, config, chosen)
+            if number == 0:
+                continue  # it compiled
+            runs[config].append(found)
+            say(
+                f"round {number}: {config.workers} workers of {config.threads} threads, "
+                f"{'pinned' if config.pin else 'not pinned'}: {found[0]:.0f} children/hour"
+            )
+    rows = []
+    for config, measured in runs.items():
+        hourly, seconds, idle = zip(*measured, strict=True)
+        base = [found[0] for found in runs[tried[0]]]
+        ratios = [a / b for a, b in zip(hourly, base, strict=True)]
+        middle = statistics.median(hourly), statistics.median(ratios), min(ratios), max(ratios)
+        means = statistics.fmean(seconds), statistics.median(idle)
+        rows.append(Rate(config.workers, config.threads, config.pin, *middle, *means))
+    return rows
+
+
+def trained(engine: EngineConfig, chosen: Arguments) -> tuple[float, float, float]:
+    """Children/hour, a child's seconds, idle share; call it in a process of its own."""
+    engines.prepare_driver(engine)
+    evaluator = ProxyConfig(
+        data=DataConfig(source="digits", train_images=chosen.images),
+        training=TrainingConfig(epochs=chosen.epochs),
+    )
+    ends: list[tuple[float, float]] = []
+
+    def observe(record: dict[str, Any]) -> None:
+        if record["kind"] == "result" and record["repeat_of"] is None:
+            if record["error"] is not None:
+                raise RuntimeError(f"a child failed: {record['error']}")
+            ends.append((time.perf_counter(), record["seconds"]))
+
+    space = digits.EXPERIMENT.space.build()
+    controller = CONTROLLERS["random"]().build(space)
+    # One batch: what waits at the end of it is waited for only once.
+    config = SearchConfig(trials=chosen.children, batch=chosen.children)
+    with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
+        reward = digits.EXPERIMENT.reward
+        search = Search(space, controller, reward, config, journal, (observe,))
+        engines.run(search, evaluator, engine)
+    begun = min(end - seconds for end, seconds in ends)
+    whole = max(end for end, _ in ends) - begun
+    busy = sum(seconds for _, seconds in ends)
+    return 3600 * len(ends) / whole, busy / len(ends), 1 - busy / (engine.workers * whole)
+
+
+def main(flags: list[str]) -> int:
+    """Measures and prints."""
+    chosen = parse(Arguments, "experiments.worker_scaling", flags, Arguments())
+    console = Console(stderr=True, highlight=False)
+    rows = rates(chosen, console.print)
+    if chosen.json:
+        print(json.dumps({"children_per_hour": [dataclasses.asdict(row) for row in rows]}))
+    else:
+        console.print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    # By its importable name, which is how a process started anew knows `trained`.
+    from experiments.worker_scaling import main
+
+    sys.exit(report_mistakes("experiments.worker_scaling", lambda: main(sys.argv[1:])))
