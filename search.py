@@ -20,11 +20,9 @@ import dataclasses
 import difflib
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,13 +30,12 @@ from rich.table import Table
 
 from controllers import CONTROLLERS
 from experiments import EXPERIMENTS, STUDIES
-from mnas import engines, run, study
+from mnas import engines, preparation, run, study
 from mnas.cli import parse, report_mistakes
 from mnas.compare import compare
 from mnas.experiment import Experiment
-from mnas.latency_measurement import fill, wholes
-from mnas.latency_report import write_check
 from mnas.loop import Search, TooManyFailures
+from mnas.preparation import LatencyArguments, WarmUpArguments
 from mnas.progress import SearchProgress
 from mnas.proxy import ProxyConfig
 from mnas.published import PUBLISHED
@@ -49,7 +46,6 @@ from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
 from mnas.surrogate import SurrogateConfig, predict
 from mnas.tensorboard import TensorBoard
-from mnas.warmup import LostWorker, compile_ahead, space_blocks
 from search_spaces import SPACES
 
 DEFAULT = "digits"
@@ -70,32 +66,6 @@ class Arguments:
     """Short for --search.seed."""
     out: str | None = None
     """Directory of the run; runs/EXPERIMENT-N where not given."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WarmUpArguments:
-    """An experiment's settings and how much of its space is compiled."""
-
-    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    blocks: int | None = None
-    """Only so many blocks, those that networks use most; all where not given."""
-
-    def __post_init__(self) -> None:
-        if self.blocks is not None and self.blocks < 1:
-            raise ValueError(f"blocks = {self.blocks}; accepted: at least 1")
-
-
-@dataclasses.dataclass(frozen=True)
-class LatencyArguments:
-    """An experiment's settings and how its table of latencies is checked."""
-
-    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    networks: int = 0
-    """Also time so many random networks whole, and say how well the table predicts them."""
-
-    def __post_init__(self) -> None:
-        if self.networks < 0 or self.networks == 1:
-            raise ValueError(f"networks = {self.networks}; accepted: 0, or at least 2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,42 +174,13 @@ def warm_up(name: str, flags: list[str]) -> int:
     experiment, flags, description = known_experiment(name, flags)
     given = WarmUpArguments(experiment)
     chosen = parse(WarmUpArguments, f"search.py --warm-up {name}", flags, given, description)
-    experiment = chosen.experiment
-    if not isinstance(experiment.evaluator, ProxyConfig):
+    if not isinstance(chosen.experiment.evaluator, ProxyConfig):
         raise ValueError(
-            f"--warm-up: evaluator = {type(experiment.evaluator).__name__} trains no networks; "
-            f"accepted: --evaluator proxy"
+            f"--warm-up: evaluator = {type(chosen.experiment.evaluator).__name__} trains no "
+            "networks; accepted: --evaluator proxy"
         )
-    check(experiment)
-    console = Console(stderr=True, highlight=False)
-    found, complete = space_blocks(experiment.space.build())
-    blocks = found[: chosen.blocks]
-    console.print(
-        f"{experiment.name}: {len(found):,} different blocks{'' if complete else ' at least'}, "
-        f"of which {len(blocks):,} make {sum(block.uses for block in blocks):.0%} of a network; "
-        "those used most come first",
-        soft_wrap=True,
-    )
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn())
-    begun = time.perf_counter()
-    try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("", total=len(blocks))
-            total = compile_ahead(
-                blocks, experiment.evaluator, experiment.engine, lambda _: bar.advance(task)
-            )
-    except KeyboardInterrupt:
-        console.print("stopped; what was compiled is kept, and the same command goes on")
-        return 130
-    except LostWorker as lost:
-        console.print(f"search.py: {lost}", soft_wrap=True)
-        return 1
-    console.print(
-        f"{total.compiles:,} programs compiled in {time.perf_counter() - begun:.0f} s, "
-        f"{total.cache_reads:,} were in {engines.compilation_cache()}",
-        soft_wrap=True,
-    )
-    return 0
+    check(chosen.experiment)
+    return preparation.warm_up(chosen)
 
 
 def latency_table(path: Path, name: str, flags: list[str]) -> int:
@@ -247,39 +188,8 @@ def latency_table(path: Path, name: str, flags: list[str]) -> int:
     experiment, flags, description = known_experiment(name, flags)
     given = LatencyArguments(experiment)
     chosen = parse(LatencyArguments, f"search.py --latency-table {name}", flags, given, description)
-    experiment = chosen.experiment
-    check(experiment)
-    console = Console(stderr=True, highlight=False)
-    space = experiment.space.build()
-    blocks, complete = space_blocks(space)
-    if not complete:
-        console.print(f"{experiment.name}: more blocks than can be enumerated; the likeliest only")
-    rng = np.random.default_rng(0)
-    networks = [space.decode(space.sample(rng)) for _ in range(chosen.networks)]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    try:
-        with Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        ) as bar:
-            task = bar.add_task("blocks", total=len(blocks))
-            table = fill(path, blocks, experiment.engine, lambda: bar.advance(task))
-            task = bar.add_task("networks", total=len(networks))
-            measured = []
-            for found in wholes(networks, experiment.engine) if networks else ():
-                measured.append(found)
-                bar.advance(task)
-    except KeyboardInterrupt:
-        console.print("stopped; blocks that were timed are kept, and the same command goes on")
-        return 130
-    console.print(f"written: {path}, {len(table.blocks):,} blocks", soft_wrap=True)
-    if measured:
-        found = write_check(table, measured)
-        console.print(
-            f"{len(measured)} random networks: Kendall τ {found.kendall:.3f}, R² {found.r2:.3f}, "
-            f"mean error {found.mean_error:.1%}; beside it: {path.stem}-check.json, .png",
-            soft_wrap=True,
-        )
-    return 0
+    check(chosen.experiment)
+    return preparation.time_blocks(path, chosen)
 
 
 def resume(arguments: list[str]) -> int:
@@ -358,12 +268,14 @@ def show(experiment: Experiment, search: Search, directory: Path, console: Conso
     if stopped:
         line += f", {stopped} stopped early: {spared} of {spared + trained} epochs spared"
     console.print(line)
-    best = search.best
-    if best is None:
+    exported = run.ranking(search)
+    if not exported:
         console.print("no child could be evaluated; see report.html")
         return
+    best = exported[0]
+    by = "" if experiment.search.choice == "measured" else f" by the {experiment.search.choice}"
     console.print(
-        f"best: trial {best.trial.number}, reward {best.reward:.4f}, "
+        f"best{by}: trial {best.trial.number}, reward {best.reward:.4f}, "
         f"accuracy {best.evaluation.accuracy:.4f}, {best.cost.params:,} params, "
         f"{best.cost.mult_adds:,} mult-adds",
         soft_wrap=True,

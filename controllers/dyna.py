@@ -21,7 +21,8 @@ then takes a neighbour of the best, whatever the policies make of it: in turn on
 single decision, one in which two stages have exchanged their choices, and one in which a stage has
 those of another. A model that has seen mostly one family of networks is too sure of what is lost
 outside it, and without those places some searches end a single step of one of these kinds short of
-a better family.
+a better family. The best is, by turns, the best measured and the best by the place's draw: where
+measurements are noisy the former is a lucky one and stays for long, whatever is found later.
 
 Shapes: N proposals, D decisions, H members, C rewards remembered, M candidates.
 """
@@ -103,8 +104,8 @@ class Dyna:
     distance: float = 0.33
     """Share of the decisions by which they are to differ from it, each counted for as much as it
     matters there."""
-    neighbours: int = 8
-    """Every so many samples one is a neighbour of the best network so far."""
+    neighbours: int = 4
+    """Every so many samples one is a neighbour of the best network so far, measured or drawn."""
     patience: int = 3
     """Updates before a member may be started afresh; after each, the worst such member is."""
     candidates: int = 512
@@ -190,25 +191,38 @@ class Dyna:
             sampling, drawing = jax.random.split(key)
             memory, keys = state.memory, jax.random.split(sampling, members)
             each = math.ceil(max(self.candidates, n) / members)
-            decisions, _ = jax.vmap(policy.sample, (0, 0, None))(state.params, keys, each)
-            sampled = decisions.reshape(-1, decisions.shape[-1])
-            best = state.landmark.decisions
-            parts = (sampled, single_changes(best), exchanges(best), copies(best))
+            sampled, _ = jax.vmap(policy.sample, (0, 0, None))(state.params, keys, each)
+            draws = math.ceil(n / SHARED)
+            functions, _ = draw(drawing, draws, memory, indicators)
+            # Whose neighbours are proposed: the best known by each draw, and the best measured.
+            values = functions(indicators(memory.decisions))
+            values = jnp.where(memory.known[None], values, -jnp.inf)
+            centres = memory.decisions[values.argmax(1)]
+            centres = jnp.concatenate([centres, state.landmark.decisions[None]])
+            first = (centres[:, None] == centres[None]).all(2).argmax(1)  # of equal centres
+            around = [jax.vmap(moves)(centres) for moves in (single_changes, exchanges, copies)]
+            parts = [part.reshape(-1, len(space.sizes)) for part in (sampled, *around)]
             decisions, _ = canonical(space, jnp.concatenate(parts))  # [M, D]
             kind = np.repeat(np.arange(4), [len(part) for part in parts])  # [M], number of the part
-            functions, _ = draw(drawing, math.ceil(n / SHARED), memory, indicators)
-            values = jnp.tile(functions(indicators(decisions)), (SHARED, 1))[:n]  # [N, M]
+            centre = [np.repeat(np.arange(draws + 1), part.shape[1]) for part in around]
+            centre = np.concatenate([np.full(len(parts[0]), -1), *centre])  # [M]
+            places = jnp.arange(n)
+            own = places // SHARED  # [N], the draw that a place goes by
+            values = functions(indicators(decisions))[own]  # [N, M]
             # Where there is nothing else, scouts' places take near networks, and those for one kind
             # of neighbours others; where there is nothing new at all, every place takes a known
             # network or a second copy of one.
-            places = jnp.arange(n)
             any_known = memory.count > 0
             number = memory.count + places
+            turn = number // self.neighbours
             close = (number % self.neighbours == 0) & any_known
-            wanted = jnp.where(close, 1 + number // self.neighbours % 3, 0)  # [N], kind
+            wanted_kind = jnp.where(close, 1 + turn % 3, 0)  # [N]
+            wanted_centre = first[jnp.where(turn % 2 == 0, draws, own)]  # [N]
             far = (places >= n - round(self.scouts * n)) & ~close
             near = too_alike(decisions, state.landmark) > 0
-            unfit = (far[:, None] & near[None]) | (close[:, None] & (kind[None] != wanted[:, None]))
+            other = kind[None] != wanted_kind[:, None]
+            other |= centre[None] != wanted_centre[:, None]
+            unfit = (far[:, None] & near[None]) | (close[:, None] & other)
             unfit |= (kind > 0)[None] & ~any_known
             values = jnp.where(unfit, values - 1e3, values)
             names, known = _names(decisions), jnp.where(memory.known, _names(memory.decisions), -1)

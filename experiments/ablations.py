@@ -5,7 +5,8 @@
 
 Evaluations are the ridge fit's (`mnas.surrogate`), whose optimum lies far above what random search
 finds, so that searches can differ. "Noisy" adds the spread of seeds of the real training, 0.31
-points, to every evaluation; what a noisy search would export is judged without noise.
+points, to every evaluation; what a noisy search would export, chosen by a model of all its rewards
+(`mnas.choice`), is judged without noise.
 
 ablate-space-trained alone trains for real, on the embedded images: the space that chooses layer by
 layer has networks that the surrogate doesn't know.
@@ -39,7 +40,11 @@ def vary(**changes: object) -> Experiment:
 def noisy(variants: dict[str, Experiment]) -> dict[str, Experiment]:
     """The variants as they are, and again with noisy evaluations."""
     again = {
-        f"{name}, noisy": dataclasses.replace(variant, evaluator=NOISY)
+        f"{name}, noisy": dataclasses.replace(
+            variant,
+            evaluator=NOISY,
+            search=dataclasses.replace(variant.search, choice="model"),
+        )
         for name, variant in variants.items()
     }
     return variants | again
@@ -133,7 +138,9 @@ NOISE = Study(
     expect="0.31 points cost dyna 0.003 of its reward at 1,000 samples, evolution 0.004",
     variants={
         f"{name}, {points} points": vary(
-            controller=controller, evaluator=SurrogateConfig(fit="ridge", noise_points=points)
+            controller=controller,
+            evaluator=SurrogateConfig(fit="ridge", noise_points=points),
+            search=dataclasses.replace(BASE.search, choice="model"),
         )
         for name, controller in (("dyna", Dyna()), ("evolution", Evolution()))
         for points in (0.0, 0.31, 1.0)

@@ -13,7 +13,7 @@ written so that reading gives the same bits; NaN, which JSON has no word for, is
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,16 @@ class Journal:
 def read(path: Path) -> list[dict[str, Any]]:
     """All complete facts of a journal; ValueError names the line that is not one."""
     return read_with_length(path)[0]
+
+
+def decisions_of(records: Sequence[dict[str, Any]]) -> dict[int, tuple[int, ...]]:
+    """The decisions of every proposed network, by its trial."""
+    return {
+        trial: tuple(vector)
+        for record in records
+        if record["kind"] == "proposals"
+        for trial, vector in enumerate(record["decisions"], start=record["first_trial"])
+    }
 
 
 def read_with_length(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -20,12 +20,13 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 
 from mnas.architecture import Architecture
+from mnas.choice import Choice
 from mnas.controller import Controller, Proposals
 from mnas.cost import Cost, network_cost
 from mnas.evaluation import Evaluation
@@ -53,6 +54,9 @@ class SearchConfig:
     """How many batches those are; 0 never stops it."""
     stopping: StoppingConfig = StoppingConfig()
     """When a child that is behind others is stopped early; off where not given."""
+    choice: Choice = "measured"
+    """What is exported: the network of the highest reward, or, where rewards are noisy, the one of
+    which a model of all rewards expects most."""
 
     def __post_init__(self) -> None:
         for name, least in (("trials", 1), ("batch", 1), ("seed", 0), ("failed_batches", 0)):
@@ -61,6 +65,9 @@ class SearchConfig:
                 raise ValueError(f"search: {name} = {value}; accepted: at least {least}")
         if not 0 <= self.failed_share <= 1:
             raise ValueError(f"search: failed_share = {self.failed_share}; accepted: 0 to 1")
+        if self.choice not in get_args(Choice):
+            accepted = ", ".join(get_args(Choice))
+            raise ValueError(f"search: choice = {self.choice!r}; accepted: {accepted}")
         if not math.isfinite(self.failed_reward):
             raise ValueError(f"search: failed_reward = {self.failed_reward}; accepted: a number")
 

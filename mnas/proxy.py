@@ -37,6 +37,15 @@ class ProxyConfig:
     def build(self) -> "ProxyEvaluator":
         return ProxyEvaluator(self)
 
+    def files(self) -> dict[str, Path]:
+        """Files that results depend on, by the setting that names each; folders aren't listed."""
+        files = {}
+        if self.data.source.endswith(".npz"):
+            files["data.source"] = Path(self.data.source)
+        if self.latency_table is not None:
+            files["latency_table"] = Path(self.latency_table)
+        return files
+
     def check(self, architecture: Architecture) -> None:
         """ValueError where children like this one can't be trained, or are not in the table."""
         evaluator = self.build()

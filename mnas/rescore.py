@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mnas
 from mnas import journal
 from mnas.architecture import Architecture
+from mnas.choice import Choice, worth
 from mnas.reward import RewardConfig
 from mnas.spec import from_spec, read_json, to_spec
 
@@ -22,7 +25,8 @@ class Row:
     """A network that was evaluated, with its place under the new reward and under the run's own.
 
     Ranks count from 1, by reward and then by trial. `architecture` is `Architecture.to_dict`'s;
-    None in journals of before it was written.
+    None in journals of before it was written. `expected` is the new reward that a model of all of
+    them expects, and by which they are ranked where that is the choice (`mnas.choice`); else None.
     """
 
     rank: int
@@ -37,6 +41,7 @@ class Row:
     hash: str
     decisions: tuple[int, ...]
     architecture: dict[str, Any] | None
+    expected: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +77,11 @@ def reward_of(records: Sequence[dict[str, Any]]) -> RewardConfig:
         ) from None
 
 
-def rescore(records: Sequence[dict[str, Any]], reward: RewardConfig) -> Rescored:
+def rescore(
+    records: Sequence[dict[str, Any]], reward: RewardConfig, choice: Choice = "measured"
+) -> Rescored:
     """Ranks a journal's networks under `reward`; ValueError where none of them can be."""
-    decisions = {
-        trial: tuple(vector)
-        for record in records
-        if record["kind"] == "proposals"
-        for trial, vector in enumerate(record["decisions"], start=record["first_trial"])
-    }
+    decisions = journal.decisions_of(records)
     results = [record for record in records if record["kind"] == "result"]
     firsts = [result for result in results if result["repeat_of"] is None]
     fine = [result for result in firsts if result["error"] is None]
@@ -97,14 +99,16 @@ def rescore(records: Sequence[dict[str, Any]], reward: RewardConfig) -> Rescored
         )
     old = sorted(whole, key=lambda result: (-result["reward"], result["trial"]))
     old_ranks = {result["trial"]: rank for rank, result in enumerate(old, start=1)}
-    scored = [(_score(result, reward), result) for result in measured]
-    scored.sort(key=lambda pair: (-pair[0], pair[1]["trial"]))
+    measured.sort(key=lambda result: result["trial"])
+    scores = [_score(result, reward) for result in measured]
+    values = worth(choice, [decisions[result["trial"]] for result in measured], scores)
+    best_first = np.argsort(-values, kind="stable").tolist()
     rows = tuple(
         Row(
             rank=rank,
             old_rank=old_ranks[result["trial"]],
             trial=result["trial"],
-            reward=score,
+            reward=scores[index],
             old_reward=result["reward"],
             accuracy=result["accuracy"],
             mult_adds=result["mult_adds"],
@@ -113,8 +117,10 @@ def rescore(records: Sequence[dict[str, Any]], reward: RewardConfig) -> Rescored
             hash=result["hash"],
             decisions=decisions[result["trial"]],
             architecture=result.get("architecture"),
+            expected=float(values[index]) if choice == "model" else None,
         )
-        for rank, (score, result) in enumerate(scored, start=1)
+        for rank, index in enumerate(best_first, start=1)
+        for result in (measured[index],)
     )
     return Rescored(
         rows,
@@ -165,6 +171,7 @@ def spec_of(
         "reward": row.reward,
         "accuracy": row.accuracy,
         "latency_ms": row.latency_ms,
+        "choice": "measured" if row.expected is None else "model",
         "seed": head["settings"]["search"]["seed"],
         "version": mnas.__version__,
         "rescored": dataclasses.asdict(reward),

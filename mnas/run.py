@@ -10,14 +10,18 @@ events.out.*      TensorBoard
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mnas
 from mnas import engines
+from mnas.choice import worth
 from mnas.controller import Controller
 from mnas.experiment import Experiment, override
 from mnas.journal import FORMAT, Journal
@@ -28,7 +32,7 @@ from mnas.stopping import StoppingConfig
 
 TOP = 10
 # What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
-FREE = ("search.trials",)
+FREE = ("search.trials", "search.choice")
 # What a journal means that says nothing of these settings.
 UNSAID = {f"search.stopping.{k}": v for k, v in dataclasses.asdict(StoppingConfig()).items()}
 
@@ -39,7 +43,19 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     settings["engine"] = {"threads": experiment.engine.threads}
     if not experiment.search.stopping.quantile:
         del settings["search"]["stopping"]  # what is off determines nothing
+    files = getattr(experiment.evaluator, "files", dict)()
+    if files:
+        settings["contents"] = {name: _digest(path) for name, path in files.items()}
     return {"kinds": experiment.kinds(), **settings}
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex; ValueError where it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
 
 
 def new_directory(root: Path, name: str) -> Path:
@@ -122,8 +138,11 @@ def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller
 
 def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> None:
     """A resumed run must be the run that was begun; ValueError names the setting that differs."""
-    before = {**UNSAID, **_flat(head.get("settings", {}))}
-    now = {**UNSAID, **_flat(identity(experiment))}
+    settings, wanted = head.get("settings", {}), identity(experiment)
+    if "contents" not in settings:  # a journal older than that
+        wanted.pop("contents", None)
+    before = {**UNSAID, **_flat(settings)}
+    now = {**UNSAID, **_flat(wanted)}
     parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
     for name in parts_first:
         if name not in FREE and before.get(name) != now.get(name):
@@ -148,15 +167,22 @@ def drive(experiment: Experiment, search: Search) -> None:
     engines.run(search, experiment.evaluator, experiment.engine)
 
 
-def write_results(experiment: Experiment, search: Search, directory: Path) -> None:
-    """best.json and top.json, of the search as it stands.
+def ranking(search: Search) -> list[Result]:
+    """The networks that a search may export, best first by its `choice` (`mnas.choice`).
 
-    Networks that were stopped early are in them only where none was trained to its end.
+    Those that were stopped early are among them only where none was trained to its end.
     """
-    fine = [r for r in search.results.values() if not r.evaluation.error and r.repeat_of is None]
+    in_order = [search.results[number] for number in sorted(search.results)]
+    fine = [r for r in in_order if not r.evaluation.error and r.repeat_of is None]
     results = [r for r in fine if not r.evaluation.stopped] or fine
-    results.sort(key=lambda result: result.rank)
-    specs = [_found(experiment, result) for result in results[:TOP]]
+    decisions = [result.trial.decisions for result in results]
+    values = worth(search.config.choice, decisions, [result.reward for result in results])
+    return [results[index] for index in np.argsort(-values, kind="stable")]
+
+
+def write_results(experiment: Experiment, search: Search, directory: Path) -> None:
+    """best.json and top.json, of the search as it stands."""
+    specs = [_found(experiment, result) for result in ranking(search)[:TOP]]
     if specs:
         write_json(directory / "top.json", specs)
         write_json(directory / "best.json", specs[0])
@@ -170,6 +196,7 @@ def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
         "reward": result.reward,
         "accuracy": result.evaluation.accuracy,
         "latency_ms": result.evaluation.latency_ms,
+        "choice": experiment.search.choice,
         "seed": experiment.search.seed,
         "version": mnas.__version__,
     }

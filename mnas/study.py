@@ -5,9 +5,9 @@ VARIANT/seed-N/          the run of one search, as `mnas.run` makes it
 runs.csv                 a line for every search and sample count; table.csv: mean and spread
 report.html              the table and plots (`mnas.study_report`)
 
-What counts is what a search would export after so many samples: the network of the highest reward
-*as the search saw it*. Where evaluations are noisy that is not its true worth, so a study may name
-a judge, an evaluator without noise, whose accuracy then stands in the table.
+What counts is what a search would export after so many samples (`mnas.choice`), by rewards *as the
+search saw them*. Where evaluations are noisy those are not its true worth, so a study may name a
+judge, an evaluator without noise, whose accuracy then stands in the table.
 """
 
 import concurrent.futures
@@ -22,6 +22,7 @@ from typing import Any
 
 from mnas import engines, journal, run
 from mnas.architecture import Architecture
+from mnas.choice import worth
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import Experiment
 
@@ -62,7 +63,7 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """One finished search: its results by trial, as they stand in the journal."""
+    """One finished search: its results by trial, as they stand in the journal, with decisions."""
 
     variant: str
     experiment: Experiment
@@ -75,9 +76,14 @@ class Outcome:
 
     def best(self, samples: int) -> dict[str, Any] | None:
         """The result that the search would have exported after so many samples."""
-        fine = [result for result in self.results[:samples] if result["error"] is None]
+        seen = self.results[:samples]
+        fine = [r for r in seen if r["error"] is None and r["repeat_of"] is None]
         whole = [result for result in fine if not result.get("stopped")] or fine
-        return max(whole, key=lambda result: (result["reward"], -result["trial"]), default=None)
+        if not whole:
+            return None
+        rewards = [result["reward"] for result in whole]
+        decisions = [result["decisions"] for result in whole]
+        return whole[worth(self.experiment.search.choice, decisions, rewards).argmax()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +186,12 @@ def _results(directory: Path) -> list[dict[str, Any]]:
     if not (directory / "journal.jsonl").exists():
         return []
     records = journal.read(directory / "journal.jsonl")
-    results = [record for record in records if record["kind"] == "result"]
+    decisions = journal.decisions_of(records)
+    results = [
+        {**record, "decisions": decisions[record["trial"]]}
+        for record in records
+        if record["kind"] == "result"
+    ]
     return sorted(results, key=lambda result: result["trial"])
 
 

@@ -1,12 +1,9 @@
 """The command lines: what they print, and that mistakes cost one line and nothing else."""
 
-import functools
 import json
-import os
 import shutil
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,6 @@ import pytest
 import search
 from mnas import __main__ as mnas_command
 from mnas.cli import fold, report_mistakes
-from mnas.warmup import compile_ahead
 
 ROOT = Path(search.__file__).parent
 
@@ -197,44 +193,6 @@ def test_parts_are_exchanged_and_resumed_with(tmp_path, capsys):
     for fact in (*facts[0], *facts[1]):
         fact.pop("time", None), fact.pop("seconds", None)
     assert facts[0] == facts[1]
-
-
-WARM_UP = [
-    "--warm-up",
-    "--blocks",
-    "1",
-    "--engine.workers",
-    "1",
-    "--space.resolution",
-    "8",
-    "--evaluator.data.train-images",
-    "32",
-    "--evaluator.training.batch-size",
-    "16",
-]
-
-
-def test_a_warm_up_compiles_once(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-    assert run_search(*WARM_UP) == 0
-    first = capsys.readouterr().err
-    assert "different blocks, of which 1 make" in first
-    entries = {path.name for path in (tmp_path / "cache").glob("*-cache")}
-    assert len(entries) > 3 and f"{len(entries)} programs compiled" in first
-    assert run_search(*WARM_UP) == 0
-    assert "\n0 programs compiled in " in (again := capsys.readouterr().err)
-    assert f" s, {len(entries)} were in {tmp_path}/cache\n" in again
-
-
-def test_a_warm_up_whose_process_is_killed(capsys, monkeypatch):
-    dies = types.SimpleNamespace(build=functools.partial(os._exit, 9))
-    monkeypatch.setattr(
-        search, "compile_ahead", lambda blocks, _, *rest: compile_ahead(blocks, dies, *rest)
-    )
-    assert run_search(*WARM_UP) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2  # how many blocks there are; what happened
-    assert "killed" in lines[1] and "what was compiled is kept" in lines[1]
 
 
 def test_another_controller_is_another_search(tmp_path, capsys):

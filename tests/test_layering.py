@@ -14,7 +14,7 @@ ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
     *("mnas.architecture", "mnas.space", "mnas.cost", "mnas.reward", "mnas.scaling"),
     *("mnas.compare", "mnas.rescore", "mnas.spec", "mnas.evaluation", "mnas.surrogate"),
-    *("mnas.block", "mnas.block_text", "mnas.published"),
+    *("mnas.block", "mnas.block_text", "mnas.published", "mnas.choice"),
     "mnas.export.text",
     "search_spaces",
 )

@@ -40,8 +40,8 @@ def finished(tmp_path_factory):
 
 
 def result(trial, reward, **changes):
-    record = {"trial": trial, "reward": reward, "error": None, "accuracy": 0.5}
-    record |= {"mult_adds": 400e6, "params": 5, "repeat_of": None}
+    record = {"trial": trial, "decisions": (trial,), "reward": reward, "error": None}
+    record |= {"mult_adds": 400e6, "params": 5, "repeat_of": None, "accuracy": 0.5}
     return record | changes
 
 
@@ -74,11 +74,27 @@ def test_best_is_what_the_search_would_have_exported():
 
 def test_what_was_stopped_early_is_not_exported():
     results = [
-        {"trial": trial, "reward": reward, "error": None, "stopped": stopped}
+        result(trial, reward, stopped=stopped)
         for trial, (reward, stopped) in enumerate([(0.9, True), (0.4, False), (0.8, True)])
     ]
-    outcome = Outcome("a", None, None, tuple(results))
-    assert [outcome.best(samples)["trial"] for samples in (1, 2, 3)] == [0, 1, 1]
+    seen = outcome(results)
+    assert [seen.best(samples)["trial"] for samples in (1, 2, 3)] == [0, 1, 1]
+
+
+def test_the_choice_of_the_search_decides():
+    """Nine networks around (1, 1), a lucky one apart: the model trusts the nine."""
+    good = [((1, 1, a, b), 0.6) for a in range(3) for b in range(3)]
+    bad = [((0, 0, a, b), 0.4) for a in range(3) for b in range(3) if a or b]
+    lucky = ((0, 0, 0, 0), 0.61)
+    results = [
+        result(trial, reward, decisions=decisions)
+        for trial, (decisions, reward) in enumerate([*good, *bad, lucky])
+    ]
+    assert outcome(results).best(99)["trial"] == len(results) - 1
+    seen = outcome(results)
+    search = dataclasses.replace(seen.experiment.search, choice="model")
+    seen = dataclasses.replace(seen, experiment=dataclasses.replace(seen.experiment, search=search))
+    assert seen.best(99)["decisions"][:2] == (1, 1)
 
 
 def test_rows_by_hand():

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 
 from mnas import rescore as rescoring
+from mnas.choice import Choice
 from mnas.cli import parse
 from mnas.reward import CostKind, Form, RewardConfig
 from mnas.verbs import rows_table, write
@@ -37,6 +38,8 @@ class RescoreArguments:
     """Exponent of the hard form up to the target."""
     beta: float | None = None
     """Exponent of the hard form above the target, or weight of the absolute form."""
+    choice: Choice | None = None
+    """measured: by reward; model: by what a model of all rewards expects, for noisy ones."""
     top: int = 10
     """How many of the best to show."""
     json: bool = False
@@ -60,7 +63,9 @@ def rescore(arguments: list[str]) -> None:
     records = rescoring.read(directory)
     own = rescoring.reward_of(records)
     reward = chosen.changed(own)
-    rescored = rescoring.rescore(records, reward)
+    settings = records[0].get("settings", {}).get("search", {})
+    choice = chosen.choice or settings.get("choice", "measured")
+    rescored = rescoring.rescore(records, reward, choice)
     rows = rescored.rows[: chosen.top]
     if chosen.out is not None:
         spec = rescoring.spec_of(rows[0], records, directory, reward)
@@ -70,6 +75,7 @@ def rescore(arguments: list[str]) -> None:
             "run": str(directory),
             "reward": dataclasses.asdict(reward),
             "own_reward": dataclasses.asdict(own),
+            "choice": choice,
             "ranked": len(rescored.rows),
             "repeats": rescored.repeats,
             "failed": rescored.failed,
@@ -87,13 +93,16 @@ def rescore(arguments: list[str]) -> None:
         f"changed: {', '.join(changes) or 'nothing'}",
         soft_wrap=True,
     )
-    heads = ("rank", "was", "trial", "reward", "was", "accuracy")
+    by_model = choice == "model"
+    heads = ("rank", "was", "trial", *(("expected",) if by_model else ()))
+    heads += ("reward", "was", "accuracy")
     heads += ("mult-adds", "params", "latency, ms")
     shown = [
         (
             f"{row.rank}",
             f"{row.old_rank}",
             f"{row.trial}",
+            *((f"{row.expected:.4f}",) if by_model else ()),
             f"{row.reward:.4f}",
             f"{row.old_reward:.4f}",
             f"{row.accuracy:.4f}",

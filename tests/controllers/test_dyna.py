@@ -62,9 +62,9 @@ def key(seed):
 
 # Few settings and batch sizes, because each is compiled for itself. All 27 networks of `SPACE` are
 # among 512 uniform samples: of the rarest, 1/48 each.
-SMALL = Dyna(members=4, remembered=32, candidates=512, patience=2, floor=0.1)
+SMALL = Dyna(members=4, remembered=32, candidates=512, patience=2, floor=0.1, neighbours=99)
 NEIGHBOURS = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.0, neighbours=4)
-SCOUTS = Dyna(members=4, remembered=32, candidates=64, patience=99, scouts=0.5, distance=0.5)
+SCOUTS = dataclasses.replace(NEIGHBOURS, scouts=0.5, distance=0.5, neighbours=99)
 
 
 @functools.cache
@@ -318,10 +318,10 @@ def test_what_the_model_thinks_best_is_proposed_first():
     controller, state = build()
     told = np.array([network for number, network in enumerate(NETWORKS) if number % 3])
     after = tell(controller, state, told, told[:, 2] == 2)._replace(params=state.params)
-    firsts = [controller.ask(after, key(seed), 9).decisions[:3, 2] for seed in range(10)]
+    firsts = [controller.ask(after, key(seed), 9).decisions[:3, 2] for seed in range(30)]
     assert (np.array(firsts) == 2).mean() > 0.9
     # The same candidates, before the model knows.
-    firsts = [controller.ask(state, key(seed), 9).decisions[:3, 2] for seed in range(10)]
+    firsts = [controller.ask(state, key(seed), 9).decisions[:3, 2] for seed in range(30)]
     assert (np.array(firsts) == 2).mean() < 0.6
 
 
@@ -395,6 +395,25 @@ def test_every_so_many_samples_one_is_a_neighbour_of_the_best_of_each_kind_in_tu
         assert np.sum(decisions[3] != best) == 1
         assert decisions[7] in exchanged
         assert decisions[11] in copied
+
+
+def test_every_other_neighbour_is_of_what_the_model_thinks_best():
+    """The best measured was lucky: all that is like it is bad."""
+    rng = np.random.default_rng(0)
+    lucky, core = LARGE.sample(rng), LARGE.sample(rng)
+    like = [np.where(np.arange(28) // 2 == pair, 0, core) for pair in range(14)]
+    unlike = [np.where(np.arange(28) // 2 == pair, 0, lucky) for pair in range(14)]
+    controller, state = build(NEIGHBOURS, LARGE)
+    told = np.stack([lucky, *like, *unlike, core])  # 30
+    state = tell(controller, state, told, [0.61] + [0.6] * 14 + [0.4] * 14 + [0.6])
+    copied, exchanged = list(stages_copied(lucky)), list(stages_exchanged(lucky))
+    for seed in range(10):
+        decisions = controller.ask(state, key(seed), 12).decisions.tolist()
+        # Samples 30 to 41; neighbours 8, 9 and 10 are 32, 36 and 40.
+        assert decisions[2] in copied
+        nearest = (np.array(decisions[6]) != told).sum(1)
+        assert nearest[1:15].min() == 1 or nearest[-1] == 1
+        assert decisions[10] in exchanged
 
 
 def test_single_changes_are_those_of_every_choice():

@@ -1,0 +1,80 @@
+"""Which of the networks that a search evaluated it exports.
+
+    measured  the one of the highest reward
+    model     the one of which a model of all rewards expects most
+
+Where evaluations are noisy, as any training is, the highest of a thousand rewards is a lucky one.
+What was measured of similar networks says how lucky: a Gaussian process over the decisions (linear
+in choices and pairs of choices) takes the noise off all rewards at once, and nothing has to be
+evaluated again. How noisy they are it makes out by itself: of a few levels, the one under which the
+rewards are likeliest (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
+section 5.4.1). No JAX; the controllers' own model (`controllers.reward_model`) is another matter.
+
+Shapes: N networks, D decisions.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+Choice = Literal["measured", "model"]
+
+# The prior, in units of the rewards' standard deviation: variance of a network's value, share of it
+# that pairs of choices have, and the variances of a measurement that are tried.
+AMPLITUDE, PAIR_SHARE = 4.0, 0.3
+NOISES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+# A reward further below the quartile than so many interquartile ranges counts as that far.
+OUTLIER = 3.0
+# The model is of so many rewards, the last ones; its time grows with the cube, to seconds at this.
+LARGEST = 4000
+
+
+def worth(
+    choice: Choice, decisions: Sequence[Sequence[int]], rewards: Sequence[float]
+) -> np.ndarray:
+    """What N different networks are preferred by, float64 [N]: the more the better.
+
+    decisions  int [N, D], in the order of the trials; not looked at where the rewards decide
+    rewards    [N], finite
+    """
+    values = np.array(rewards, float)
+    return expected(np.array(decisions), values) if choice == "model" else values
+
+
+def expected(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+    """The model's mean of each network's reward, [N]; minus infinity for those it isn't fitted to.
+
+    Of rewards that are all equal, or too few to tell noise from value, themselves.
+    """
+    if len(rewards) < 3 or np.ptp(rewards) == 0:
+        return rewards.copy()
+    means = np.full(len(rewards), -np.inf)
+    decisions, targets = decisions[-LARGEST:], rewards[-LARGEST:]
+    low, high = np.quantile(targets, [0.25, 0.75])
+    if high > low:
+        targets = np.maximum(targets, low - OUTLIER * (high - low))
+    middle, unit = targets.mean(), targets.std()
+    covariance = _covariance(decisions)
+    fits = [_fit(covariance, (targets - middle) / unit, noise) for noise in NOISES]
+    _, weights = max(fits, key=lambda fit: fit[0])
+    means[-len(targets) :] = middle + unit * covariance @ weights
+    return means
+
+
+def _covariance(decisions: np.ndarray) -> np.ndarray:
+    """Prior covariance [N, N] of the values of networks."""
+    # k(x, y) = 1 + a (1 - p) s + a p s²,  s: the share of decisions that agree
+    agree = np.zeros((len(decisions), len(decisions)))
+    for column in decisions.T:
+        agree += column[:, None] == column[None]
+    agree /= decisions.shape[1]
+    return 1 + AMPLITUDE * ((1 - PAIR_SHARE) * agree + PAIR_SHARE * agree**2)
+
+
+def _fit(covariance: np.ndarray, targets: np.ndarray, noise: float) -> tuple[float, np.ndarray]:
+    """Logarithm of the likelihood of the targets [N], but for a constant; (K + noise)⁻¹ y."""
+    factor = np.linalg.cholesky(covariance + noise * np.eye(len(targets)))
+    weights = np.linalg.solve(factor.T, np.linalg.solve(factor, targets))
+    # log p(y) = -y·(K + noise)⁻¹ y / 2 - Σ log diag L + constant
+    return float(-targets @ weights / 2 - np.log(np.diag(factor)).sum()), weights
