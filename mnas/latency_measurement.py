@@ -17,7 +17,8 @@ import jax
 from mnas.architecture import Architecture
 from mnas.benchmark.figures import machine
 from mnas.compilation import cache_mended
-from mnas.engines.pinning import allowed_cores
+from mnas.engines import pinned_cores
+from mnas.engines.pinning import allowed_cores, pin
 from mnas.experiment import EngineConfig
 from mnas.latency import LatencyTable, signatures
 from mnas.nn import timing
@@ -64,17 +65,19 @@ def wholes(
 
 @contextlib.contextmanager
 def _process(engine: EngineConfig) -> Iterator[concurrent.futures.Executor]:
-    """One process of a search's environment, that measures."""
+    """One process of a search's environment, that measures; on cores of its own, as workers are."""
     context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
     with (
         process_environment(engine),
-        concurrent.futures.ProcessPoolExecutor(1, context, _ignore_interrupts) as pool,
+        concurrent.futures.ProcessPoolExecutor(1, context, _begin, (pinned_cores(engine),)) as pool,
     ):
         yield pool
 
 
-def _ignore_interrupts() -> None:
+def _begin(cores: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    if cores:
+        pin(cores)
 
 
 def _device() -> str:
