@@ -14,8 +14,11 @@ in the first rounds: two pinned workers did 1.73 times the children/hour of one 
 and 1.82 in the last two rounds), not pinned 1.69 (1.49 to 1.85), one worker of two threads 1.01.
 """
 
+import concurrent.futures
 import dataclasses
+import functools
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -28,10 +31,11 @@ from rich.console import Console
 from controllers import CONTROLLERS
 from experiments import digits
 from experiments.engine_scaling import apart, on_disk, table
+from experiments.roofline import Limits, limits
 from mnas import engines
 from mnas.cli import parse, report_mistakes
 from mnas.data import DataConfig
-from mnas.engines.pinning import allowed_cores
+from mnas.engines.pinning import allowed_cores, pin
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, SearchConfig
 from mnas.proxy import ProxyConfig
@@ -78,6 +82,45 @@ class Rate:
     most: float
     seconds: float
     idle: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceiling:
+    """What all cores together do of `work`, of what one does while the others rest.
+
+    Each is a process of one thread that shares nothing with the others but the machine.
+    """
+
+    work: str
+    cores: int
+    ratio: float
+
+
+def ceilings(seconds: float = 0.3) -> list[Ceiling]:
+    """Of matrix products, and of copies of arrays that a core has room for, and that it has not."""
+    cores = len(allowed_cores())
+    (alone,), together = limits_at_once(1, seconds), limits_at_once(cores, seconds)
+    works: dict[str, Callable[[Limits], float]] = {
+        "matrix products": lambda found: found.gflops,
+        "copies within 1 MiB": lambda found: found.copy[1],
+        "copies within 64 MiB": lambda found: found.copy[64],
+    }
+    return [
+        Ceiling(work, cores, sum(map(rate, together)) / rate(alone)) for work, rate in works.items()
+    ]
+
+
+def limits_at_once(processes: int, seconds: float) -> list[Limits]:
+    """What so many processes can do, each on a core of its own and all at the same time."""
+    context = multiprocessing.get_context("spawn")
+    prepare = functools.partial(engines.prepare_driver, EngineConfig())
+    with concurrent.futures.ProcessPoolExecutor(processes, context, prepare) as pool:
+        return list(pool.map(_pinned_limits, [seconds] * processes))
+
+
+def _pinned_limits(seconds: float) -> Limits:
+    pin(1)
+    return limits(seconds)
 
 
 def rates(chosen: Arguments, say: Callable[[str], None]) -> list[Rate]:
@@ -145,9 +188,12 @@ def main(flags: list[str]) -> int:
     """Measures and prints."""
     chosen = parse(Arguments, "experiments.worker_scaling", flags, Arguments())
     console = Console(stderr=True, highlight=False)
+    roofs = ceilings()
+    console.print(table(roofs))
     rows = rates(chosen, console.print)
     if chosen.json:
-        print(json.dumps({"children_per_hour": [dataclasses.asdict(row) for row in rows]}))
+        found = {"ceilings": roofs, "children_per_hour": rows}
+        print(json.dumps({k: [dataclasses.asdict(row) for row in v] for k, v in found.items()}))
     else:
         console.print(table(rows))
     return 0

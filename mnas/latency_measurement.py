@@ -78,6 +78,8 @@ def _begin(cores: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
     if cores:
         pin(cores)
+    # Else a thread of XLA's computes, and waking it up and being woken costs more than a block.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def _device() -> str:

@@ -191,6 +191,35 @@ def test_the_verb_for_people(run, capsys):
     assert first == "1 3 5 0.6000 0.6000 0.6000 200 40 2.000"
 
 
+def lucky() -> list[dict]:
+    """Networks by three decisions. The first says all, but that one bad one was lucky."""
+    vectors = [[a, b, c] for a in range(2) for b in range(4) for c in range(4)]
+    proposals = {"kind": "proposals", "first_trial": 0, "decisions": vectors}
+    results = [result(trial, 0.4 + 0.2 * a, 400, 20) for trial, (a, _, _) in enumerate(vectors)]
+    results[3] |= {"accuracy": 0.61, "reward": 0.61}
+    return [HEAD, proposals, *results]
+
+
+def test_a_model_of_all_rewards_may_choose(tmp_path, capsys):
+    run, path = directory_of(tmp_path / "run", lucky()), tmp_path / "new.json"
+    assert mnas_command.main(["rescore", str(run), "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["choice"] == "measured" and described["rows"][0]["trial"] == 3
+    assert described["rows"][0]["expected"] is None
+    flags = ["--choice", "model", "--top", "32", "--out", str(path)]
+    assert mnas_command.main(["rescore", str(run), *flags, "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    rows = described["rows"]
+    assert described["choice"] == "model" and rows[0]["trial"] >= 16
+    assert [row["expected"] for row in rows] == sorted((r["expected"] for r in rows), reverse=True)
+    (one,) = [row for row in rows if row["trial"] == 3]
+    assert one["reward"] == 0.61 and one["old_rank"] == 1 and 0.39 < one["expected"] < 0.59
+    provenance = json.loads(path.read_text())["search"]
+    assert (provenance["trial"], provenance["choice"]) == (rows[0]["trial"], "model")
+    assert mnas_command.main(["rescore", str(run), "--choice", "model"]) == 0
+    assert "expected" in capsys.readouterr().out
+
+
 def test_the_new_best_as_a_spec(run, tmp_path, capsys):
     path = tmp_path / "new.json"
     assert mnas_command.main(["rescore", str(run), *HARD, "--json", "--out", str(path)]) == 0

@@ -6,6 +6,7 @@ import pytest
 
 from experiments import engine_scaling, worker_scaling
 from experiments.engine_scaling import Sleep, duration, overhead, simulated
+from experiments.roofline import Limits
 
 
 def test_overhead_of_each_mark():
@@ -61,6 +62,21 @@ def test_ratios_are_to_one_pinned_worker_in_the_same_round(monkeypatch):
     assert [row.ratio for row in rows] == pytest.approx([1, 1.85, 1.75, 1.025])
     assert (rows[1].least, rows[1].most) == pytest.approx((1.8, 1.9))
     assert rows[1].children_per_hour == 28 and len(said) == 8
+
+
+def test_what_the_machine_allows_is_the_sum_over_cores(monkeypatch):
+    asked = []
+
+    def at_once(processes, seconds):
+        asked.append(processes)
+        found = Limits(10.0 - processes, dict.fromkeys((1, 64), 5.0 - processes), {})
+        return [found] * processes
+
+    monkeypatch.setattr(worker_scaling, "allowed_cores", lambda: [0, 1])
+    monkeypatch.setattr(worker_scaling, "limits_at_once", at_once)
+    ratios = [ceiling.ratio for ceiling in worker_scaling.ceilings()]
+    assert asked == [1, 2]
+    assert ratios == pytest.approx([2 * 8 / 9, 2 * 3 / 4, 2 * 3 / 4])
 
 
 def test_numbers_that_measure_nothing_are_refused():
