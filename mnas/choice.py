@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from scipy import linalg
 
 Choice = Literal["measured", "model"]
 
@@ -74,7 +75,7 @@ def _covariance(decisions: np.ndarray) -> np.ndarray:
 
 def _fit(covariance: np.ndarray, targets: np.ndarray, noise: float) -> tuple[float, np.ndarray]:
     """Logarithm of the likelihood of the targets [N], but for a constant; (K + noise)⁻¹ y."""
-    factor = np.linalg.cholesky(covariance + noise * np.eye(len(targets)))
-    weights = np.linalg.solve(factor.T, np.linalg.solve(factor, targets))
+    factor, lower = linalg.cho_factor(covariance + noise * np.eye(len(targets)), lower=True)
+    weights = linalg.cho_solve((factor, lower), targets)
     # log p(y) = -y·(K + noise)⁻¹ y / 2 - Σ log diag L + constant
     return float(-targets @ weights / 2 - np.log(np.diag(factor)).sum()), weights
