@@ -135,7 +135,7 @@ BATCH = Study(
 NOISE = Study(
     name="ablate-noise",
     takes="4 minutes on 2 cores",
-    expect="0.31 points cost dyna 0.003 of its reward at 1,000 samples, evolution 0.004",
+    expect="0.31 points cost dyna next to nothing at 1,000 samples, evolution 0.003",
     variants={
         f"{name}, {points} points": vary(
             controller=controller,
