@@ -2,12 +2,16 @@ import io
 import re
 from types import SimpleNamespace
 
+import numpy as np
 from rich.console import Console
 
 import search as search_command
 from experiments import digits
+from mnas.cost import network_cost
 from mnas.evaluation import Evaluation
 from mnas.journal import FORMAT, Journal
+from mnas.loop import Result, Trial
+from mnas.published import PUBLISHED
 from mnas.report import write_report
 
 
@@ -56,9 +60,21 @@ def test_where_none_is_stopped_the_page_does_not_speak_of_it(tmp_path):
 def test_the_command_tells_how_many_were_stopped(tmp_path):
     found = [(Evaluation(0.9, epochs=4), None), (Evaluation(0.1, epochs=1, stopped=True), None)]
     found.append((found[1][0], 1))
-    results = {n: SimpleNamespace(evaluation=e, repeat_of=r) for n, (e, r) in enumerate(found)}
-    finished, shown = SimpleNamespace(results=results, best=None), io.StringIO()
+    network = PUBLISHED["efficientnet-b0"]
+    results = {
+        number: Result(
+            Trial(number, np.zeros(1, int), network, network.canonical_hash(), number),
+            network_cost(network),
+            evaluation,
+            evaluation.accuracy,
+            repeat_of,
+        )
+        for number, (evaluation, repeat_of) in enumerate(found)
+    }
+    finished = SimpleNamespace(results=results, config=digits.EXPERIMENT.search)
+    shown = io.StringIO()
     console = Console(file=shown, width=200)
     search_command.show(digits.EXPERIMENT, finished, tmp_path, console)
+    assert "best: trial 0, reward 0.9000" in shown.getvalue()
     expected = "3 trials, 2 networks evaluated, 1 stopped early: 3 of 8 epochs spared"
     assert expected in shown.getvalue()
