@@ -2,16 +2,23 @@
 
 Command   python -m experiments.worker_scaling [--children 24] [--rounds 5]
 Takes     an hour on 2 cores at its own size; 25 minutes with --children 8 --epochs 2
-Expect    two workers that do nearly twice what one does; a table, or with --json one object
+Expect    two workers that do nearly twice what one does; two tables, or with --json one object
 
 The same networks around B0, trained on the embedded digits by Ray actors in each arrangement of
 workers and threads. The arrangements take turns for some rounds; `ratio` is to one pinned worker in
 the same round, given as median, least and most. Whatever has to be compiled is compiled in a round
 before these.
 
+First it measures what the machine allows: processes that share nothing, in matrix products and in
+copies that fit into a core's own cache or don't.
+
 Measured on 2 cores with --children 8 --epochs 2, another program beside it at the lowest priority
 in the first rounds: two pinned workers did 1.73 times the children/hour of one (1.53 to 1.82; 1.78
 and 1.82 in the last two rounds), not pinned 1.69 (1.49 to 1.85), one worker of two threads 1.01.
+One round with --children 16, nothing beside it: 1.73 pinned, 1.72 not. The machine allowed 1.96 to
+2.09 in products, 1.95 to 2.05 in copies within 1 MiB, 1.82 to 1.84 within 64 MiB. The activations
+of a batch are larger than a core's cache of 2 MiB, so it is probably on the way to memory that two
+children are in each other's way.
 """
 
 import concurrent.futures
