@@ -149,6 +149,22 @@ def test_blocks_and_networks_are_timed():
     assert timing.network_ms(TINY, repeats=2) > 0
 
 
+def test_a_block_alone_is_timed_with_weights_that_are_not_at_hand(monkeypatch):
+    """One copy after the other, until they are more than a core's cache holds."""
+    seen = []
+
+    def infer(blocks, variables, x):
+        seen.append(id(variables))
+        return x
+
+    monkeypatch.setattr(timing, "infer", infer)
+    monkeypatch.setattr(timing, "COLD_BYTES", 5000)
+    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.0)
+    timing.block_ms(TINY, 4, repeats=1)
+    # 8 to 8 filters: 25 · 8 and 8 · 8 weights and a bias for either, of 4 bytes each.
+    assert len(set(seen)) == -(-5000 // (4 * (25 * 8 + 8 + 8 * 8 + 8)))
+
+
 def test_the_evaluator_answers_from_the_table(table):
     config = ProxyConfig(
         data=DataConfig(validation=32, train_images=32), latency_table=str(table.path)
