@@ -48,10 +48,11 @@ def expected(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
 
     Of rewards that are all equal, or too few to tell noise from value, themselves.
     """
-    if len(rewards) < 3 or np.ptp(rewards) == 0:
-        return rewards.copy()
     means = np.full(len(rewards), -np.inf)
     decisions, targets = decisions[-LARGEST:], rewards[-LARGEST:]
+    means[-LARGEST:] = targets
+    if len(targets) < 3 or np.ptp(targets) == 0:
+        return means
     low, high = np.quantile(targets, [0.25, 0.75])
     if high > low:
         targets = np.maximum(targets, low - OUTLIER * (high - low))
@@ -59,7 +60,7 @@ def expected(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
     covariance = _covariance(decisions)
     fits = [_fit(covariance, (targets - middle) / unit, noise) for noise in NOISES]
     _, weights = max(fits, key=lambda fit: fit[0])
-    means[-len(targets) :] = middle + unit * covariance @ weights
+    means[-LARGEST:] = middle + unit * covariance @ weights
     return means
 
 

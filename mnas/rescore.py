@@ -26,7 +26,8 @@ class Row:
 
     Ranks count from 1, by reward and then by trial. `architecture` is `Architecture.to_dict`'s;
     None in journals of before it was written. `expected` is the new reward that a model of all of
-    them expects, and by which they are ranked where that is the choice (`mnas.choice`); else None.
+    them expects, and by which they are ranked where that is the choice (`mnas.choice`); else None,
+    and for those of a very long run that the model isn't fitted to.
     """
 
     rank: int
@@ -117,7 +118,7 @@ def rescore(
             hash=result["hash"],
             decisions=decisions[result["trial"]],
             architecture=result.get("architecture"),
-            expected=float(values[index]) if choice == "model" else None,
+            expected=_finite(values[index]) if choice == "model" else None,
         )
         for rank, index in enumerate(best_first, start=1)
         for result in (measured[index],)
@@ -129,6 +130,10 @@ def rescore(
         stopped=len(fine) - len(whole),
         unmeasured=len(whole) - len(measured),
     )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _score(result: dict[str, Any], reward: RewardConfig) -> float:

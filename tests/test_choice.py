@@ -45,6 +45,12 @@ def test_one_failure_is_not_what_the_model_is_about():
     assert np.corrcoef(expected(GRID, broken)[others], TRUE[others])[0, 1] > 0.9
 
 
+def test_the_last_ones_may_all_be_equal(monkeypatch):
+    monkeypatch.setattr(choice, "LARGEST", 3)
+    rewards = np.array([0.1, 0.5, 0.5, 0.5])
+    assert expected(GRID[:4], rewards).tolist() == [-np.inf, 0.5, 0.5, 0.5]
+
+
 @pytest.mark.parametrize("rewards", [[], [0.5], [0.5, 0.7], [0.5, 0.5, 0.5]])
 def test_where_there_is_nothing_to_fit_rewards_decide(rewards):
     assert worth("model", GRID[: len(rewards)], rewards).tolist() == rewards

@@ -102,7 +102,7 @@ def rescore(arguments: list[str]) -> None:
             f"{row.rank}",
             f"{row.old_rank}",
             f"{row.trial}",
-            *((f"{row.expected:.4f}",) if by_model else ()),
+            *(("-" if row.expected is None else f"{row.expected:.4f}",) if by_model else ()),
             f"{row.reward:.4f}",
             f"{row.old_reward:.4f}",
             f"{row.accuracy:.4f}",
