@@ -1,0 +1,43 @@
+"""A space of 27 networks, two of whose five decisions don't always matter."""
+
+from functools import partial
+
+import numpy as np
+
+from mnas.architecture import Architecture, Block
+from mnas.space import OneOf, Space
+
+# Decisions: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers).
+SPACE = Space(
+    "conditional",
+    partial(
+        Architecture,
+        blocks=(
+            partial(
+                Block,
+                op=OneOf("mbconv", "conv"),
+                expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
+                kernel=OneOf(3, 5, 7),
+                repeats=OneOf(1, 2),
+                skip=OneOf("identity", "none", when={"repeats": [2]}),
+                stride=2,
+                filters=24,
+            ),
+        ),
+    ),
+)
+NETWORKS = np.array(
+    [
+        [op, expand, kernel, repeats, skip]
+        for op, expand in ((0, 0), (0, 1), (1, 0))
+        for kernel in range(3)
+        for repeats, skip in ((0, 0), (1, 0), (1, 1))
+    ],
+    np.int32,
+)
+
+
+def kinds(network):
+    """What each decision comes to: its choice, or that it doesn't matter."""
+    op, expand, kernel, repeats, skip = network
+    return [op, expand if op == 0 else "off", kernel, repeats, skip if repeats == 1 else "off"]
