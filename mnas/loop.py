@@ -5,11 +5,13 @@
     while (trial := search.ask()) is not None:    # None: done, or nothing until a result comes in
         search.tell(trial, evaluate(trial.architecture, trial.seed, trial.report))  # in any order
 
-and may ask for several before it tells. What happens does not depend on who finishes first: the
-controller is updated with a whole batch, ordered by trial number; a trial's seed is folded from
-(search seed, trial number); and a network that has stood before in the search, finished or not, is
-never handed out again but gets the first one's evaluation (a repeat). Where hopeless children are
-stopped, it is by what was known before their batch (`mnas.stopping`).
+and may ask for several before it tells. A batch is handed out in the order of its networks'
+mult-adds, the largest first, as whoever is done waits for the last one. What happens depends
+neither on that nor on who finishes first: the controller is updated with a whole batch, ordered by
+trial number; a trial's seed is folded from (search seed, trial number); and a network that has
+stood before in the search, finished or not, is never handed out again but gets the first one's
+evaluation (a repeat). Where hopeless children are stopped, it is by what was known before their
+batch (`mnas.stopping`).
 
 Everything that happens is a line of the journal before it counts, and a search built on a journal
 that has lines already replays them and goes on.
@@ -83,6 +85,7 @@ class Trial:
     decisions: np.ndarray
     architecture: Architecture
     hash: str
+    cost: Cost
     seed: int
     report: StoppingRule | None = None
 
@@ -92,10 +95,13 @@ class Result:
     """A trial with what came of it; `repeat_of` is the trial evaluated in its place, if any."""
 
     trial: Trial
-    cost: Cost
     evaluation: Evaluation
     reward: float
     repeat_of: int | None = None
+
+    @property
+    def cost(self) -> Cost:
+        return self.trial.cost
 
     @property
     def rank(self) -> tuple[bool, float, int]:
@@ -200,12 +206,14 @@ class Search:
             architecture = self.space.decode(decisions)
             seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
             name = architecture.canonical_hash()
-            trial = Trial(number, decisions, architecture, name, seed, report)
+            cost = network_cost(architecture)
+            trial = Trial(number, decisions, architecture, name, cost, seed, report)
             self._batch.append(trial)
-            if self._first_by_hash.setdefault(trial.hash, number) == number:
-                self._queue.append(trial)
-            else:
+            if self._first_by_hash.setdefault(trial.hash, number) != number:
                 self._repeats.append(trial)
+        new = [trial for trial in self._batch if self._first_by_hash[trial.hash] == trial.number]
+        # What takes longest first: the workers that are done wait for the rest of the batch.
+        self._queue.extend(sorted(new, key=lambda trial: -trial.cost.mult_adds))
 
     def _record(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None = None) -> Result:
         result = self._score(trial, _in_plain_numbers(evaluation), repeat_of)
@@ -214,8 +222,7 @@ class Search:
         return result
 
     def _score(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None) -> Result:
-        cost = network_cost(trial.architecture)
-        costs = {**dataclasses.asdict(cost), "latency_ms": evaluation.latency_ms}
+        costs = {**dataclasses.asdict(trial.cost), "latency_ms": evaluation.latency_ms}
         if evaluation.error is None and costs[self.reward.cost] is None:
             message = f"the evaluator measured no {self.reward.cost}"
             evaluation = dataclasses.replace(evaluation, error=message)
@@ -225,7 +232,7 @@ class Search:
                 reward = self.reward(evaluation.accuracy, costs[self.reward.cost])
             except ValueError as error:  # a latency that is none: the evaluator's fault
                 evaluation = dataclasses.replace(evaluation, error=str(error))
-        return Result(trial, cost, evaluation, reward, repeat_of)
+        return Result(trial, evaluation, reward, repeat_of)
 
     def _keep(self, result: Result) -> None:
         self.results[result.trial.number] = result

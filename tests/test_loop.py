@@ -110,7 +110,8 @@ def start(tmp_path):
 
 
 def ask_all(search):
-    return list(iter(search.ask, None))
+    """All that are handed out, by number."""
+    return sorted(iter(search.ask, None), key=lambda trial: trial.number)
 
 
 def accuracy(value) -> Evaluation:
@@ -132,6 +133,20 @@ def test_a_batch_is_handed_out_once_and_then_waits(start):
     search.tell(second, accuracy(0.6))
     assert len(told(search)) == 1
     assert [trial.number for trial in ask_all(search)] == [2, 3]
+
+
+def test_a_batch_is_handed_out_largest_first_and_equals_by_number(start, tmp_path):
+    search = start(scripted([A, C, B, E, A], [B, D]), trials=7, batch=5)
+    asked = list(iter(search.ask, None))
+    costs = [network_cost(trial.architecture).mult_adds for trial in asked]
+    assert [trial.cost.mult_adds for trial in asked] == costs == sorted(costs, reverse=True)
+    assert [trial.number for trial in asked] == [1, 3, 2, 0]  # kernel 7, two layers, 5, 3
+    search.tell(asked[0], accuracy(0.5))
+    search = start(search.controller, trials=7, batch=5)  # resumed
+    assert [trial.number for trial in iter(search.ask, None)] == [3, 2, 0]
+    equals = start(scripted([D, E]), path=tmp_path / "equals", trials=2, batch=2)
+    first, second = iter(equals.ask, None)
+    assert (first.number, second.number) == (0, 1) and first.cost.mult_adds == second.cost.mult_adds
 
 
 def test_the_last_batch_is_short(start):
@@ -392,7 +407,7 @@ def test_bad_settings_are_named(field, value):
 def test_the_journal_of_another_space_is_refused(start):
     search = start(scripted([A, B]), trials=2, batch=2)
     search.tell(search.ask(), accuracy(0.5))
-    with pytest.raises(ValueError, match=r"trial 0 is network .*, which space tiny does not give"):
+    with pytest.raises(ValueError, match=r"trial 1 is network .*, which space tiny does not give"):
         start(scripted([A, B]), trials=2, batch=2, space=tiny_space(kernels=(5, 3, 7)))
     with pytest.raises(ValueError, match=r"blocks\[0\].kernel = choice 1; accepted: 0 to 0"):
         start(scripted([A, B]), trials=2, batch=2, space=tiny_space(kernels=(3,)))

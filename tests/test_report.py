@@ -63,8 +63,14 @@ def test_the_command_tells_how_many_were_stopped(tmp_path):
     network = PUBLISHED["efficientnet-b0"]
     results = {
         number: Result(
-            Trial(number, np.zeros(1, int), network, network.canonical_hash(), number),
-            network_cost(network),
+            Trial(
+                number,
+                np.zeros(1, int),
+                network,
+                network.canonical_hash(),
+                network_cost(network),
+                number,
+            ),
             evaluation,
             evaluation.accuracy,
             repeat_of,

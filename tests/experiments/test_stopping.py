@@ -39,7 +39,7 @@ def test_a_line_of_the_table_by_hand():
         (Evaluation(0.9, epochs=4), 0),
     ]
     results = {
-        number: Result(Trial(number, None, None, "", 0), Cost(1, 1), evaluation, 0.9, repeat)
+        number: Result(Trial(number, None, None, "", Cost(1, 1), 0), evaluation, 0.9, repeat)
         for number, (evaluation, repeat) in enumerate(children)
     }
 
