@@ -21,14 +21,18 @@ for the longest. How many real children workers do is for `experiments.worker_sc
 Measured on 2 cores, batch 16, milliseconds of wall time a trial: inline 0.9 with random search at
 100, 1,000 and 8,000 trials, with dyna 4.4, 3.7 and 1.5; Ray 1.7 and 3.9 at 8,000 (its first 100 pay
 for the start of the workers). Memory grows by some 3 kB a trial. Sleeping actors, batches of twice
-as many: 16 are 73% busy, as the simulation says (74%); 64 are 58%, simulated 67%.
+as many: 16 are 75% busy, simulated 85%; 64 are 59%, simulated 75%: two cores serve that many actors
+and the driver, which the simulation has to itself.
 
-Simulated, children of 60 s (lognormal, 0.3), batches as multiples of the workers W:
+Simulated, children of 60 s at the median mult-adds and in proportion to them, other differences
+lognormal with 0.25 (as the children of `digits` take: exponent 0.94, remainder 0.25); batches as
+multiples of the workers W. In brackets what it was before `Search` handed out a batch's largest
+networks first:
 
-    workers      W     2W     4W     8W   W, 1 ahead   W, 3 ahead
-          8    72%    75%    85%    94%          94%          96%
-         64    55%    68%    77%    88%          81%          96%
-      1,000    38%    56%    73%    84%          65%          88%
+    workers      W           2W           4W           8W   W, 1 ahead   W, 3 ahead
+          8    62%    86% (69%)    95% (87%)    97% (89%)          96%          99%
+         64    44%    76% (59%)    86% (78%)    95% (87%)          82%          96%
+      1,000    31%    57% (46%)    84% (66%)    93% (79%)          62%          90%
 
 So for 1,000 workers: they send 17 results a second, of which the driver takes 250 to 600; it is the
 barrier that costs. Take batches of 4 to 8 times the workers, or several searches side by side.
@@ -55,6 +59,7 @@ from rich.table import Table
 from controllers import CONTROLLERS
 from mnas import engines
 from mnas.cli import parse, report_mistakes
+from mnas.cost import network_cost
 from mnas.evaluation import Evaluation
 from mnas.experiment import EngineConfig
 from mnas.journal import FORMAT, Journal
@@ -63,6 +68,7 @@ from mnas.reward import RewardConfig
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 MIB = 2**20
+MEDIAN_MADDS = 350e6  # of a network drawn from B0's space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,13 +88,13 @@ class Arguments:
     sleeper_trials: int = 0
     """Trials for these; 0 for eight an actor."""
     seconds: float = 4.0
-    """Median of what an actor sleeps."""
+    """What an actor sleeps for a network of the median mult-adds, longer for larger ones."""
     workers: tuple[int, ...] = (8, 64, 256, 1000)
     """Numbers of simulated workers."""
     child_seconds: float = 60.0
-    """Median of what a simulated child takes."""
-    spread: float = 0.3
-    """Standard deviation of the logarithm of both."""
+    """What such a child takes in the simulation."""
+    spread: float = 0.25
+    """Standard deviation of the logarithm of both, beside what the mult-adds make of it."""
     engine_ms: float = 1.0
     """What the engine itself adds to each trial in the simulation."""
     json: bool = False
@@ -100,7 +106,11 @@ class Arguments:
 
 @dataclasses.dataclass(frozen=True)
 class Sleep:
-    """An evaluator that sleeps, by the trial's seed, log-normally; or at once has a number."""
+    """An evaluator that sleeps, or at once has a number.
+
+    seconds  for a network of MEDIAN_MADDS, others in proportion
+    spread   of the logarithm of what else there is to it, by the trial's seed
+    """
 
     seconds: float = 0.0
     spread: float = 0.0
@@ -109,15 +119,18 @@ class Sleep:
         return functools.partial(sleep, self)
 
 
-def duration(config: Sleep, seed: int) -> float:
-    """Seconds that the child of this seed takes."""
-    return config.seconds * float(np.exp(config.spread * np.random.default_rng(seed).normal()))
+def duration(config: Sleep, madds: int, seed: int) -> float:
+    """Seconds that a child of so many mult-adds and this seed takes."""
+    rest = float(np.exp(config.spread * np.random.default_rng(seed).normal()))
+    return config.seconds * madds / MEDIAN_MADDS * rest
 
 
 def sleep(config: Sleep, architecture: Any, seed: int, report: Any = None) -> Evaluation:
     """What `Sleep` evaluates by."""
-    seconds = duration(config, seed)
-    time.sleep(seconds)
+    seconds = 0.0
+    if config.seconds:
+        seconds = duration(config, network_cost(architecture).mult_adds, seed)
+        time.sleep(seconds)
     return Evaluation(0.3 + 0.5 * (seed % 1000) / 1000, seconds=seconds)
 
 
@@ -226,7 +239,10 @@ def apart(function: Any, *arguments: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Utilization:
-    """Share of the time, from the first child's start to the last one's end, that workers work.
+    """Share of the time that workers work.
+
+    Simulated from the first child's start; with Ray from the second batch's, as in the first one
+    actors still start, 64 of them on 2 cores for most of a minute.
 
     stale       updates that a batch's policy lacks: batches are sampled so many ahead
     kind        ray (actors that sleep) or simulated
@@ -254,8 +270,8 @@ def asleep(workers: int, config: Sleep, controller: str, trials: int) -> Utiliza
     with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
         search = new_search(controller, trials, batch, journal, observers=(observe,))
         engines.run(search, config, engine)
-    begun = min(end - seconds for end, seconds in ends)
-    busy = sum(seconds for _, seconds in ends)
+    begun = max(end for end, _ in ends[:batch])
+    busy = sum(seconds for _, seconds in ends[batch:])
     used = busy / (workers * (max(end for end, _ in ends) - begun))
     return Utilization("ray", workers, batch, 0, len(ends), used)
 
@@ -282,7 +298,7 @@ def simulated(
                 break
             free -= 1
             driver += engine_ms / 1000
-            seconds = duration(config, trial.seed)
+            seconds = duration(config, trial.cost.mult_adds, trial.seed)
             busy += seconds
             heapq.heappush(running, (driver + seconds, trial.number, index, trial))
         if not running:

@@ -104,12 +104,13 @@ class Ceiling:
 
 
 def ceilings(seconds: float = 0.3) -> list[Ceiling]:
-    """Of matrix products, and of copies of arrays that a core has room for, and that it has not."""
+    """Of matrix products, and of copies in a core's own cache, in a shared one and in memory."""
     cores = len(allowed_cores())
     (alone,), together = limits_at_once(1, seconds), limits_at_once(cores, seconds)
     works: dict[str, Callable[[Limits], float]] = {
         "matrix products": lambda found: found.gflops,
         "copies within 1 MiB": lambda found: found.copy[1],
+        "copies within 16 MiB": lambda found: found.copy[16],
         "copies within 64 MiB": lambda found: found.copy[64],
     }
     return [

@@ -7,25 +7,23 @@ import numpy as np
 from mnas.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 
-# Decisions: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers).
-SPACE = Space(
-    "conditional",
-    partial(
-        Architecture,
-        blocks=(
-            partial(
-                Block,
-                op=OneOf("mbconv", "conv"),
-                expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
-                kernel=OneOf(3, 5, 7),
-                repeats=OneOf(1, 2),
-                skip=OneOf("identity", "none", when={"repeats": [2]}),
-                stride=2,
-                filters=24,
-            ),
-        ),
-    ),
-)
+
+def conditional(stride=2) -> Space:
+    """Decisions: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers)."""
+    block = partial(
+        Block,
+        op=OneOf("mbconv", "conv"),
+        expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
+        kernel=OneOf(3, 5, 7),
+        repeats=OneOf(1, 2),
+        skip=OneOf("identity", "none", when={"repeats": [2]}),
+        stride=stride,
+        filters=24,
+    )
+    return Space("conditional", partial(Architecture, blocks=(block,)))
+
+
+SPACE = conditional()
 NETWORKS = np.array(
     [
         [op, expand, kernel, repeats, skip]

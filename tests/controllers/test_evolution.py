@@ -15,26 +15,9 @@ from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace
+from tests.controllers.conditional_space import conditional
 
-# Decisions: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers), stride.
-SPACE = Space(
-    "conditional",
-    partial(
-        Architecture,
-        blocks=(
-            partial(
-                Block,
-                op=OneOf("mbconv", "conv"),
-                expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
-                kernel=OneOf(3, 5, 7),
-                repeats=OneOf(1, 2),
-                skip=OneOf("identity", "none", when={"repeats": [2]}),
-                stride=OneOf(2),
-                filters=24,
-            ),
-        ),
-    ),
-)
+SPACE = conditional(stride=OneOf(2))  # a decision more, with nothing to choose
 
 
 @pytest.fixture(autouse=True)

@@ -12,28 +12,9 @@ import pytest
 from controllers.policy import Policy, canonical, factorized, lstm
 from mnas.architecture import Architecture, Block
 from mnas.space import OneOf, Space
+from tests.controllers.conditional_space import NETWORKS, SPACE
 
-# 3 (op and expand ratio) · 3 (kernel) · 3 (layers and skip) = 27 networks in 5 decisions.
-SPACE = Space(
-    "conditional",
-    partial(
-        Architecture,
-        blocks=(
-            partial(
-                Block,
-                op=OneOf("mbconv", "conv"),
-                expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
-                kernel=OneOf(3, 5, 7),
-                repeats=OneOf(1, 2),
-                skip=OneOf("identity", "none", when={"repeats": [2]}),
-                filters=24,
-                stride=2,
-            ),
-        ),
-    ),
-)
 EVERY_VECTOR = np.array(list(itertools.product(*map(range, SPACE.sizes))), np.int32)
-NETWORKS = np.unique(SPACE.canonical(EVERY_VECTOR), axis=0)
 
 
 def jitted(policy):
@@ -70,6 +51,8 @@ def noisy(policy, seed=0):
 def test_space_is_the_one_described():
     assert SPACE.sizes.tolist() == [2, 2, 3, 2, 2]
     assert len(NETWORKS) == SPACE.cardinality() == 27
+    every = {tuple(vector) for vector in SPACE.canonical(EVERY_VECTOR).tolist()}
+    assert every == {tuple(vector) for vector in NETWORKS.tolist()}
 
 
 def test_canonical_under_jit_is_that_of_the_space():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments import engine_scaling, worker_scaling
-from experiments.engine_scaling import Sleep, duration, overhead, simulated
+from experiments.engine_scaling import MEDIAN_MADDS, Sleep, duration, overhead, simulated
 from experiments.roofline import Limits
 
 
@@ -16,10 +16,12 @@ def test_overhead_of_each_mark():
     assert all(row.of_10_s == pytest.approx(row.wall_ms / 100) for row in rows)
 
 
-def test_children_of_equal_length_keep_workers_busy():
-    used = simulated(4, 8, 0, Sleep(60.0, 0.0), engine_ms=0.0)
-    assert used.trials == 4 * 8
-    assert used.utilization == pytest.approx(1, abs=0.02)
+def test_more_and_shorter_children_a_worker_wait_less():
+    child = Sleep(60.0, 0.0)
+    used = [simulated(4, batch, 0, child, engine_ms=0.0) for batch in (4, 8, 32)]
+    assert [row.trials for row in used] == [16, 32, 128]
+    assert used[0].utilization < used[1].utilization < used[2].utilization
+    assert used[2].utilization == pytest.approx(1, abs=0.05)
 
 
 def test_children_of_unequal_length_wait_at_the_barrier():
@@ -33,10 +35,11 @@ def test_a_batch_of_one_child_lasts_as_long_as_its_child():
     assert simulated(1, 1, 0, Sleep(60.0, 0.5), engine_ms=0.0).utilization > 0.98
 
 
-def test_durations_follow_the_seed():
-    child = Sleep(2.0, 0.3)
-    assert duration(child, 1) == duration(child, 1) != duration(child, 2)
-    assert duration(Sleep(2.0, 0.0), 1) == 2.0
+def test_durations_follow_mult_adds_and_seed():
+    child, madds = Sleep(2.0, 0.3), int(MEDIAN_MADDS)
+    assert duration(child, madds, 1) == duration(child, madds, 1) != duration(child, madds, 2)
+    assert duration(child, 2 * madds, 1) == pytest.approx(2 * duration(child, madds, 1))
+    assert duration(Sleep(2.0, 0.0), madds, 1) == 2.0
 
 
 def test_json(capsys):
