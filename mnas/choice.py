@@ -13,8 +13,8 @@ section 5.4.1). No JAX; the controllers' own model (`controllers.reward_model`) 
 Shapes: N networks, D decisions.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from scipy import linalg
@@ -29,6 +29,16 @@ NOISES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 OUTLIER = 3.0
 # The model is of so many rewards, the last ones; its time grows with the cube, to seconds at this.
 LARGEST = 4000
+
+
+def candidates(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a journal's results that may be exported, in the order given.
+
+    Each network once, and none that failed. Those that were stopped early are among them only where
+    none was trained to its end.
+    """
+    fine = [r for r in results if r["error"] is None and r["repeat_of"] is None]
+    return [result for result in fine if not result.get("stopped")] or fine
 
 
 def worth(

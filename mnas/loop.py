@@ -217,7 +217,7 @@ class Search:
 
     def _record(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None = None) -> Result:
         result = self._score(trial, _in_plain_numbers(evaluation), repeat_of)
-        self._append(_to_record(result))
+        self._append(to_record(result))
         self._keep(result)
         return result
 
@@ -341,7 +341,8 @@ def _in_plain_numbers(evaluation: Evaluation) -> Evaluation:
     )
 
 
-def _to_record(result: Result) -> dict[str, Any]:
+def to_record(result: Result) -> dict[str, Any]:
+    """The journal's line of a result (`mnas.journal`)."""
     evaluation = result.evaluation
     # Only of searches that report at all: the others' journals have no such lines.
     reported = {"history": evaluation.history, "stopped": evaluation.stopped}

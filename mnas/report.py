@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from mnas import compare, journal
 from mnas.architecture import Architecture
+from mnas.choice import candidates
 from mnas.page import new_figure, svg, table, write_page
 from mnas.published import PUBLISHED
 from mnas.rescore import reward_of
@@ -52,9 +53,7 @@ class _Run:
         self.results.sort(key=lambda result: result["trial"])
         self.updates = [record for record in records if record["kind"] == "update"]
         self.proposals = [record for record in records if record["kind"] == "proposals"]
-        fine = [r for r in self.results if not r["error"] and r["repeat_of"] is None]
-        whole = [result for result in fine if not result.get("stopped")] or fine
-        self.ranked = sorted(whole, key=lambda r: (-r["reward"], r["trial"]))
+        self.ranked = sorted(candidates(self.results), key=lambda r: (-r["reward"], r["trial"]))
 
     def section(self) -> str:
         parts = [self._summary()]

@@ -15,7 +15,7 @@ import numpy as np
 import mnas
 from mnas import journal
 from mnas.architecture import Architecture
-from mnas.choice import Choice, worth
+from mnas.choice import Choice, candidates, worth
 from mnas.reward import RewardConfig
 from mnas.spec import from_spec, read_json, to_spec
 
@@ -85,20 +85,20 @@ def rescore(
     decisions = journal.decisions_of(records)
     results = [record for record in records if record["kind"] == "result"]
     firsts = [result for result in results if result["repeat_of"] is None]
-    fine = [result for result in firsts if result["error"] is None]
-    whole = [result for result in fine if not result.get("stopped")] or fine
-    measured = [result for result in whole if (result[reward.cost] or 0) > 0]
-    if fine and not measured:
+    failed = sum(result["error"] is not None for result in firsts)
+    found = candidates(results)
+    measured = [result for result in found if (result[reward.cost] or 0) > 0]
+    if found and not measured:
         raise ValueError(
             f"reward: cost = {reward.cost!r}, which the run did not measure; "
             "accepted: mult_adds, params"
         )
     if not measured:
         raise ValueError(
-            f"no network to rank: {len(results)} results, {len(firsts)} of them failed; "
+            f"no network to rank: {len(results)} results, {failed} of them failed; "
             "accepted: a run with results"
         )
-    old = sorted(whole, key=lambda result: (-result["reward"], result["trial"]))
+    old = sorted(found, key=lambda result: (-result["reward"], result["trial"]))
     old_ranks = {result["trial"]: rank for rank, result in enumerate(old, start=1)}
     measured.sort(key=lambda result: result["trial"])
     scores = [_score(result, reward) for result in measured]
@@ -126,9 +126,9 @@ def rescore(
     return Rescored(
         rows,
         repeats=len(results) - len(firsts),
-        failed=len(firsts) - len(fine),
-        stopped=len(fine) - len(whole),
-        unmeasured=len(whole) - len(measured),
+        failed=failed,
+        stopped=len(firsts) - failed - len(found),
+        unmeasured=len(found) - len(measured),
     )
 
 

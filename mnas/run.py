@@ -21,11 +21,11 @@ import numpy as np
 
 import mnas
 from mnas import engines
-from mnas.choice import worth
+from mnas.choice import candidates, worth
 from mnas.controller import Controller
 from mnas.experiment import Experiment, override
 from mnas.journal import FORMAT, Journal
-from mnas.loop import Result, Search
+from mnas.loop import Result, Search, to_record
 from mnas.space import Space
 from mnas.spec import read_json, to_spec
 from mnas.stopping import StoppingConfig
@@ -168,13 +168,9 @@ def drive(experiment: Experiment, search: Search) -> None:
 
 
 def ranking(search: Search) -> list[Result]:
-    """The networks that a search may export, best first by its `choice` (`mnas.choice`).
-
-    Those that were stopped early are among them only where none was trained to its end.
-    """
-    in_order = [search.results[number] for number in sorted(search.results)]
-    fine = [r for r in in_order if not r.evaluation.error and r.repeat_of is None]
-    results = [r for r in fine if not r.evaluation.stopped] or fine
+    """The networks that a search may export, best first by its `choice` (`mnas.choice`)."""
+    records = candidates(to_record(search.results[number]) for number in sorted(search.results))
+    results = [search.results[record["trial"]] for record in records]
     decisions = [result.trial.decisions for result in results]
     values = worth(search.config.choice, decisions, [result.reward for result in results])
     return [results[index] for index in np.argsort(-values, kind="stable")]

@@ -22,7 +22,7 @@ from typing import Any
 
 from mnas import engines, journal, run
 from mnas.architecture import Architecture
-from mnas.choice import worth
+from mnas.choice import candidates, worth
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import Experiment
 
@@ -76,14 +76,12 @@ class Outcome:
 
     def best(self, samples: int) -> dict[str, Any] | None:
         """The result that the search would have exported after so many samples."""
-        seen = self.results[:samples]
-        fine = [r for r in seen if r["error"] is None and r["repeat_of"] is None]
-        whole = [result for result in fine if not result.get("stopped")] or fine
-        if not whole:
+        found = candidates(self.results[:samples])
+        if not found:
             return None
-        rewards = [result["reward"] for result in whole]
-        decisions = [result["decisions"] for result in whole]
-        return whole[worth(self.experiment.search.choice, decisions, rewards).argmax()]
+        rewards = [result["reward"] for result in found]
+        decisions = [result["decisions"] for result in found]
+        return found[worth(self.experiment.search.choice, decisions, rewards).argmax()]
 
 
 @dataclasses.dataclass(frozen=True)
