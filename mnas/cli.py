@@ -6,6 +6,7 @@ into one line here, so that all mistakes look the same.
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import tyro
 T = TypeVar("T")
 
 USAGE_ERROR = 2
+READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
 
 
 def parse(
@@ -54,10 +56,23 @@ def fold(boxed: str) -> str:
 
 
 def report_mistakes(program: str, main: Callable[[], int | None]) -> int:
-    """Runs `main`; its exit status. A ValueError is the user's mistake: one line, status 2."""
+    """Runs `main`; its exit status. A ValueError is the user's mistake: one line, status 2.
+
+    Where nobody reads standard output any more, as after `| head`, the rest of it is left unsaid.
+    """
     try:
-        return main() or 0
+        status = main() or 0
+        sys.stdout.flush()
+        return status
     except ValueError as error:
         message = " ".join(str(error).split())
         print(f"{program}: {message}", file=sys.stderr)
         return USAGE_ERROR
+    except BrokenPipeError:
+        try:
+            print(flush=True)  # into the same pipe again?
+        except BrokenPipeError:
+            # Else the interpreter tries once more at its end, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return READER_GONE
+        raise  # some other pipe's

@@ -381,6 +381,24 @@ def test_status_and_streams_of_the_real_process():
     assert "--reward.target-madds" in done.stderr
 
 
+def test_a_reader_that_has_seen_enough_costs_no_traceback():
+    command = [sys.executable, "-m", "mnas", "export", "efficientnet-b0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()  # long before anything is said
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_another_broken_pipe_is_no_reader_of_ours():
+    def main():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        report_mistakes("search.py", main)
+
+
 def test_an_error_box_folds_into_one_line():
     box = "╭─ Bad ──╮\n│ No: --a, 1 │\n│ ───── │\n│ Did you mean: │\n│ --b │\n"
     box += "│ ──── │\n│ For full helptext, run x │\n╰────╯\n"
