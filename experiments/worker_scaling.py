@@ -12,13 +12,12 @@ before these.
 First it measures what the machine allows: processes that share nothing, in matrix products and in
 copies that fit into a core's own cache or don't.
 
-Measured on 2 cores with --children 8 --epochs 2, another program beside it at the lowest priority
-in the first rounds: two pinned workers did 1.73 times the children/hour of one (1.53 to 1.82; 1.78
-and 1.82 in the last two rounds), not pinned 1.69 (1.49 to 1.85), one worker of two threads 1.01.
-One round with --children 16, nothing beside it: 1.73 pinned, 1.72 not. The machine allowed 1.96 to
-2.09 in products, 1.95 to 2.05 in copies within 1 MiB, 1.82 to 1.84 within 64 MiB. The activations
-of a batch are larger than a core's cache of 2 MiB, so it is probably on the way to memory that two
-children are in each other's way.
+Measured on 2 cores with --children 12 --epochs 2, nothing beside it but for the first round: two
+pinned workers did 1.70 times the children/hour of one (1.66 to 1.81), not pinned 1.62 (1.54 to
+1.79), one worker of two threads 1.04. The workers had nothing to do for 0.6% of the time: what is
+missing to 2 is that a child takes longer beside another, 8.2 s in place of 7.1. The machine allowed
+2.00 in products, 1.99 in copies within 1 MiB and 2.01 within 64 MiB. On another machine, with
+--children 8: 1.73 pinned, 1.69 not, 1.01.
 """
 
 import concurrent.futures
