@@ -14,7 +14,7 @@ from controllers import dyna
 from controllers.dyna import Dyna
 from mnas.controller import Proposals
 from search_spaces.accel_nasbench import AccelNasbenchSpace
-from tests.controllers.conditional_space import NETWORKS, SPACE, kinds
+from tests.controllers.spaces import NETWORKS, SPACE, kinds
 
 LARGE = AccelNasbenchSpace().build()  # 28 decisions, none conditional
 

@@ -15,7 +15,7 @@ from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.efficientnet import EfficientNetSpace
-from tests.controllers.conditional_space import conditional
+from tests.controllers.spaces import conditional
 
 SPACE = conditional(stride=OneOf(2))  # a decision more, with nothing to choose
 

@@ -12,7 +12,7 @@ import pytest
 from controllers.policy import Policy, canonical, factorized, lstm
 from mnas.architecture import Architecture, Block
 from mnas.space import OneOf, Space
-from tests.controllers.conditional_space import NETWORKS, SPACE
+from tests.controllers.spaces import NETWORKS, SPACE
 
 EVERY_VECTOR = np.array(list(itertools.product(*map(range, SPACE.sizes))), np.int32)
 

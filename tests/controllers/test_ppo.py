@@ -11,19 +11,9 @@ import pytest
 
 from controllers.ppo import Ppo
 from controllers.reinforce import Reinforce
-from mnas.architecture import Architecture, Block
 from mnas.controller import Proposals
-from mnas.space import OneOf, Space
 from search_spaces.accel_nasbench import AccelNasbenchSpace
-
-# Two decisions, of 2 and of 3 choices; at the start every vector has probability 1/6.
-SPACE = Space(
-    "two",
-    partial(
-        Architecture,
-        blocks=(partial(Block, kernel=OneOf(3, 5), stride=2, filters=24, repeats=OneOf(1, 2, 3)),),
-    ),
-)
+from tests.controllers.spaces import TWO
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +25,7 @@ def strict():
 @functools.cache  # built once: it compiles for every batch size
 def build(**settings):
     settings = {"policy": "factorized", "gradient_norm": 1e6, **settings}
-    controller = Ppo(**settings).build(SPACE)
+    controller = Ppo(**settings).build(TWO)
     return controller, controller.init(jax.random.key(0))
 
 
@@ -74,8 +64,8 @@ def test_clipped_gradient_by_hand():
 @pytest.mark.parametrize("policy", ["lstm", "factorized"])
 def test_first_gradient_is_that_of_reinforce(policy):
     settings = {"policy": policy, "hidden": 5, "embedding": 3, "entropy_weight": 0.1}
-    ppo = Ppo(epochs=1, gradient_norm=1e6, **settings).build(SPACE)
-    reinforce = Reinforce(**settings).build(SPACE)
+    ppo = Ppo(epochs=1, gradient_norm=1e6, **settings).build(TWO)
+    reinforce = Reinforce(**settings).build(TWO)
     rng = np.random.default_rng(0)
     params = jax.tree.map(
         lambda leaf: leaf + rng.normal(size=leaf.shape).astype("f"),

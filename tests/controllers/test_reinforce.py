@@ -14,15 +14,7 @@ from mnas.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 from search_spaces.accel_nasbench import AccelNasbenchSpace
-
-# Two decisions, of 2 and of 3 choices.
-SPACE = Space(
-    "two",
-    partial(
-        Architecture,
-        blocks=(partial(Block, kernel=OneOf(3, 5), stride=2, filters=24, repeats=OneOf(1, 2, 3)),),
-    ),
-)
+from tests.controllers.spaces import TWO
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +36,7 @@ def gradient(state):
 
 def hand(**settings):
     """So slow that the logits stay 0 for the eye, and every p is 1/2 or 1/3."""
-    controller = Reinforce(policy="factorized", learning_rate=1e-9, **settings).build(SPACE)
+    controller = Reinforce(policy="factorized", learning_rate=1e-9, **settings).build(TWO)
     return controller, controller.init(jax.random.key(0))
 
 
@@ -111,7 +103,7 @@ def test_equal_rewards_teach_nothing_whatever_the_rounding():
 
 
 def test_reward_scale_and_offset_do_not_matter():
-    controller = Reinforce(policy="factorized", entropy_weight=0.1).build(SPACE)
+    controller = Reinforce(policy="factorized", entropy_weight=0.1).build(TWO)
     states = []
     for scale, offset in ((1.0, 0.0), (0.01, 0.6)):
         state = controller.init(jax.random.key(0))
@@ -211,8 +203,8 @@ def test_learns_from_64_samples(policy):
 
 
 def test_policies_are_the_named_ones():
-    for name, policy in (("lstm", lstm(SPACE, 7, 5)), ("factorized", factorized(SPACE))):
-        controller = Reinforce(policy=name, hidden=7, embedding=5).build(SPACE)
+    for name, policy in (("lstm", lstm(TWO, 7, 5)), ("factorized", factorized(TWO))):
+        controller = Reinforce(policy=name, hidden=7, embedding=5).build(TWO)
         params = policy.init(jax.random.key(3))
         jax.tree.map(
             np.testing.assert_array_equal, controller.init(jax.random.key(3)).params, params

@@ -9,7 +9,7 @@ import pytest
 
 from controllers import reward_model
 from controllers.reward_model import Function, Memory
-from tests.controllers.conditional_space import NETWORKS, SPACE, kinds
+from tests.controllers.spaces import NETWORKS, SPACE, kinds
 
 
 @pytest.fixture(autouse=True)

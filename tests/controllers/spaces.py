@@ -1,4 +1,4 @@
-"""A space of 27 networks, two of whose five decisions don't always matter."""
+"""Spaces so small that what a controller does can be worked out by hand."""
 
 from functools import partial
 
@@ -7,9 +7,21 @@ import numpy as np
 from mnas.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 
+# Two decisions, of 2 and of 3 choices; under uniform ones every network has probability 1/6.
+TWO = Space(
+    "two",
+    partial(
+        Architecture,
+        blocks=(partial(Block, kernel=OneOf(3, 5), stride=2, filters=24, repeats=OneOf(1, 2, 3)),),
+    ),
+)
+
 
 def conditional(stride=2) -> Space:
-    """Decisions: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers)."""
+    """27 networks; two of the five decisions don't always matter.
+
+    They are: op, expand ratio (beside mbconv), kernel, layers, skip (beside two layers).
+    """
     block = partial(
         Block,
         op=OneOf("mbconv", "conv"),
