@@ -3,8 +3,9 @@
 import csv
 import dataclasses
 
-from experiments import scaling_dimensions
-from experiments.scaling_dimensions import EXPERIMENT, Row, read, write
+from experiments import scaling_seeds
+from experiments.scaling_dimensions import EXPERIMENT, Row, write
+from experiments.scaling_seeds import read
 from mnas import run
 from mnas.cli import report_mistakes
 from mnas.evaluation import Evaluation
@@ -52,7 +53,7 @@ def test_a_run_and_several_put_together(tmp_path, capsys):
     capsys.readouterr()
     together = tmp_path / "together"
     flags = [str(tmp_path / f"seed-{seed}") for seed in (0, 1)]
-    assert scaling_dimensions.main([*flags, "--out", str(together)]) == 0
+    assert scaling_seeds.main([*flags, "--out", str(together)]) == 0
     assert len(read(together / "scaling.csv")) == 2 * len(rows)
     assert " ± " in capsys.readouterr().err
 
@@ -69,7 +70,7 @@ def test_mean_and_deviation_by_hand(tmp_path, capsys):
 
 def test_mistakes_cost_one_line(tmp_path, capsys):
     def status(*flags: str) -> int:
-        return report_mistakes("scaling", lambda: scaling_dimensions.main(list(flags)))
+        return report_mistakes("scaling", lambda: scaling_seeds.main(list(flags)))
 
     assert status(str(tmp_path)) == 2
     assert "scaling.csv can't be read" in capsys.readouterr().err
