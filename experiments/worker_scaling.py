@@ -15,9 +15,10 @@ copies that fit into a core's own cache or don't.
 Measured on 2 cores with --children 12 --epochs 2, nothing beside it but for the first round: two
 pinned workers did 1.70 times the children/hour of one (1.66 to 1.81), not pinned 1.62 (1.54 to
 1.79), one worker of two threads 1.04. The workers had nothing to do for 0.6% of the time: what is
-missing to 2 is that a child takes longer beside another, 8.2 s in place of 7.1. The machine allowed
-2.00 in products, 1.99 in copies within 1 MiB and 2.01 within 64 MiB. On another machine, with
---children 8: 1.73 pinned, 1.69 not, 1.01.
+missing to 2 is that a child takes longer beside another, 8.2 s in place of 7.1. The machine (1 MiB
+of cache a core, 32 MiB that both share) allowed 2.00 in products, 1.99 in copies within 1 MiB and
+2.01 within 64 MiB, but 1.43 to 1.65 within 16 MiB: of what one child's step has in the shared cache
+two have not the room. On another machine, with --children 8: 1.73 pinned, 1.69 not, 1.01.
 """
 
 import concurrent.futures

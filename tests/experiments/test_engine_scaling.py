@@ -72,14 +72,14 @@ def test_what_the_machine_allows_is_the_sum_over_cores(monkeypatch):
 
     def at_once(processes, seconds):
         asked.append(processes)
-        found = Limits(10.0 - processes, dict.fromkeys((1, 64), 5.0 - processes), {})
+        found = Limits(10.0 - processes, dict.fromkeys((1, 16, 64), 5.0 - processes), {})
         return [found] * processes
 
     monkeypatch.setattr(worker_scaling, "allowed_cores", lambda: [0, 1])
     monkeypatch.setattr(worker_scaling, "limits_at_once", at_once)
     ratios = [ceiling.ratio for ceiling in worker_scaling.ceilings()]
     assert asked == [1, 2]
-    assert ratios == pytest.approx([2 * 8 / 9, 2 * 3 / 4, 2 * 3 / 4])
+    assert ratios == pytest.approx([2 * 8 / 9, *3 * [2 * 3 / 4]])
 
 
 def test_numbers_that_measure_nothing_are_refused():
