@@ -2,12 +2,11 @@ r"""Depth, width or resolution alone, or all three: EfficientNet's Figure 3 in s
 
     python search.py scaling-dimensions                     one seed on the embedded digits
     python search.py scaling-dimensions --seed 1            another
-    python -m experiments.scaling_seeds runs/scaling-dimensions-1 runs/scaling-dimensions-2
 
 A small network, and at 2, 4 and 8 times its mult-adds (as near as rounding lets them come: the
 multiplier is searched for, `mnas.scaling.scale_to`) its scalings by one dimension alone and by the
-formula. All are trained alike. Beside the run's own files: scaling.csv, scaling.svg; the last
-command puts several runs, seeds that is, into one such pair, mean and deviation.
+formula. All are trained alike. Beside the run's own files: scaling.csv, scaling.svg;
+`experiments.scaling_seeds` makes one such pair of several runs, seeds that is: mean and deviation.
 
 The paper's finding (arXiv 1905.11946, Fig. 3 and Table 3; ImageNet, 350 epochs): every dimension
 alone gains less and less, and compound scaling gains most for the same mult-adds.

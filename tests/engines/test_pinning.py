@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pins on Linux o
 @pytest.fixture(autouse=True)
 def cores_are_free():
     """Actors of an earlier test may still be ending, and another search may be running here."""
-    for _ in range(150):
+    for _ in range(600):
         locks = [pinning._lock(core) for core in allowed_cores()]
         for lock in filter(None, locks):
             lock.close()

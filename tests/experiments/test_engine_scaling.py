@@ -16,6 +16,13 @@ def test_overhead_of_each_mark():
     assert all(row.of_10_s == pytest.approx(row.wall_ms / 100) for row in rows)
 
 
+def test_children_of_equal_length_keep_workers_busy(monkeypatch):
+    monkeypatch.setattr(engine_scaling, "duration", lambda config, madds, seed: config.seconds)
+    used = simulated(4, 8, 0, Sleep(60.0, 0.0), engine_ms=0.0)
+    assert used.trials == 4 * 8
+    assert used.utilization == pytest.approx(1, abs=0.02)
+
+
 def test_more_and_shorter_children_a_worker_wait_less():
     child = Sleep(60.0, 0.0)
     used = [simulated(4, batch, 0, child, engine_ms=0.0) for batch in (4, 8, 32)]
