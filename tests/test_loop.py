@@ -748,8 +748,8 @@ def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
 
 def test_work_for_a_result_grows_neither_with_the_search_nor_with_the_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)  # nothing to be kept
-    # The first batch's update looks for failures, too; so the second one's.
-    few = lines_for_each_tell(tmp_path, trials=20, batch=10)
+    # After the first two batches, whose updates look for failures as well.
+    few = lines_for_each_tell(tmp_path, trials=40, batch=10)
     late = lines_for_each_tell(tmp_path, trials=210, batch=10)
     many = lines_for_each_tell(tmp_path, trials=200, batch=200)
     # Two hundred of anything would be seen.
