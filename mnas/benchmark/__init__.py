@@ -8,9 +8,10 @@ and cores, and is measured by the same worker (`mnas.benchmark.worker`):
    sides take turns (A B C, A B C, ...), a window at a time, so that a machine that drifts drifts
    for all; ratios are taken within a round.
 3. *memory*: peak resident set of a worker that compiles and trains B0.
-4. *children/hour*: children trained from scratch and validated, from the start of the worker
-   processes to the last accuracy: with an empty compilation cache, and again with what it holds
-   then.
+4. *children/hour*: children trained from scratch and validated, everything included from the start
+   of the worker processes: with an empty compilation cache, and again by new processes with what it
+   holds then. The sides take turns here too, a part of the children at a time. What a worker waits
+   at the end of its turn for the other's last child is left out: a search has no such end.
 
 A peer that isn't installed or fails is reported with its cause; the others go on.
 """
@@ -58,7 +59,8 @@ class BenchmarkConfig:
     children: int = 20
     """Random children whose throughput is measured; 0 leaves throughput out."""
     rounds: int = 5
-    """Rounds in which the sides take turns on each of them."""
+    """Rounds in which the sides take turns: on each of these children, and for children/hour on a
+    part of the trained ones."""
     window_seconds: float = 1.0
     """Training steps in a row for so long, at least two, in each round."""
     batch: int = 64
@@ -68,7 +70,8 @@ class BenchmarkConfig:
     trained: int = 200
     """Random children trained from start to end, for children/hour; 0 leaves that out."""
     peer_trained: int | None = None
-    """Peers train only so many of these, the first ones; as many as we do where not given."""
+    """Peers, and ours from a warm cache, train only so many of these, the first ones of each round;
+    all where not given."""
     epochs: int = 5
     """Passes over the training images, for each child of children/hour."""
     images: int = 2000
@@ -111,10 +114,14 @@ class BenchmarkConfig:
         """The sides, each once."""
         return tuple(dict.fromkeys(name.strip() for name in self.sides.split(",")))
 
-    def trained_by(self, name: str) -> int:
-        """How many children a side trains for children/hour."""
-        fewer = self.trained if self.peer_trained is None else self.peer_trained
-        return self.trained if name == OURS else min(self.trained, fewer)
+    def trained_by(self, name: str, cache: str) -> list[int]:
+        """How many children a side trains for children/hour, round by round; `cache` cold, warm."""
+        count = self.trained
+        if self.peer_trained is not None and (name, cache) != (OURS, "cold"):
+            count = min(count, self.peer_trained)
+        rounds = min(self.rounds, self.trained, self.peer_trained or self.trained)
+        # Fewer children are never more in any round.
+        return [len(range(i, count, rounds)) for i in range(rounds)]
 
 
 QUICK = BenchmarkConfig(
@@ -165,8 +172,8 @@ class Benchmark:
             self.memory()
             yield "memory"
             if config.trained:
-                self.children_per_hour()
-                yield "children_per_hour"
+                for _ in self.children_per_hour():
+                    yield "children_per_hour"
 
     def trial(self) -> None:
         """Picks each side's arrangement, and leaves a team in it at work."""
@@ -256,31 +263,47 @@ class Benchmark:
                     advance(f"{SIDES[name].title}: {found[name]:.0f} MB")
         self.result["peak_memory_mb"] = found
 
-    def children_per_hour(self) -> None:
-        """Children trained from start to end, twice where a side keeps what it compiled."""
-        found: dict[str, dict[str, Any]] = {name: {} for name in self._picked}
-        total = sum(self._passes(name) * self.config.trained_by(name) for name in self._picked)
-        with self._progress.phase("children/hour", total) as advance:
-            for cache in ("cold", "warm"):
-                for name in list(self._picked):
-                    if cache == "warm" and not SIDES[name].compiled:
-                        continue
-                    with self._unless_it_fails(name):
-                        found[name][cache] = trained = self._train(name, advance)
-                        self._progress.say(
-                            f"{SIDES[name].title}, {cache} cache: "
-                            f"{trained['children_per_hour']:.0f} children/hour"
-                        )
-        self.result["children_per_hour"] = figures.children_per_hour(found)
+    def children_per_hour(self) -> Iterator[int]:
+        """Children trained from start to end, in rounds; yields each round's number, from 1.
 
-    def _train(self, name: str, advance: Callable[[], None]) -> dict[str, Any]:
-        children = self._children[: self.config.trained_by(name)]
-        requests = [{"do": "train", "child": material.description(child)} for child in children]
+        In a round all sides train a part of the children from a cold cache, one after the other,
+        then those that keep what they compile once more. A side's processes stay for all rounds.
+        """
+        turns = [(name, cache) for cache in ("cold", "warm") for name in self._passes(cache)]
+        sizes = {turn: self.config.trained_by(*turn) for turn in turns}
+        done: dict[tuple[str, str], _Pass] = {}
+        total = sum(map(sum, sizes.values()))
+        with self._progress.phase("children/hour", total) as advance, contextlib.ExitStack() as end:
+            first = 0
+            for index, size in enumerate(self.config.trained_by(OURS, "cold")):
+                for name, cache in turns:
+                    if name not in self._picked:  # it failed
+                        continue
+                    children = self._children[first : first + sizes[name, cache][index]]
+                    with self._unless_it_fails(name):
+                        if (name, cache) not in done:
+                            done[name, cache] = self._started(name, end)
+                        seconds = done[name, cache].train(children, advance)
+                        self._progress.say(
+                            f"{SIDES[name].title}, {cache} cache, round {index + 1}: "
+                            f"{3600 * len(children) / seconds:.0f} children/hour"
+                        )
+                first += size
+                found: dict[str, dict[str, Any]] = {name: {} for name in self._picked}
+                for (name, cache), one in done.items():
+                    if name in found:
+                        found[name][cache] = one.figures()
+                self.result["children_per_hour"] = figures.children_per_hour(found)
+                yield index + 1
+
+    def _passes(self, cache: str) -> list[str]:
+        """The sides that go through the children with their cache cold or warm."""
+        return [name for name in self._picked if cache == "cold" or SIDES[name].compiled]
+
+    def _started(self, name: str, end: contextlib.ExitStack) -> "_Pass":
         began = time.perf_counter()
-        with self._team(name, self._picked[name], self._directory / f"{name}-hour") as team:
-            answers = team.ask_each(requests, advance)
-            seconds = time.perf_counter() - began
-        return figures.trained(children, answers, seconds)
+        team = self._team(name, self._picked[name], self._directory / f"{name}-hour")
+        return _Pass(end.enter_context(team), time.perf_counter() - began)
 
     def seconds_left(self) -> dict[str, float]:
         """Estimated seconds of the phases that follow the trial, from what it measured."""
@@ -297,15 +320,14 @@ class Benchmark:
             window = config.window_seconds + 2 * step  # one before it, one half under way after it
             left["throughput"] += config.children * config.rounds * window + builds(config.children)
             left["memory"] += seconds["start"] + seconds["build"]
-            count = config.trained_by(name)
-            images = count * config.epochs * (config.images // config.batch) * config.batch
-            left["children_per_hour"] += (
-                self._passes(name) * (seconds["start"] + images / speed) + builds(count) / processes
-            )
+            for cache in ("cold", "warm"):
+                if name in self._passes(cache):
+                    count = sum(config.trained_by(name, cache))
+                    images = count * config.epochs * (config.images // config.batch) * config.batch
+                    left["children_per_hour"] += seconds["start"] + images / speed
+            count = sum(config.trained_by(name, "cold"))
+            left["children_per_hour"] += builds(count) / processes
         return left
-
-    def _passes(self, name: str) -> int:
-        return 2 if SIDES[name].compiled else 1
 
     def _team(self, name: str, arrangement: Arrangement, cache: Path) -> Team:
         side = SIDES[name]
@@ -344,3 +366,28 @@ class Benchmark:
                 team.close()
 
         return unless_a_peer_fails(name, SIDES[name].title, self._progress.say, leave)
+
+
+class _Pass:
+    """A side's way through the children of children/hour, a round at a time."""
+
+    def __init__(self, team: Team, start_seconds: float) -> None:
+        self._team, self._start_seconds = team, start_seconds
+        self._children: list[Architecture] = []
+        self._answers: list[dict[str, Any]] = []
+        self._rounds: list[tuple[int, float]] = []
+
+    def train(self, children: Sequence[Architecture], advance: Callable[[], None]) -> float:
+        """Seconds of this round; the processes' start is in the first."""
+        requests = [{"do": "train", "child": material.description(child)} for child in children]
+        answers = self._team.ask_each(requests, advance)
+        busy = sum(answer["seconds"] for answer in answers)
+        seconds = busy / self._team.arrangement.processes
+        seconds += 0 if self._rounds else self._start_seconds
+        self._children += children
+        self._answers += answers
+        self._rounds.append((len(children), seconds))
+        return seconds
+
+    def figures(self) -> dict[str, Any]:
+        return figures.trained(self._children, self._answers, self._rounds)

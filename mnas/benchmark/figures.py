@@ -88,9 +88,11 @@ def throughput(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def trained(
-    children: Sequence[Architecture], answers: Sequence[dict[str, Any]], seconds: float
+    children: Sequence[Architecture],
+    answers: Sequence[dict[str, Any]],
+    rounds: Sequence[tuple[int, float]],
 ) -> dict[str, Any]:
-    """One side's pass over `children`, which took `seconds` with the workers' start.
+    """One side's pass over `children`; of each round, how many there were and their seconds.
 
     busy_seconds    of all workers together, in training and validation
     compile_share   part of these that went into compiling, or reading what was compiled
@@ -99,10 +101,12 @@ def trained(
     mean_mult_adds  of the children, where sides train different numbers of them
     """
     busy = sum(answer["seconds"] for answer in answers)
+    seconds = sum(seconds for _, seconds in rounds)
     return {
         "children_per_hour": 3600 * len(children) / seconds,
         "children": len(children),
         "seconds": seconds,
+        "children_per_hour_in_rounds": [3600 * count / seconds for count, seconds in rounds],
         "busy_seconds": busy,
         "compile_share": sum(answer["compile_seconds"] for answer in answers) / busy,
         "mean_accuracy": statistics.fmean(answer["accuracy"] for answer in answers),
@@ -113,15 +117,26 @@ def trained(
 def children_per_hour(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """By side and cache, and ours / the peer's with the same cache.
 
+    ratio   of all children in all the time: the first round, in which most is compiled, counts
+    spread  the smallest and the largest of single rounds
+
     A peer that keeps nothing compiled has one pass, which both of ours are compared with.
     """
     ratios = {}
     for name, passes in found.items():
         if name == OURS or not passes:
             continue
-        theirs = {cache: passes[cache]["children_per_hour"] for cache in passes}
         ratios[name] = {
-            cache: found[OURS][cache]["children_per_hour"] / theirs.get(cache, theirs["cold"])
-            for cache in found[OURS]
+            cache: _faster(ours, passes.get(cache, passes["cold"]))
+            for cache, ours in found[OURS].items()
         }
     return {"sides": {name: passes for name, passes in found.items() if passes}, "ratios": ratios}
+
+
+def _faster(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    speeds = (side["children_per_hour_in_rounds"] for side in (ours, theirs))
+    rounds = [a / b for a, b in zip(*speeds, strict=True)]
+    return {
+        "ratio": ours["children_per_hour"] / theirs["children_per_hour"],
+        "spread": [min(rounds), max(rounds)],
+    }

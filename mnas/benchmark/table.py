@@ -44,7 +44,7 @@ def _children_per_hour(result: dict[str, Any]) -> Table:
         row = [side["title"]]
         for cache in ("cold", "warm"):
             row.append(_number(passes.get(cache, {}).get("children_per_hour"), ",.0f"))
-            row.append(_number(ratios.get(cache), ".2f"))
+            row.append(_ratio(ratios.get(cache)))
         row.append(_number(passes.get("cold", {}).get("compile_share"), ".0%"))
         table.add_row(*row, _number(memory.get(name), ",.0f"))
     return table

@@ -70,7 +70,8 @@ def made_up(tmp_path, monkeypatch):
 def result_of(config: BenchmarkConfig) -> dict:
     benchmark = Benchmark(config, BenchmarkProgress())
     phases = list(benchmark.run())
-    assert phases == ["trial", "throughput", "memory", "children_per_hour"]
+    # Three children, of which peers train two, in two rounds.
+    assert phases == ["trial", "throughput", "memory", "children_per_hour", "children_per_hour"]
     return json.loads(json.dumps(benchmark.result, allow_nan=False))
 
 
@@ -88,7 +89,31 @@ def test_all_sides_go_through_all_phases(made_up):
         "ours": ["cold", "warm"], "flax": ["cold", "warm"], "torch": ["cold"],
     }  # fmt: skip
     assert [hour[name]["cold"]["children"] for name in hour] == [3, 2, 2]
+    assert [hour[name]["warm"]["children"] for name in ("ours", "flax")] == [2, 2]
     assert set(result["peak_memory_mb"]) == {"ours", "flax", "torch"}
+
+
+def test_fewer_children_are_the_first_ones_of_each_round():
+    for peers in range(1, 21):
+        config = BenchmarkConfig(trained=20, peer_trained=peers, rounds=6)
+        ours, theirs = config.trained_by("ours", "cold"), config.trained_by("torch", "cold")
+        assert sum(ours) == 20 and sum(theirs) == peers
+        assert len(ours) == len(theirs) == min(6, peers)
+        assert all(0 < few <= all_ for few, all_ in zip(theirs, ours, strict=True))
+        assert config.trained_by("ours", "warm") == theirs
+    assert BenchmarkConfig(trained=3).trained_by("torch", "cold") == [1, 1, 1]
+
+
+def test_a_round_is_seconds_of_work_and_the_first_has_the_start(made_up, monkeypatch):
+    made_up("ours", breaks="time.sleep(0.02)")
+    benchmark = Benchmark(dataclasses.replace(TINY, sides="ours"), BenchmarkProgress())
+    list(benchmark.run())
+    (cold, warm) = benchmark.result["children_per_hour"]["sides"]["ours"].values()
+    processes = benchmark.result["sides"]["ours"]["arrangement"]["processes"]
+    first, second = cold["children_per_hour_in_rounds"]
+    assert second == pytest.approx(3600 / (0.02 / processes), rel=0.5)
+    assert cold["seconds"] > cold["busy_seconds"] / processes and first < second
+    assert warm["children"] == 2
 
 
 FAILURES = [
@@ -97,6 +122,10 @@ FAILURES = [
     ({"surplus": 1}, "params, built with"),
     ({"breaks": "raise RuntimeError('out of luck')"}, "failed: RuntimeError: out of luck"),
     ({"breaks": "os._exit(7)"}, "failed: worker ended with status 7: "),
+    (
+        {"breaks": "self.count = getattr(self, 'count', 0) + 1; 1 / (2 - self.count)"},
+        "failed: Zero",
+    ),
 ]
 
 

@@ -30,11 +30,12 @@ def test_children_per_hour_by_hand():
         {"seconds": 30.0, "compile_seconds": 15.0, "accuracy": 0.5},
         {"seconds": 10.0, "compile_seconds": 5.0, "accuracy": 1.0},
     ]
-    cold = figures.trained(children, answers, seconds=36)
+    cold = figures.trained(children, answers, [(1, 26.0), (1, 10.0)])
     assert cold["children_per_hour"] == 200 and cold["compile_share"] == 0.5
     assert cold["busy_seconds"] == 40 and cold["mean_accuracy"] == 0.75
-    warm = figures.trained(children, answers, seconds=18)
-    slow = figures.trained(children, answers, seconds=72)
+    assert cold["children_per_hour_in_rounds"][1] == 360
+    warm = figures.trained(children, answers, [(1, 8.0), (1, 10.0)])
+    slow = figures.trained(children, answers, [(1, 52.0), (1, 20.0)])
     found = figures.children_per_hour(
         {
             "ours": {"cold": cold, "warm": warm},
@@ -43,5 +44,23 @@ def test_children_per_hour_by_hand():
             "torch-compile": {},
         }
     )
-    assert found["ratios"] == {"flax": {"cold": 2, "warm": 2}, "torch": {"cold": 2, "warm": 4}}
+    assert found["ratios"] == {
+        "flax": {
+            "cold": {"ratio": 2, "spread": [2, 2]},
+            "warm": {"ratio": 2, "spread": [1, 3.25]},
+        },
+        "torch": {
+            "cold": {"ratio": 2, "spread": [2, 2]},
+            "warm": {"ratio": 4, "spread": [2, 6.5]},
+        },
+    }
     assert list(found["sides"]) == ["ours", "flax", "torch"]
+
+
+def test_a_peer_may_train_fewer_children_a_round():
+    (child,) = random_children(1, 32, seed=0)
+    answers = [{"seconds": 1.0, "compile_seconds": 0.0, "accuracy": 0.5}]
+    ours = figures.trained([child] * 6, answers * 6, [(4, 4.0), (2, 2.0)])
+    torch = figures.trained([child] * 2, answers * 2, [(1, 2.0), (1, 4.0)])
+    found = figures.children_per_hour({"ours": {"cold": ours}, "torch": {"cold": torch}})
+    assert found["ratios"]["torch"]["cold"] == {"ratio": 3, "spread": [2, 4]}
