@@ -15,11 +15,15 @@ from rich.progress import (
 
 from mnas.loop import Search
 
+# Where no bar moves, a batch that takes longer than this gets lines before its end.
+QUIET_SECONDS = 60
+
 
 class SearchProgress:
     """Observes a search; use as a context manager around the driving of it.
 
-    Writes to standard error. The bar moves only on a terminal; the lines come everywhere.
+    Writes to standard error. The bar moves only on a terminal; the lines come everywhere, one for
+    each batch, and in a log at least one a minute while results come in.
     """
 
     def __init__(self) -> None:
@@ -42,7 +46,8 @@ class SearchProgress:
     def follow(self, search: Search) -> "SearchProgress":
         """Takes the search to be shown, with what it has done before."""
         self._search = search
-        self._began, self._before = time.monotonic(), len(search.results)
+        self._began = self._said = time.monotonic()
+        self._before = len(search.results)
         # Counted as they come: a look at all results for every line would grow with the search.
         evaluations = [result.evaluation for result in search.results.values()]
         self._failed = sum(evaluation.error is not None for evaluation in evaluations)
@@ -65,19 +70,24 @@ class SearchProgress:
         if record["kind"] == "result":
             self._failed += record["error"] is not None
             self._stopped += record.get("stopped", False)
+            quiet = time.monotonic() - self._said
+            if not self.console.is_terminal and quiet >= QUIET_SECONDS:
+                self._say("         ", "")
         if record["kind"] == "update":
-            self.console.print(self._line(record), soft_wrap=True)
+            self._say(
+                f"batch {record['batch'] + 1:3d}", f"  mean reward {record['mean_reward']:.4f}"
+            )
 
     def _show(self) -> None:
         best = self._search.best
         shown = f"best {best.reward:.4f}" if best else ""
         self._bar.update(self._task, completed=len(self._search.results), best=shown)
 
-    def _line(self, record: dict[str, Any]) -> str:
+    def _say(self, head: str, batch_reward: str) -> None:
+        self._said = time.monotonic()
         done, total = len(self._search.results), self._search.trials
-        left = (time.monotonic() - self._began) / (done - self._before) * (total - done)
-        line = f"batch {record['batch'] + 1:3d}  trials {done:4d}/{total}"
-        line += f"  mean reward {record['mean_reward']:.4f}"
+        left = (self._said - self._began) / (done - self._before) * (total - done)
+        line = f"{head}  trials {done:4d}/{total}{batch_reward}"
         if best := self._search.best:
             line += f"  best {best.reward:.4f} (trial {best.trial.number}:"
             line += f" accuracy {best.evaluation.accuracy:.3f},"
@@ -86,7 +96,7 @@ class SearchProgress:
             line += f"  failed {self._failed}"
         if self._stopped:
             line += f"  stopped {self._stopped}"
-        return f"{line}  {_clock(left)} left"
+        self.console.print(f"{line}  {_clock(left)} left", soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

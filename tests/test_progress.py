@@ -1,6 +1,8 @@
 """What the lines of a running search count."""
 
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,3 +59,15 @@ def test_nothing_is_said_of_what_did_not_happen(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(globals(), "OUTCOMES", [Evaluation(0.5)] * 6)
     lines = shown(tmp_path / "journal.jsonl", capsys, results=6)
     assert not any("failed" in line or "stopped" in line for line in lines)
+
+
+def test_a_long_batch_is_heard_of_before_its_end(tmp_path, capsys, monkeypatch):
+    clock = itertools.count(step=40)  # seconds from one look at it to the next
+    monkeypatch.setattr("mnas.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    lines = shown(tmp_path / "journal.jsonl", capsys, results=6)
+    batches = [line for line in lines if line.startswith("batch")]
+    between = [line for line in lines if line.lstrip().startswith("trials")]
+    assert len(batches) == 3 and between and len(lines) == len(batches) + len(between)
+    assert all("mean reward" in line for line in batches)
+    assert not any("mean reward" in line for line in between)
+    assert all(line.endswith(" left") for line in lines)

@@ -1,0 +1,126 @@
+"""A failed child is data: its reward, its record, and when there are too many."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from mnas.evaluation import Evaluation, failure
+from mnas.journal import read
+from mnas.loop import TooManyFailures
+from mnas.reward import RewardConfig
+from tests.loop.searches import A, B, C, D, E, accuracy, ask_all, scripted, told
+
+
+@pytest.mark.parametrize(
+    "evaluation, error",
+    [
+        (failure(MemoryError("out of memory\nmore")), "MemoryError: out of memory"),
+        (Evaluation(accuracy=math.nan), "accuracy is not a number: nan"),
+        (Evaluation(accuracy=math.inf), "accuracy is not a number: inf"),
+        (Evaluation(accuracy=0.99, error=""), ""),
+    ],
+)
+def test_failures_have_the_failed_reward_and_are_never_the_best(start, evaluation, error):
+    config = {"trials": 3, "batch": 3, "failed_reward": 0.25, "failed_batches": 0}
+    search = start(scripted([A, B, C]), **config)
+    trials = ask_all(search)
+    result = search.tell(trials[0], evaluation)
+    assert (result.reward, result.evaluation.error) == (0.25, error)
+    assert search.best is None
+    search.tell(trials[1], accuracy(0.1))
+    search.tell(trials[2], accuracy(0.05))
+    assert search.best.trial.number == 1  # though 0.25 was more
+    assert told(search)[0][1].tolist() == [0.25, np.float32(0.1), np.float32(0.05)]
+    again = start(scripted([A, B, C]), **config)
+    assert again.results[0].evaluation.error == error and again.best.trial.number == 1
+
+
+def latency(value) -> Evaluation:
+    return Evaluation(accuracy=0.5, latency_ms=value)
+
+
+def test_latency_rewards(start):
+    reward = RewardConfig(form="hard", cost="latency_ms", target_latency_ms=4.0)
+    settings = {"failed_reward": -1.0, "failed_batches": 0}
+    search = start(scripted([A, B, C, D, E]), trials=5, batch=5, reward=reward, **settings)
+    errors = {}
+    for trial, value in zip(ask_all(search), (8.0, None, 0.0, -2.0, math.nan), strict=True):
+        errors[trial.number] = search.tell(trial, latency(value)).evaluation.error
+    assert errors == {
+        0: None,
+        1: "the evaluator measured no latency_ms",
+        2: "reward: latency_ms = 0.0; accepted: a positive number",
+        3: "reward: latency_ms = -2.0; accepted: a positive number",
+        4: "the evaluator measured no latency_ms",
+    }
+    assert told(search)[0][1].tolist() == [0.25, -1, -1, -1, -1]
+    assert search.best.trial.number == 0
+
+
+def test_numbers_of_any_kind_are_recorded_as_they_count(start):
+    measured = Evaluation(
+        accuracy=np.float32(0.1),
+        latency_ms=jax.numpy.float32(2.5),
+        epochs=np.int64(3),
+        seconds=np.float64(1.5),
+        timings={"train": np.float32(0.5), "odd": np.float32(np.nan)},
+    )
+    reward = RewardConfig(w=-0.07, target_madds=1e5)
+    search = start(scripted([A]), trials=1, batch=1, reward=reward)
+    live = search.tell(search.ask(), measured)
+    replayed = start(scripted([A]), trials=1, batch=1, reward=reward).results[0]
+    assert replayed.evaluation == live.evaluation
+    assert replayed.reward == live.reward and type(live.reward) is float
+    assert live.evaluation.timings == {"train": 0.5}
+
+
+def fail_some(search, failing):
+    while not search.done:
+        for trial in ask_all(search):
+            if trial.number in failing:
+                search.tell(trial, failure("disk" if trial.number == 1 else "memory"))
+            else:
+                search.tell(trial, accuracy(0.5))
+
+
+BATCHES = ([A, B], [C, D], [E, A])
+
+
+def test_too_many_failures_stop_the_search_and_name_the_commonest(start):
+    search = start(scripted(*BATCHES), trials=6, batch=2)
+    with pytest.raises(
+        TooManyFailures, match=r"3 of the first 4 children failed; most often \(2 times\): memory"
+    ):
+        fail_some(search, {1, 2, 3})
+    assert len(told(search)) == 2
+    kinds = [record["kind"] for record in read(search.journal.path)]
+    assert kinds[-1] == "update"  # all of it is recorded
+
+
+def test_as_many_failures_as_allowed_do_not(start, tmp_path):
+    fail_some(start(scripted(*BATCHES), trials=6, batch=2), {1, 2})  # half is not more than half
+    fail_some(start(scripted(*BATCHES), path=tmp_path / "b", trials=6, batch=2), {2, 3})
+    never = start(scripted(*BATCHES), path=tmp_path / "c", trials=6, batch=2, failed_batches=0)
+    fail_some(never, {0, 1, 2, 3, 4})
+    assert never.done and never.best is None
+    early = start(
+        scripted(*BATCHES), path=tmp_path / "d", trials=6, batch=2, failed_batches=1,
+        failed_share=0.0,
+    )  # fmt: skip
+    with pytest.raises(TooManyFailures, match="1 of the first 2"):
+        fail_some(early, {1})
+
+
+def test_a_search_shorter_than_the_first_batches_is_looked_at_too(start):
+    search = start(scripted([A, B]), trials=2, batch=2)
+    with pytest.raises(TooManyFailures, match="2 of the first 2"):
+        fail_some(search, {0, 1})
+    assert search.done and len(search.results) == 2
+
+
+def test_only_the_first_batches_are_looked_at(start):
+    search = start(scripted(*BATCHES), trials=6, batch=2, failed_batches=1)
+    fail_some(search, {2, 3, 4})
+    assert search.done

@@ -1,0 +1,96 @@
+"""Work for a result or a batch does not grow with the search."""
+
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from controllers.random_search import RandomSearch
+from mnas.architecture import Architecture, Block
+from mnas.evaluation import Evaluation
+from mnas.journal import FORMAT, Journal
+from mnas.loop import Search, SearchConfig
+from mnas.progress import SearchProgress
+from mnas.reward import RewardConfig
+from mnas.space import OneOf, Space
+from mnas.stopping import StoppingConfig
+from search_spaces.efficientnet import EfficientNetSpace
+
+
+def lines_run(function) -> int:
+    """Lines of `mnas` that a call runs: work counted without a clock."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        if "/mnas/" not in frame.f_code.co_filename:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
+    """Of the `tell`s of a search's last batch but the last one, which updates."""
+    config = SearchConfig(trials=trials, batch=batch)
+
+    def stage():  # its choices cost no lines: each network takes as many
+        return partial(Block, kernel=OneOf(3, 5, 7), stride=1, filters=OneOf(*range(8, 800, 8)))
+
+    stages = tuple(stage() for _ in range(4))
+    space = Space("alike", partial(Architecture, resolution=32, blocks=stages))
+    path = tmp_path / f"{trials}-{batch}.jsonl"
+    progress = SearchProgress()
+    with Journal(path) as journal:
+        journal.append({"kind": "experiment", "format": FORMAT})
+        controller = RandomSearch().build(space)
+        search = Search(space, controller, RewardConfig(), config, journal, (progress,))
+        progress.follow(search)
+        while len(search.results) < trials - batch:
+            search.tell(search.ask(), Evaluation(0.5))
+        handed = list(iter(search.ask, None))
+        counts = [lines_run(partial(search.tell, trial, Evaluation(0.5))) for trial in handed]
+    return counts
+
+
+def test_work_for_a_result_grows_neither_with_the_search_nor_with_the_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)  # nothing to be kept
+    # After the first two batches, whose updates look for failures as well.
+    few = lines_for_each_tell(tmp_path, trials=40, batch=10)
+    late = lines_for_each_tell(tmp_path, trials=210, batch=10)
+    many = lines_for_each_tell(tmp_path, trials=200, batch=200)
+    # Two hundred of anything would be seen.
+    typical = np.median(few[:-1])
+    assert np.median(late[:-1]) == pytest.approx(typical, rel=0.1)
+    assert np.median(many[:-1]) == pytest.approx(typical, rel=0.1)
+    # The update looks at its own batch, and at no result before it.
+    assert late[-1] == pytest.approx(few[-1], rel=0.1)
+
+
+def lines_for_a_batch(tmp_path, batches: int) -> int:
+    """Of the `ask` that proposes a batch of one after so many, where children may be stopped."""
+    config = SearchConfig(batches + 1, batch=1, stopping=StoppingConfig(0.01, min_curves=1))
+    path = tmp_path / f"{batches}.jsonl"
+    evaluation = Evaluation(0.5, epochs=3, history=((1, 0.3), (2, 0.4), (3, 0.5)))
+    with Journal(path) as journal:
+        journal.append({"kind": "experiment", "format": FORMAT})
+        space = EfficientNetSpace(resolution=32).build()
+        search = Search(space, RandomSearch().build(space), RewardConfig(), config, journal)
+        while len(search.results) < batches:
+            if (trial := search.ask()) is not None:
+                search.tell(trial, evaluation)
+        return lines_run(search.ask)
+
+
+def test_work_for_a_batch_does_not_grow_where_children_are_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)
+    few, late = (lines_for_a_batch(tmp_path, batches) for batches in (5, 205))
+    assert late == pytest.approx(few, rel=0.1)
