@@ -71,11 +71,12 @@ def child_environment(config: EngineConfig) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     # glibc gives large blocks back to the system at once, and a training step asks for the same
-    # ones again: a fifth of its time went into fresh pages. And what one thread gave back, another
-    # one's arena has no use of: with a single arena a worker with B0 takes 642 MB, not 695. No
-    # other allocator reads these.
+    # ones again: a fifth of its time went into fresh pages, and for networks whose programs ask for
+    # more than 32 MiB, which no threshold keeps, a third. So nothing is mapped by itself. And what
+    # one thread gave back, another one's arena has no use of: with a single arena a worker with B0
+    # takes 642 MB, not 695. No other allocator reads these.
     environment |= {
-        "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+        "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "MALLOC_ARENA_MAX": "1",
     }
