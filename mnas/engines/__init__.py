@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from mnas import allocation
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import EngineConfig
 from mnas.loop import Search
@@ -69,16 +70,7 @@ def child_environment(config: EngineConfig) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": compilation_cache(),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    # glibc gives large blocks back to the system at once, and a training step asks for the same
-    # ones again: a fifth of its time went into fresh pages, and for networks whose programs ask for
-    # more than 32 MiB, which no threshold keeps, a third. So nothing is mapped by itself. And what
-    # one thread gave back, another one's arena has no use of: with a single arena a worker with B0
-    # takes 642 MB, not 695. No other allocator reads these.
-    environment |= {
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-        "MALLOC_ARENA_MAX": "1",
+        **allocation.environment(),
     }
     if config.gpus_per_worker:
         # Ray shares out GPUs by count, not by memory; each process must leave room for the others.
@@ -103,6 +95,7 @@ def prepare_driver(config: EngineConfig) -> None:
 
     os.environ["NPROC"] = str(config.threads)
     if config.kind == "inline":
+        allocation.keep_freed_memory()
         jax.config.update("jax_compilation_cache_dir", compilation_cache())
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

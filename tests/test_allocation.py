@@ -1,0 +1,56 @@
+"""Fresh pages that a process takes: counted by the system, no clock."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from mnas import allocation
+
+# A block above 32 MiB, the most that glibc ever keeps by a threshold, written to again and again.
+FAULTS = """
+import resource
+import numpy as np
+from mnas import allocation
+
+PREPARE
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+np.ones(48 << 20, np.uint8)
+before = faults()
+for _ in range(5):
+    np.ones(48 << 20, np.uint8)
+print(faults() - before)
+"""
+
+
+def faults(prepare: str = "", **environment: str) -> int:
+    """Pages, of a process with this environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    clean.pop("GLIBC_TUNABLES", None)
+    # NumPy asks for huge pages, of which there are few to count.
+    clean |= {"NUMPY_MADVISE_HUGEPAGE": "0", **environment}
+    command = [sys.executable, "-c", FAULTS.replace("PREPARE", prepare)]
+    return int(
+        subprocess.run(command, env=clean, capture_output=True, text=True, check=True).stdout
+    )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings of glibc")
+def test_what_was_freed_is_used_again():
+    pages = 5 * (48 << 20) // os.sysconf("SC_PAGE_SIZE")
+    assert faults() > 0.9 * pages
+    assert faults(**allocation.environment()) < 0.1 * pages
+    assert faults("allocation.keep_freed_memory()") < 0.1 * pages
+
+
+def test_where_there_is_no_glibc_nothing_happens(monkeypatch):
+    def no_library(name):
+        raise OSError("no such library")
+
+    monkeypatch.setattr(allocation.ctypes, "CDLL", no_library)
+    allocation.keep_freed_memory()
