@@ -12,13 +12,14 @@ before these.
 First it measures what the machine allows: processes that share nothing, in matrix products and in
 copies that fit into a core's own cache or don't.
 
-Measured on 2 cores with --children 12 --epochs 2, nothing beside it but for the first round: two
-pinned workers did 1.70 times the children/hour of one (1.66 to 1.81), not pinned 1.62 (1.54 to
-1.79), one worker of two threads 1.04. The workers had nothing to do for 0.6% of the time: what is
-missing to 2 is that a child takes longer beside another, 8.2 s in place of 7.1. The machine (1 MiB
-of cache a core, 32 MiB that both share) allowed 2.00 in products, 1.99 in copies within 1 MiB and
-2.01 within 64 MiB, but 1.43 to 1.65 within 16 MiB: of what one child's step has in the shared cache
-two have not the room. On another machine, with --children 8: 1.73 pinned, 1.69 not, 1.01.
+Measured on 2 cores (EPYC) with --children 8 --epochs 2 --rounds 3: two pinned workers did 1.80
+times the children/hour of one (1.80, 1.81, and 1.64 in a round in which the one was 9% faster than
+in the others), not pinned 1.75 (1.56 to 1.78). The machine allowed 2.00 in products, 2.04 in copies
+within 1 MiB, which a core has for itself, but 1.23 within 16 MiB of the 32 that both share.
+
+Before `mnas.allocation` kept all memory that is given back it was 1.70 pinned (1.66 to 1.81, five
+rounds of 12 children) and 1.62 not; on another machine 1.73 and 1.69. So a part of what was missing
+is likely to have been fresh pages, for which processes wait in the same system.
 """
 
 import concurrent.futures
