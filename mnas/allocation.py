@@ -2,7 +2,7 @@
 
 Left to itself, glibc gives large blocks back to the system at once, and maps those above 32 MiB
 anew every time, whatever its thresholds; the programs of a large network ask for more. A fifth of a
-step's time went into fresh pages so, for large networks a third. And what one thread gave back,
+step's time went into fresh pages so, for large networks a quarter. And what one thread gave back,
 another one's arena has no use of: with a single arena a worker with B0 takes 642 MB, not 695.
 
 mallopt(3) tells what the settings are. No other allocator knows them.

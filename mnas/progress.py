@@ -70,8 +70,7 @@ class SearchProgress:
         if record["kind"] == "result":
             self._failed += record["error"] is not None
             self._stopped += record.get("stopped", False)
-            quiet = time.monotonic() - self._said
-            if not self.console.is_terminal and quiet >= QUIET_SECONDS:
+            if not self.console.is_terminal and self._in_batch and self._quiet():
                 self._say("         ", "")
         if record["kind"] == "update":
             self._say(
@@ -82,6 +81,15 @@ class SearchProgress:
         best = self._search.best
         shown = f"best {best.reward:.4f}" if best else ""
         self._bar.update(self._task, completed=len(self._search.results), best=shown)
+
+    @property
+    def _in_batch(self) -> bool:
+        """Whether more of the batch is to come: its last result has the batch's own line."""
+        done = len(self._search.results)
+        return done < self._search.trials and done % self._search.config.batch != 0
+
+    def _quiet(self) -> bool:
+        return time.monotonic() - self._said >= QUIET_SECONDS
 
     def _say(self, head: str, batch_reward: str) -> None:
         self._said = time.monotonic()

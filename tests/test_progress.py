@@ -62,12 +62,14 @@ def test_nothing_is_said_of_what_did_not_happen(tmp_path, capsys, monkeypatch):
 
 
 def test_a_long_batch_is_heard_of_before_its_end(tmp_path, capsys, monkeypatch):
-    clock = itertools.count(step=40)  # seconds from one look at it to the next
+    clock = itertools.count(step=70)  # seconds from one look at it to the next
     monkeypatch.setattr("mnas.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     lines = shown(tmp_path / "journal.jsonl", capsys, results=6)
     batches = [line for line in lines if line.startswith("batch")]
     between = [line for line in lines if line.lstrip().startswith("trials")]
-    assert len(batches) == 3 and between and len(lines) == len(batches) + len(between)
+    assert len(batches) == 3 and len(lines) == len(batches) + len(between)
+    # Whose last result comes with the batch's own line.
+    assert [line.split()[1] for line in between] == ["1/6", "3/6", "5/6"]
     assert all("mean reward" in line for line in batches)
     assert not any("mean reward" in line for line in between)
     assert all(line.endswith(" left") for line in lines)
