@@ -85,7 +85,8 @@ from mnas.cli import parse, report_mistakes
 from mnas.engines.pinning import pin
 from mnas.experiment import EngineConfig
 from mnas.nn.blocks import BatchNorm
-from mnas.nn.child import Child, Optimizer
+from mnas.nn.child import Child
+from mnas.nn.optimizer import Optimizer
 from mnas.nn.work import FLOAT, Operation, Work, operations
 from mnas.published import PUBLISHED
 from mnas.warmup import process_environment

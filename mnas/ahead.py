@@ -5,8 +5,9 @@ import numpy as np
 from mnas.architecture import Architecture
 from mnas.batches import DeviceImages, calibration_batches, epoch_batches, pixel_statistics
 from mnas.cost import parts
-from mnas.nn.child import compile_inference, compile_loss, compile_training
-from mnas.nn.network import network_blocks
+from mnas.nn.child import compile_loss
+from mnas.nn.network import block_shapes, network_blocks
+from mnas.nn.programs import Shape, inference_program, training_programs
 from mnas.training import Labelled, TrainingConfig, optimizer_of
 
 
@@ -33,16 +34,21 @@ def compile_block(
     dropping = {"drop_path": config.drop_path > 0, "dropout": config.dropout > 0}
     _, block = network_blocks(architecture, **dropping)[index]
     shape = _input_shape(architecture, index, batch_size)
-    compile_training(block, shape, optimizer_of(config), averaged=config.ema_decay > 0)
+    training_programs(block, shape, optimizer_of(config), averaged=config.ema_decay > 0)
+    _compile_inference(architecture, index, shape)
 
 
 def compile_block_latency(architecture: Architecture, index: int) -> None:
     """Has JAX compile what `latency_ms` does with one block of a network."""
+    _compile_inference(architecture, index, _input_shape(architecture, index, 1))
+
+
+def _compile_inference(architecture: Architecture, index: int, shape: Shape) -> None:
     _, block = network_blocks(architecture)[index]
-    compile_inference(block, _input_shape(architecture, index, 1))
+    inference_program(block, block_shapes(block, shape)[0], shape)
 
 
-def _input_shape(architecture: Architecture, index: int, images: int) -> tuple[int, int, int, int]:
+def _input_shape(architecture: Architecture, index: int, images: int) -> Shape:
     side, filters = architecture.resolution, 3
     if index:
         below = list(parts(architecture))[index - 1]

@@ -22,6 +22,7 @@ from mnas.engines.pinning import allowed_cores, pin
 from mnas.experiment import EngineConfig
 from mnas.latency import LatencyTable, signatures
 from mnas.nn import timing
+from mnas.nn.programs import forget_programs
 from mnas.warmup import SpaceBlock, process_environment
 
 
@@ -90,7 +91,7 @@ def _device() -> str:
 def _block_ms(architecture: Architecture, index: int) -> float:
     with cache_mended():
         found = timing.block_ms(architecture, index)
-    jax.clear_caches()
+    forget_programs()
     return found
 
 

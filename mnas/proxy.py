@@ -108,6 +108,7 @@ class ProxyEvaluator:
             timings={
                 "train_seconds": result.train_seconds,
                 "evaluate_seconds": result.evaluate_seconds,
+                "trace_seconds": result.trace_seconds,
                 "compile_seconds": result.compile_seconds,
                 "compiles": result.compiles,
                 "cache_read_seconds": result.cache_read_seconds,

@@ -30,8 +30,9 @@ from mnas.batches import (
     pixel_statistics,
 )
 from mnas.data import Images
-from mnas.nn.child import Optimizer, keep_probabilities, pooled_statistics
+from mnas.nn.child import keep_probabilities, pooled_statistics
 from mnas.nn.network import init_variables, network_blocks
+from mnas.nn.optimizer import Optimizer
 from mnas.run import write_json
 from mnas.spec import to_spec
 from mnas.training import TrainingConfig, learning_rate, optimizer_of, share_right

@@ -24,8 +24,9 @@ from mnas.batches import (
     pixel_statistics,
 )
 from mnas.compilation import Recording
-from mnas.nn.child import Child, Optimizer, infer
+from mnas.nn.child import Child, inference
 from mnas.nn.network import Variables, network_blocks
+from mnas.nn.optimizer import Optimizer
 
 Report = Callable[[int, float], Literal["stop"] | None]
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -120,6 +121,7 @@ class TrainingResult:
     loss                   mean training loss of the last epoch
     train_seconds          with compilation
     evaluate_seconds       calibration and validation, with compilation
+    trace_seconds          of tracing blocks that this process had not seen yet
     compiles               programs compiled by XLA; compile_seconds, of compiling them
     cache_reads            programs read from the cache on disk; cache_read_seconds, of reading them
     """
@@ -133,6 +135,7 @@ class TrainingResult:
     loss: float
     train_seconds: float
     evaluate_seconds: float
+    trace_seconds: float
     compiles: int
     compile_seconds: float
     cache_reads: int
@@ -250,12 +253,13 @@ def latency_ms(architecture: Architecture, result: TrainingResult, repeats: int 
     variables = jax.device_put(result.variables)
     side = architecture.resolution
     image = jax.device_put(np.zeros((1, side, side, 3), np.float32))
+    infer = inference(blocks, variables, image.shape)
 
-    infer(blocks, variables, image).block_until_ready()  # compiles
+    infer(variables, image).block_until_ready()  # its first call takes longer
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
-        infer(blocks, variables, image).block_until_ready()
+        infer(variables, image).block_until_ready()
         seconds.append(time.perf_counter() - start)
     return 1000 * float(np.median(seconds))
 
@@ -292,6 +296,7 @@ def share_right(
     chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)
     chosen.flat[:count] = np.arange(count)
     variables = jax.device_put(variables)
-    logits = [infer(blocks, variables, data.batch(indices)[0]) for indices in chosen]
+    infer = inference(blocks, variables, (batch_size, *data.images.shape[1:]))
+    logits = [infer(variables, data.batch(indices)[0]) for indices in chosen]
     answers = np.concatenate(jax.device_get(logits))[:count].argmax(-1)
     return float((answers == np.asarray(data.labels)).mean())

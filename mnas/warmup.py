@@ -31,6 +31,7 @@ from mnas.compilation import Compilations, Recording, cache_mended
 from mnas.cost import parts
 from mnas.engines import child_environment
 from mnas.experiment import EngineConfig
+from mnas.nn.programs import forget_programs
 from mnas.space import Space
 
 SAMPLES = 500  # networks by which it is judged how often a block is used
@@ -234,5 +235,6 @@ def _recorded(compile_part: Callable[..., None], *arguments: Any) -> Compilation
     recording = Recording()
     with cache_mended():
         compile_part(*arguments)
-    jax.clear_caches()  # what is on disk isn't needed in memory, ten megabytes a block
+    forget_programs()  # what is on disk isn't needed in memory
+    jax.clear_caches()
     return recording.compilations

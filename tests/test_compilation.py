@@ -56,9 +56,9 @@ def test_compiling_is_told_from_reading(cache):
 
 
 def test_compilations_add_up():
-    a, b = Compilations(1, 2.0, 3, 4.0), Compilations(1, 0.5, 1, 1.0)
-    assert a + b == Compilations(2, 2.5, 4, 5.0)
-    assert a - b == Compilations(0, 1.5, 2, 3.0)
+    a, b = Compilations(1, 2.0, 3, 4.0, 5.0), Compilations(1, 0.5, 1, 1.0, 0.5)
+    assert a + b == Compilations(2, 2.5, 4, 5.0, 5.5)
+    assert a - b == Compilations(0, 1.5, 2, 3.0, 4.5)
 
 
 def test_a_truncated_entry_is_replaced(cache):

@@ -376,6 +376,7 @@ class _Pass:
         self._children: list[Architecture] = []
         self._answers: list[dict[str, Any]] = []
         self._rounds: list[tuple[int, float]] = []
+        self._megabytes = 0.0
 
     def train(self, children: Sequence[Architecture], advance: Callable[[], None]) -> float:
         """Seconds of this round; the processes' start is in the first."""
@@ -387,7 +388,8 @@ class _Pass:
         self._children += children
         self._answers += answers
         self._rounds.append((len(children), seconds))
+        self._megabytes = max(answer["megabytes"] for answer in self._team.ask_all(do="memory"))
         return seconds
 
     def figures(self) -> dict[str, Any]:
-        return figures.trained(self._children, self._answers, self._rounds)
+        return figures.trained(self._children, self._answers, self._rounds, self._megabytes)

@@ -91,11 +91,14 @@ def trained(
     children: Sequence[Architecture],
     answers: Sequence[dict[str, Any]],
     rounds: Sequence[tuple[int, float]],
+    megabytes: float,
 ) -> dict[str, Any]:
     """One side's pass over `children`; of each round, how many there were and their seconds.
 
     busy_seconds    of all workers together, in training and validation
     compile_share   part of these that went into compiling, or reading what was compiled
+    trace_share     part that went into tracing before that, where the side tells
+    peak_memory_mb  of the worker that took most, which has met every block by then
     mean_accuracy   on held-out images; that of peers is low after few steps, for their BatchNorm's
                     moving averages (decay 0.99) lag, where ours has statistics made afterwards
     mean_mult_adds  of the children, where sides train different numbers of them
@@ -109,6 +112,8 @@ def trained(
         "children_per_hour_in_rounds": [3600 * count / seconds for count, seconds in rounds],
         "busy_seconds": busy,
         "compile_share": sum(answer["compile_seconds"] for answer in answers) / busy,
+        "trace_share": sum(answer.get("trace_seconds", 0.0) for answer in answers) / busy,
+        "peak_memory_mb": megabytes,
         "mean_accuracy": statistics.fmean(answer["accuracy"] for answer in answers),
         "mean_mult_adds": statistics.fmean(network_cost(child).mult_adds for child in children),
     }

@@ -26,7 +26,8 @@ is made of the job and has
     build(child) -> params     the network in training, to be stepped from now on
     step() -> loss             one update by one batch that stays in memory; may be under way yet
     wait(loss)                 returns when that loss is known
-    train(child)               {"compile_seconds", "accuracy"}, from scratch, all epochs
+    train(child)               {"compile_seconds", "accuracy"}, from scratch, all epochs; may have
+                               "trace_seconds", which its library took before it compiled
     versions                   of the libraries it stands on
 """
 

@@ -2,23 +2,20 @@
 
 Every child is a new program, and compiling it whole would take as long as training it. So each
 block of a network is compiled by itself, once for each signature (the block's module, the shape of
-its input), forward and backward, and a child is a chain of such programs:
+its input), forward and backward, and a child is a chain of such programs (`mnas.nn.programs`):
 
     forward    params, x         → y, residuals, batch statistics
     backward   residuals, dy     → dx, updated params      (gradient and optimiser in one program)
 
-The residuals are `jax.vjp`'s function, which is a pytree and so may leave a jitted function. After
-a few children have warmed JAX's caches up, a new one compiles next to nothing. Learning rates and
-keep probabilities are arguments of the programs, so schedules don't recompile them.
+After a few children have warmed the caches up, a new one compiles next to nothing. Learning rates
+and keep probabilities are arguments of the programs, so schedules don't recompile them.
 
 BatchNorm has no moving averages: its statistics are computed after training, by the final weights,
 over some batches of training images ('calibration').
 """
 
-import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import numpy as np
@@ -26,75 +23,11 @@ import optax
 from flax import linen as nn
 
 from mnas.architecture import Architecture
-from mnas.nn.blocks import Stem
-from mnas.nn.network import Variables, block_shapes, init_variables, network_blocks
+from mnas.nn.network import Variables, init_variables, network_blocks
+from mnas.nn.optimizer import Optimizer
+from mnas.nn.programs import Shape, TrainingPrograms, inference_program, training_programs
 
 Blocks = Sequence[tuple[str, nn.Module]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Optimizer:
-    """RMSProp with momentum. Compiled into the programs, so part of their signature.
-
-    mean_squares ← decay · mean_squares + (1 - decay) · g²,  g with weight_decay · w on kernels
-    velocity     ← momentum · velocity - learning_rate · g / sqrt(mean_squares + epsilon)
-    w            ← w + velocity
-
-    Learning rate inside the velocity, mean squares from 1: TensorFlow's, which the settings of
-    MnasNet (arXiv 1807.11626) and EfficientNet (arXiv 1905.11946) are for.
-    """
-
-    decay: float = 0.9
-    momentum: float = 0.9
-    epsilon: float = 1e-3
-    weight_decay: float = 0.0
-
-    def build(self) -> optax.GradientTransformationExtraArgs:
-        """As an Optax transformation; its `update` takes `learning_rate` as a further argument."""
-
-        def scale(updates, state, params=None, *, learning_rate, **_):
-            return jax.tree.map(lambda u: -learning_rate * u, updates), state
-
-        def kernels(params):
-            return jax.tree_util.tree_map_with_path(lambda p, _: p[-1].key == "kernel", params)
-
-        # Flattened: one loop over all weights of a block compiles faster than a loop for each.
-        return optax.chain(
-            optax.add_decayed_weights(self.weight_decay, kernels),
-            optax.flatten(
-                optax.chain(
-                    optax.scale_by_rms(self.decay, self.epsilon, initial_scale=1.0),
-                    optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), scale),
-                    optax.trace(self.momentum),
-                )
-            ),
-        )
-
-    def init(self, params: Any) -> Any:
-        """The state of `build()`, as NumPy arrays: ones and zeros are no reason to compile."""
-
-        def fill(path, leaf):
-            mean_squares = any(getattr(part, "name", None) == "nu" for part in path)
-            return np.full(leaf.shape, float(mean_squares), leaf.dtype)
-
-        return jax.tree_util.tree_map_with_path(fill, jax.eval_shape(self.build().init, params))
-
-
-# --- what is compiled ---------------------------------------------------------------------------
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _forward(block: nn.Module, is_first: bool, params, x, keep, key):
-    """(y, vjp, batch statistics) of one block. The first one needs no gradient to its input."""
-    key = None if key is None else jax.random.wrap_key_data(key, impl="threefry2x32")
-
-    def apply(params, x):
-        y, written = block.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])
-        return y, written.get("batch_stats", {})  # a head without convolution has none
-
-    if is_first:
-        return jax.vjp(lambda params: apply(params, x), params, has_aux=True)
-    return jax.vjp(apply, params, x, has_aux=True)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -108,63 +41,10 @@ def _loss(label_smoothing: float, logits, labels):
     return jax.value_and_grad(mean_loss)(logits)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=(3, 4, 5))
-def _backward(optimizer, vjp, gradient, params, state, average, learning_rate, ema_decay):
-    """(gradient to the block's input or None, params, optimiser state, averaged params)."""
-    gradients, *below = vjp(gradient)
-    updates, state = optimizer.build().update(gradients, state, params, learning_rate=learning_rate)
-    params = optax.apply_updates(params, updates)
-    if average is not None:
-        average = optax.incremental_update(params, average, 1 - ema_decay)
-    return (below[0] if below else None), params, state, average
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _infer(block: nn.Module, variables, x):
-    return block.apply(variables, x, False)
-
-
-# --- compiling ahead: the programs are run on zeros, called just as `Child` calls them -----------
-
-
-def compile_training(
-    block: nn.Module, shape: tuple[int, ...], optimizer: Optimizer, *, averaged: bool
-) -> None:
-    """All programs of one block whose input has this shape, [B, H, W, C]; see `Child`."""
-    weights = _variable_shapes(block, shape)["params"]
-    params, average = _zeros(weights), _zeros(weights) if averaged else None
-    state = jax.device_put(optimizer.init(weights))
-    dropping = getattr(block, "drop", False)
-    certain = (np.float32(1), np.zeros(2, np.uint32)) if dropping else (None, None)
-    x = _zeros(jax.ShapeDtypeStruct(shape, np.float32))
-    y, vjp, _ = _forward(block, isinstance(block, Stem), params, x, *certain)
-    _backward(optimizer, vjp, y, params, state, average, np.float32(0), np.float32(0))
-    compile_inference(block, shape)
-
-
-def compile_inference(block: nn.Module, shape: tuple[int, ...]) -> None:
-    """The program that answers, of one block whose input has this shape, [B, H, W, C]."""
-    variables = _zeros(_variable_shapes(block, shape))
-    _infer(block, variables, _zeros(jax.ShapeDtypeStruct(shape, np.float32)))
-
-
 def compile_loss(label_smoothing: float, shape: tuple[int, int]) -> None:
-    """The loss of logits of this shape, [B, classes]."""
+    """Has JAX compile the loss of logits of this shape, [B, classes]."""
     logits, labels = np.zeros(shape, np.float32), np.zeros(shape[:1], np.int32)
     _loss(label_smoothing, *jax.device_put((logits, labels)))
-
-
-def _variable_shapes(block: nn.Module, shape: tuple[int, ...]) -> Variables:
-    if getattr(block, "drop", False):
-        block = block.clone(drop=False)  # dropping needs a key, and has no variables
-    return block_shapes(block, shape)[0]
-
-
-def _zeros(shapes: Any) -> Any:
-    return jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
-
-
-# --- a child ------------------------------------------------------------------------------------
 
 
 class Child:
@@ -196,6 +76,7 @@ class Child:
         none = [None] * len(weights)
         self._averages = jax.device_put(weights) if ema_decay else none
         self._keeps = keep_probabilities([block for _, block in self.blocks], drop_path, dropout)
+        self._chains: dict[Shape, list[TrainingPrograms]] = {}
         self._drop_rng = np.random.default_rng([seed, *b"drop"])
 
     def step(
@@ -206,29 +87,40 @@ class Child:
         `step`, counted from 0, warms the averaging up: its decay is at most (1 + step)/(10 + step)
         (TensorFlow's ExponentialMovingAverage).
         """
-        x, vjps = images, []
-        for index, keep in enumerate(self._keeps):
+        programs = self._programs(images.shape)
+        x, kept = images, []
+        for program, params, keep in zip(programs, self._params, self._keeps, strict=True):
             key = None if keep is None else self._drop_rng.integers(0, 2**32, 2, np.uint32)
-            x, vjp, _ = self._forward(index, self._params, x, keep, key)
-            vjps.append(vjp)
+            y, residuals, _ = program.forward(params, x, keep, key)
+            kept.append((x, residuals))
+            x = y
+        del residuals
         loss, gradient = _loss(self._label_smoothing, x, labels)
         rate = np.float32(learning_rate)
         ema_decay = np.float32(min(self._ema_decay, (1 + step) / (10 + step)))
         for index in reversed(range(len(self.blocks))):
-            gradient, self._params[index], self._states[index], self._averages[index] = _backward(
-                self._optimizer,
-                vjps.pop(),  # not kept alive: residuals are most of the memory
-                gradient,
+            updated = programs[index].backward(
                 self._params[index],
+                *kept.pop(),  # not kept alive: residuals are most of the memory
+                gradient,
                 self._states[index],
                 self._averages[index],
                 rate,
                 ema_decay,
             )
+            gradient, self._params[index], self._states[index], self._averages[index] = updated
         return loss
 
-    def _forward(self, index, weights, x, keep, key):
-        return _forward(self.blocks[index][1], index == 0, weights[index], x, keep, key)
+    def _programs(self, shape: Shape) -> list[TrainingPrograms]:
+        """Of all blocks, for images of this shape."""
+        if shape not in self._chains:
+            chain: list[TrainingPrograms] = []
+            averaged = self._ema_decay > 0
+            for _, block in self.blocks:
+                below = chain[-1].output if chain else shape
+                chain.append(training_programs(block, below, self._optimizer, averaged=averaged))
+            self._chains[shape] = chain
+        return self._chains[shape]
 
     def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:
         """{block: {'params', 'batch_stats'}} to evaluate by, as NumPy arrays; see `init_variables`.
@@ -241,10 +133,11 @@ class Child:
         statistics = []
         for x in batches:
             written = []
-            for index, keep in enumerate(self._keeps):
+            chain = self._programs(x.shape)
+            for program, params, keep in zip(chain, weights, self._keeps, strict=True):
                 # The very program of training; kept with probability 1, nothing is dropped.
                 certain = (None, None) if keep is None else (np.float32(1), np.zeros(2, np.uint32))
-                x, _, batch_stats = self._forward(index, weights, x, *certain)
+                x, _, batch_stats = program.forward(params, x, *certain)
                 written.append(batch_stats)
             statistics.append(written)
         pooled = jax.tree.map(lambda *batches: np.stack(batches), *jax.device_get(statistics))
@@ -258,11 +151,25 @@ class Child:
         return variables
 
 
-def infer(blocks: Blocks, variables: dict[str, Variables], x: jax.Array) -> jax.Array:
-    """Logits [B, classes] of images [B, R, R, 3], which may not be computed yet."""
+def inference(
+    blocks: Blocks, variables: dict[str, Variables], shape: Shape
+) -> Callable[[dict[str, Variables], jax.Array], jax.Array]:
+    """What gives the logits [B, classes] of images of this shape, [B, R, R, 3].
+
+    Compiled, block by block, for variables of the same structure and shapes as these. Called with
+    variables and images; the logits may not be computed yet.
+    """
+    programs = []
     for name, block in blocks:
-        x = _infer(block, variables[name], x)
-    return x
+        programs.append((name, inference_program(block, variables[name], shape)))
+        shape = programs[-1][1].out_info.shape
+
+    def infer(variables: dict[str, Variables], x: jax.Array) -> jax.Array:
+        for name, program in programs:
+            x = program(variables[name], x)
+        return x
+
+    return infer
 
 
 def pooled_statistics(statistics: Variables) -> Variables:

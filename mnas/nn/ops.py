@@ -185,9 +185,27 @@ def convolution_by_rows(
     return y.reshape(len(x), height, width, -1)
 
 
+@jax.custom_vjp
 def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A 1×1 convolution as a product of *two-dimensional* arrays: else its gradient is slow."""
     return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+
+
+def _pointwise_forward(x, kernel):
+    # Kept as they are: of the two-dimensional arrays a block would hand copies on, even where x and
+    # kernel are its own arguments (`mnas.nn.programs`).
+    return _pointwise(x, kernel), (x, kernel)
+
+
+def _pointwise_backward(residuals, gradient):
+    x, kernel = residuals
+    pixels, gradients = (a.reshape(-1, a.shape[-1]) for a in (x, gradient))
+    x_gradient = lax.dot_general(gradients, kernel[0, 0], (((1,), (1,)), ((), ())))
+    kernel_gradient = lax.dot_general(pixels, gradients, (((0,), (0,)), ((), ())))
+    return x_gradient.reshape(x.shape), kernel_gradient[None, None]
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 def depthwise_conv(

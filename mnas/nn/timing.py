@@ -16,7 +16,7 @@ import numpy as np
 
 from mnas.architecture import Architecture
 from mnas.cost import parts
-from mnas.nn.child import infer
+from mnas.nn.child import inference
 from mnas.nn.inference import fold, predict
 from mnas.nn.network import init_variables, network_blocks
 
@@ -68,7 +68,8 @@ def block_ms(architecture: Architecture, index: int, repeats: int = 30) -> float
         [{name: {"params": jax.tree.map(jnp.array, params)}} for _ in range(count)]
     )
     x = _noise(side, filters)
-    return median_ms(lambda: infer([(name, block)], next(copies), x), max(repeats, count))
+    infer = inference([(name, block)], {name: {"params": params}}, x.shape)
+    return median_ms(lambda: infer(next(copies), x), max(repeats, count))
 
 
 def _noise(side: int, filters: int) -> jax.Array:

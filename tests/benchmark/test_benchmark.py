@@ -90,6 +90,9 @@ def test_all_sides_go_through_all_phases(made_up):
     }  # fmt: skip
     assert [hour[name]["cold"]["children"] for name in hour] == [3, 2, 2]
     assert [hour[name]["warm"]["children"] for name in ("ours", "flax")] == [2, 2]
+    assert all(
+        a_pass["peak_memory_mb"] > 0 for passes in hour.values() for a_pass in passes.values()
+    )
     assert set(result["peak_memory_mb"]) == {"ours", "flax", "torch"}
 
 

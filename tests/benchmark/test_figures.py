@@ -27,15 +27,16 @@ def test_throughput_by_hand():
 def test_children_per_hour_by_hand():
     children = random_children(2, 32, seed=0)
     answers = [
-        {"seconds": 30.0, "compile_seconds": 15.0, "accuracy": 0.5},
+        {"seconds": 30.0, "compile_seconds": 15.0, "trace_seconds": 8.0, "accuracy": 0.5},
         {"seconds": 10.0, "compile_seconds": 5.0, "accuracy": 1.0},
     ]
-    cold = figures.trained(children, answers, [(1, 26.0), (1, 10.0)])
+    cold = figures.trained(children, answers, [(1, 26.0), (1, 10.0)], 700.0)
+    assert cold["trace_share"] == 0.2 and cold["peak_memory_mb"] == 700
     assert cold["children_per_hour"] == 200 and cold["compile_share"] == 0.5
     assert cold["busy_seconds"] == 40 and cold["mean_accuracy"] == 0.75
     assert cold["children_per_hour_in_rounds"][1] == 360
-    warm = figures.trained(children, answers, [(1, 8.0), (1, 10.0)])
-    slow = figures.trained(children, answers, [(1, 52.0), (1, 20.0)])
+    warm = figures.trained(children, answers, [(1, 8.0), (1, 10.0)], 700.0)
+    slow = figures.trained(children, answers, [(1, 52.0), (1, 20.0)], 900.0)
     found = figures.children_per_hour(
         {
             "ours": {"cold": cold, "warm": warm},
@@ -60,7 +61,7 @@ def test_children_per_hour_by_hand():
 def test_a_peer_may_train_fewer_children_a_round():
     (child,) = random_children(1, 32, seed=0)
     answers = [{"seconds": 1.0, "compile_seconds": 0.0, "accuracy": 0.5}]
-    ours = figures.trained([child] * 6, answers * 6, [(4, 4.0), (2, 2.0)])
-    torch = figures.trained([child] * 2, answers * 2, [(1, 2.0), (1, 4.0)])
+    ours = figures.trained([child] * 6, answers * 6, [(4, 4.0), (2, 2.0)], 1.0)
+    torch = figures.trained([child] * 2, answers * 2, [(1, 2.0), (1, 4.0)], 1.0)
     found = figures.children_per_hour({"ours": {"cold": ours}, "torch": {"cold": torch}})
     assert found["ratios"]["torch"]["cold"] == {"ratio": 3, "spread": [2, 4]}
