@@ -153,11 +153,11 @@ def test_a_block_alone_is_timed_with_weights_that_are_not_at_hand(monkeypatch):
     """One copy after the other, until they are more than a core's cache holds."""
     seen = []
 
-    def infer(blocks, variables, x):
+    def infer(variables, x):
         seen.append(id(variables))
         return x
 
-    monkeypatch.setattr(timing, "infer", infer)
+    monkeypatch.setattr(timing, "inference", lambda blocks, variables, shape: infer)
     monkeypatch.setattr(timing, "COLD_BYTES", 5000)
     monkeypatch.setattr(timing, "LEAST_SECONDS", 0.0)
     timing.block_ms(TINY, 4, repeats=1)
