@@ -16,8 +16,8 @@ maps twice. BatchNorm and the activation behind it are one operation in the code
 
 The roof of an operation is max(flops / limit, bytes / bandwidth), with the bandwidth of a triad
 over as much memory. Measured is the operation's own module, alone, forward and backward as two
-programs where the residuals go from one to the other, as in `mnas.nn.child`. What XLA fuses across
-operations of a block is missed so; the whole step, measured beside, shows how much that is.
+programs where the residuals go from one to the other, as in `mnas.nn.programs`. What XLA fuses
+across operations of a block is missed so; the whole step, measured beside, shows how much that is.
 
 Measured on one core of a Xeon with AVX-512: 167 GFLOP/s; 23 to 29 GB/s of a triad over 1 to 64 MiB,
 6 over 256. Milliseconds of a step, in brackets how many times its roof:

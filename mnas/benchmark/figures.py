@@ -98,7 +98,7 @@ def trained(
     busy_seconds    of all workers together, in training and validation
     compile_share   part of these that went into compiling, or reading what was compiled
     trace_share     part that went into tracing before that, where the side tells
-    peak_memory_mb  of the worker that took most, which has met every block by then
+    peak_memory_mb  of the worker that took most, after all its children
     mean_accuracy   on held-out images; that of peers is low after few steps, for their BatchNorm's
                     moving averages (decay 0.99) lag, where ours has statistics made afterwards
     mean_mult_adds  of the children, where sides train different numbers of them

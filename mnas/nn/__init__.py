@@ -1,1 +1,4 @@
-"""Networks: fast operations (`ops`), blocks (`blocks`) and whole networks (`network`) in Flax."""
+"""Networks in Flax: fast operations (`ops`), blocks (`blocks`), whole networks (`network`).
+
+Children of a search (`child`) are chains of compiled blocks (`programs`).
+"""

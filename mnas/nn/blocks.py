@@ -60,7 +60,7 @@ def _weight(
 ) -> jax.Array:
     """`module.param` that, where there is such a weight, does not trace `initial` for its shape.
 
-    That was a sixth of the time that tracing takes; a process traces every block it meets.
+    That is a tenth of the time that tracing takes; a process traces every block it meets.
     """
     if not module.has_variable("params", name):
         return module.param(name, initial, shape)

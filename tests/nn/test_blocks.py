@@ -243,3 +243,12 @@ def test_dropout_in_the_head():
     full, half = logits(1.0), logits(0.5)
     assert not np.allclose(full, half, rtol=1e-3)
     np.testing.assert_allclose(half, full, rtol=0.3)  # unbiased: kept features count twice
+
+
+def test_a_weight_of_another_shape_is_named():
+    block = MBConv(_layer(), "swish")
+    x = jnp.ones((1, 4, 4, 6))
+    params = block.init(jax.random.key(0), x, True)["params"]
+    params["expand"]["kernel"] = params["expand"]["kernel"][..., :1]
+    with pytest.raises(ValueError, match=r"expand/kernel of shape \(1, 1, 6, 1\).*\(1, 1, 6, 12\)"):
+        block.apply({"params": params}, x, True, mutable=["batch_stats"])
