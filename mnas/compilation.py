@@ -21,8 +21,8 @@ class Compilations(NamedTuple):
     """Programs that there were none of in memory.
 
     compiles            by XLA's compiler
-    compile_seconds     of it, with writing the cache on disk
-    cache_reads         read from the cache on disk instead
+    compile_seconds     of it, with writing JAX's cache on disk
+    cache_reads         read from disk instead: JAX's cache, or blocks' own (`mnas.nn.stored`)
     cache_read_seconds  of reading them
     trace_seconds       of tracing blocks before that, and of writing out what XLA is to compile
     """
@@ -65,6 +65,11 @@ def _log() -> _Log:
 def count_tracing(seconds: float) -> None:
     """For who compiles ahead: JAX's own events of tracing count programs within programs twice."""
     _log().total += Compilations(trace_seconds=seconds)
+
+
+def count_reading(programs: int, seconds: float) -> None:
+    """For who reads programs from disk without JAX's cache."""
+    _log().total += Compilations(cache_reads=programs, cache_read_seconds=seconds)
 
 
 class Recording:

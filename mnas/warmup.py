@@ -1,4 +1,4 @@
-"""Compiles the blocks of a space's networks ahead, many at a time, into JAX's cache on disk.
+"""Compiles the blocks of a space's networks ahead, many at a time, into the cache on disk.
 
 Children are chains of blocks (`mnas.nn.child`), and a space of 10^12 networks has only hundreds or
 thousands of different blocks: a block depends on the choices of its own stage, and on nothing

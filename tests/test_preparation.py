@@ -36,11 +36,13 @@ def test_a_warm_up_compiles_once(tmp_path, capsys, monkeypatch):
     assert run_search(*WARM_UP) == 0
     first = capsys.readouterr().err
     assert "different blocks, of which 1 make" in first
-    entries = {path.name for path in (tmp_path / "cache").glob("*-cache")}
-    assert len(entries) > 3 and f"{len(entries)} programs compiled" in first
+    others, blocks = (list((tmp_path / "cache").glob(name)) for name in ("*-cache", "blocks/*"))
+    assert len(blocks) == 2  # one's two programs of training, and the one of inference
+    compiled = len(others) + 3
+    assert len(others) > 2 and f"\n{compiled} programs compiled in " in first
     assert run_search(*WARM_UP) == 0
     assert "\n0 programs compiled in " in (again := capsys.readouterr().err)
-    assert f" s, {len(entries)} were in {tmp_path}/cache\n" in again
+    assert f" s, {compiled} were in {tmp_path}/cache\n" in again
 
 
 def test_a_warm_up_whose_process_is_killed(capsys, monkeypatch):

@@ -22,7 +22,9 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from mnas import allocation
 from mnas.architecture import Architecture
+from mnas.compilation import Recording
 from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.programs import Shape, TrainingPrograms, inference_program, training_programs
@@ -115,11 +117,14 @@ class Child:
         """Of all blocks, for images of this shape."""
         if shape not in self._chains:
             chain: list[TrainingPrograms] = []
+            recording = Recording()
             averaged = self._ema_decay > 0
             for _, block in self.blocks:
                 below = chain[-1].output if chain else shape
                 chain.append(training_programs(block, below, self._optimizer, averaged=averaged))
             self._chains[shape] = chain
+            if recording.compilations.compiles or recording.compilations.cache_reads:
+                allocation.give_back_freed_memory()
         return self._chains[shape]
 
     def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:

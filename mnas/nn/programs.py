@@ -4,11 +4,13 @@
     backward    params, x, residuals, dy, state, … → dx, updated params and optimiser state
     inference   variables, x                       → y
 
-Compiled ahead, for a signature of the block and the shape of its input, and kept as programs alone.
-`jax.jit` would also keep what it compiled them from, an MLIR module in a context of its own: nearly
-2 MB for the programs of a block, of which a space has hundreds or thousands.
+Compiled ahead, for a signature of the block and the shape of its input, and kept as programs alone,
+on disk and while they are used in memory (`mnas.nn.stored`). `jax.jit` would also keep what it
+compiled them from, an MLIR module in a context of its own: nearly 2 MB for the programs of a block,
+of which a space has hundreds or thousands.
 """
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -24,13 +26,12 @@ from mnas.nn import ops
 from mnas.nn.blocks import Stem
 from mnas.nn.network import Variables, block_shapes
 from mnas.nn.optimizer import Optimizer
+from mnas.nn.stored import Program, Stored, forget_ready
 
-# More than most spaces have. A child of a larger one has some twenty blocks, and to trace one again
-# and read its programs from disk takes some tenths of a second.
+# Where there is no disk for them all are ready to run: up to 3 GB. More than most spaces have.
 KEPT_BLOCKS = 512
 
 Shape = tuple[int, ...]
-Program = jax.stages.Compiled
 
 
 class TrainingPrograms(NamedTuple):
@@ -54,20 +55,25 @@ def training_programs(
     block: nn.Module, shape: Shape, optimizer: Optimizer, *, averaged: bool
 ) -> TrainingPrograms:
     """The programs that train a block whose input has this shape, [B, H, W, C]."""
-    return _training(block, shape, optimizer, averaged, ops.default_implementation())
+    stored = _training(block, shape, optimizer, averaged, ops.default_implementation())
+    programs, output = stored.ready()
+    return TrainingPrograms(*programs, output)
 
 
 def inference_program(block: nn.Module, variables: Any, shape: Shape) -> Program:
     """The program that answers, for variables of the same structure and shapes as these."""
     leaves, tree = jax.tree.flatten(variables)
     shapes = tuple(leaf.shape for leaf in leaves)
-    return _inference(block, tree, shapes, shape, ops.default_implementation())
+    stored = _inference(_never_dropping(block), tree, shapes, shape, ops.default_implementation())
+    (program,), _ = stored.ready()
+    return program
 
 
 def forget_programs() -> None:
     """Frees the memory that programs of blocks take; those in use go on."""
     _training.cache_clear()
     _inference.cache_clear()
+    forget_ready()
 
 
 # `implementation` is only a part of the keys: what is traced asks for it by itself.
@@ -76,11 +82,19 @@ def forget_programs() -> None:
 @functools.lru_cache(maxsize=KEPT_BLOCKS)
 def _training(
     block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool, implementation: str
-) -> TrainingPrograms:
-    drops = getattr(block, "drop", False)
-    # Dropping needs a key, and has no variables.
-    weights = block_shapes(block.clone(drop=False) if drops else block, shape)[0]["params"]
+) -> Stored:
+    signature = ("training", _fields(block), shape, optimizer, averaged, implementation)
+    return Stored(signature, lambda: _make_training(block, shape, optimizer, averaged))
+
+
+def _make_training(
+    block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool
+) -> tuple[list[Program], Shape]:
+    """Forward, backward, and the shape of the output."""
+    whole = _never_dropping(block)  # dropping needs a key, and has no variables
+    weights = block_shapes(whole, shape)[0]["params"]
     number = jax.ShapeDtypeStruct((), np.float32)
+    drops = whole is not block
     random = (number, jax.ShapeDtypeStruct((2,), np.uint32)) if drops else (None, None)
     x = jax.ShapeDtypeStruct(shape, np.float32)
     seam = _Seam()
@@ -93,17 +107,32 @@ def _training(
         *(number, number),
         donate=(0, 4, 5),
     )
-    return TrainingPrograms(forward, backward, y.shape)
+    return [forward, backward], y.shape
 
 
 @functools.lru_cache(maxsize=KEPT_BLOCKS)
 def _inference(
     block: nn.Module, tree: Any, shapes: tuple[Shape, ...], shape: Shape, implementation: str
-) -> Program:
-    leaves = [jax.ShapeDtypeStruct(leaf, np.float32) for leaf in shapes]
-    x = jax.ShapeDtypeStruct(shape, np.float32)
-    infer = functools.partial(_infer, block)
-    return _compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]
+) -> Stored:
+    def make() -> tuple[list[Program], None]:
+        leaves = [jax.ShapeDtypeStruct(leaf, np.float32) for leaf in shapes]
+        x = jax.ShapeDtypeStruct(shape, np.float32)
+        infer = functools.partial(_infer, block)
+        return [_compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]], None
+
+    return Stored(("inference", _fields(block), tree, shapes, shape, implementation), make)
+
+
+def _never_dropping(block: nn.Module) -> nn.Module:
+    """The block itself where it can't drop anything; what inference makes of both is the same."""
+    return block.clone(drop=False) if getattr(block, "drop", False) else block
+
+
+def _fields(block: nn.Module) -> tuple[Any, ...]:
+    """A block's class and fields: what makes it equal to others."""
+    fields = [f.name for f in dataclasses.fields(block) if f.name not in ("parent", "name")]
+    kind = type(block)
+    return f"{kind.__module__}.{kind.__name__}", [(name, getattr(block, name)) for name in fields]
 
 
 def _compiled(

@@ -52,7 +52,7 @@ def test_a_signature_is_compiled_once():
     block = layer_block(layer(), "swish")
     assert program_count(lambda: training(block)) == 2
     assert program_count(lambda: training(layer_block(layer(), "swish"))) == 0
-    assert training(block) is training(layer_block(layer(), "swish"))
+    assert training(block).forward is training(layer_block(layer(), "swish")).forward
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,19 @@ def test_inference_is_compiled_for_the_structure_of_its_variables():
     assert inference_program(block, folded, SHAPE) is not program
 
 
+def test_inference_drops_nothing_and_is_compiled_once():
+    blocks = [layer_block(layer(), "swish", drop=drop) for drop in (True, False)]
+    variables = block_shapes(blocks[1], SHAPE)[0]
+    first, second = (inference_program(block, variables, SHAPE) for block in blocks)
+    assert first is second
+
+
 def test_the_implementation_is_part_of_the_signature():
     block = layer_block(layer(), "swish")
     with ops.use_implementation("lax"):
         lax = training(block)
     with ops.use_implementation("shifted"):
-        assert training(block) is not lax
+        assert training(block).forward is not lax.forward
 
 
 def test_only_the_program_is_kept():
@@ -110,7 +117,7 @@ def test_forgotten_programs_are_compiled_again():
     first = training(block)
     forget_programs()
     assert program_count(lambda: training(block)) == 2
-    assert training(block) is not first
+    assert training(block).forward is not first.forward
 
 
 def test_the_output_is_the_next_input():
