@@ -14,15 +14,10 @@ from mnas.nn.network import block_shapes
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.programs import forget_programs, inference_program, training_programs
 
+pytestmark = pytest.mark.usefixtures("no_cache")
+
 SHAPE = (2, 6, 6, 4)
 OPTIMIZER = Optimizer()
-
-
-@pytest.fixture(autouse=True)
-def nothing_compiled():
-    forget_programs()
-    yield
-    forget_programs()
 
 
 def layer(**changes) -> Layer:

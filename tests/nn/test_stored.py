@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from jax.experimental import compilation_cache
 
 from mnas.architecture import Layer
 from mnas.compilation import Compilations, Recording
@@ -19,31 +18,6 @@ LAYER = Layer(
     **{"expand_ratio": 2, "se_ratio": 0.25, "skip": "identity"},
 )
 OPTIMIZER = Optimizer()
-
-
-@pytest.fixture(autouse=True)
-def nothing_compiled():
-    forget_programs()
-    yield
-    forget_programs()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    """An empty directory as JAX's persistent cache."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.compilation_cache.reset_cache()
-    yield tmp_path
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.compilation_cache.reset_cache()
 
 
 def entries(directory):
@@ -147,8 +121,7 @@ def test_those_used_longest_ago_are_read_again(cache, monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
-def test_without_a_disk_all_stay_ready(monkeypatch):
-    assert not jax.config.jax_compilation_cache_dir
+def test_without_a_disk_all_stay_ready(no_cache, monkeypatch):
     monkeypatch.setattr(stored, "READY", 1)
     held = training("swish")
     training("relu")
