@@ -1,7 +1,7 @@
 """Children per hour of one worker and of one for each core, pinned and not.
 
 Command   python -m experiments.worker_scaling [--children 24] [--rounds 5]
-Takes     an hour on 2 cores at its own size; 25 minutes with --children 8 --epochs 2
+Takes     an hour on 2 cores at its own size; 14 to 25 minutes with --children 8 --epochs 2
 Expect    two workers that do nearly twice what one does; two tables, or with --json one object
 
 The same networks around B0, trained on the embedded digits by Ray actors in each arrangement of
@@ -12,10 +12,10 @@ before these.
 First it measures what the machine allows: processes that share nothing, in matrix products and in
 copies that fit into a core's own cache or don't.
 
-Measured on 2 cores (EPYC) with --children 8 --epochs 2 --rounds 3: two pinned workers did 1.80
-times the children/hour of one (1.80, 1.81, and 1.64 in a round in which the one was 9% faster than
-in the others), not pinned 1.75 (1.56 to 1.78). The machine allowed 2.00 in products, 2.04 in copies
-within 1 MiB, which a core has for itself, but 1.23 within 16 MiB of the 32 that both share.
+Measured on 2 cores (EPYC) with --children 8 --epochs 2: two pinned workers did 1.80 times the
+children/hour of one (1.73 to 1.82 in five rounds), not pinned 1.69 (1.66 to 1.82), one worker of two
+threads 1.11. The machine allowed 1.99 in products and no less in copies. On another day, three
+rounds, 1.80 and 1.75, where copies within 16 MiB of the 32 that both cores share allowed only 1.23.
 
 Before `mnas.allocation` kept all memory that is given back it was 1.70 pinned (1.66 to 1.81, five
 rounds of 12 children) and 1.62 not; on another machine 1.73 and 1.69. So a part of what was missing

@@ -139,7 +139,7 @@ def _write(path: Path, programs: tuple[tuple[Program, ...], Any]) -> bool:
 
 @contextlib.contextmanager
 def _kept_out_of_the_cache() -> Iterator[None]:
-    """What is compiled inside isn't written to JAX's cache; of which it is only half the use."""
+    """What is compiled inside isn't written to JAX's cache, whose programs we couldn't write."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = getattr(jax.config, name)
     jax.config.update(name, float("inf"))
