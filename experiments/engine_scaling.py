@@ -18,11 +18,12 @@ that it takes here. What limits a synchronous search is the barrier at the end o
 simulation shows: with children of unequal length, a batch of one child a worker leaves many waiting
 for the longest. How many real children workers do is for `experiments.worker_scaling`.
 
-Measured on 2 cores (EPYC), batch 16, milliseconds of wall time a trial: inline 0.4 with random search
-at 100, 1,000 and 8,000 trials, with dyna 4.0, 3.0 and 0.9; Ray 0.9 and 2.1 at 8,000 (its first 100
-pay for the start of the workers); on a slower Xeon about twice that. Memory grows by some 3 kB a trial. Sleeping actors, batches of twice
-as many: 16 are 75% busy, simulated 85%; 64 are 59%, simulated 75%: two cores serve that many actors
-and the driver, which the simulation has to itself.
+Measured on 2 cores (EPYC), batch 16, milliseconds of wall time a trial: inline 0.4 with random
+search at 100, 1,000 and 8,000 trials, with dyna 4.0, 3.0 and 0.9; Ray 0.9 and 2.1 at 8,000 (its
+first 100 pay for the start of the workers); an earlier measurement, on another machine, had about
+twice that. Memory grows by some 3 kB a trial. Sleeping actors, batches of twice as many: 16 are 75%
+busy, simulated 85%; 64 are 59%, simulated 75%: two cores serve that many actors and the driver,
+which the simulation has to itself.
 
 Simulated, children of 60 s at the median mult-adds and in proportion to them, other differences
 lognormal with 0.25 (as the children of `digits` take: exponent 0.94, remainder 0.25); batches as

@@ -13,8 +13,8 @@ First it measures what the machine allows: processes that share nothing, in matr
 copies that fit into a core's own cache or don't.
 
 Measured on 2 cores (EPYC) with --children 8 --epochs 2: two pinned workers did 1.80 times the
-children/hour of one (1.73 to 1.82 in five rounds), not pinned 1.69 (1.66 to 1.82), one worker of two
-threads 1.11. The machine allowed 1.99 in products and no less in copies. On another day, three
+children/hour of one (1.73 to 1.82 in five rounds), not pinned 1.69 (1.66 to 1.82), one worker of
+two threads 1.11. The machine allowed 1.99 in products and no less in copies. On another day, three
 rounds, 1.80 and 1.75, where copies within 16 MiB of the 32 that both cores share allowed only 1.23.
 
 Before `mnas.allocation` kept all memory that is given back it was 1.70 pinned (1.66 to 1.81, five
