@@ -1,7 +1,7 @@
 """How far each operation of a training step is from what one core can do.
 
 Command   python -m experiments.roofline [--resolutions 32 64] [--out DIR]
-Takes     some 5 minutes for each resolution on one core, most of it compiling
+Takes     2 to 5 minutes for each resolution on one core, most of it compiling
 Expect    a table for each resolution, DIR/roofline-R.csv (every operation) and DIR/roofline-R.png
 
 The limits are measured here, on one pinned core with one thread: GFLOP/s of XLA's matrix product,
@@ -54,10 +54,21 @@ an EPYC, networks with 192 channels at 16 pixels took 20,000 to 24,000 fresh pag
 them 140 to 145 ms, a quarter of these in the system; without, 100 to 113 ms. Huge pages on top of
 it (glibc.malloc.hugetlb) gained 0 to 4%, less than the noise.
 
-On that EPYC (252 GFLOP/s, a triad at 46 to 89 GB/s over 1 to 16 MiB) the operations of B0 at 32
-pixels take 53 ms alone: depthwise 2.4 forward and 8.8 backward (5 and 11 times their roof),
-BatchNorm and swish 6.6 and 8.7, 1×1 convolutions 5.3 and 9.5, squeeze-excite 2.4 and 2.7, the
-optimizer 3.5. Depthwise gradients are still what is furthest from it.
+On an EPYC (273 GFLOP/s, a triad at 45 to 97 GB/s over 1 to 16 MiB, 59 over 64), 32 and 64 pixels:
+
+    operation                    32 pixels                  64 pixels
+                            forward      backward      forward      backward
+    stem                   0.9 (9.0)     0.4 (4.3)     3.5 (8.6)    4.3 (10.6)
+    BatchNorm, swish       6.6 (5.1)     8.6 (4.3)    27.4 (4.6)    36.8 (3.6)
+    depthwise              2.3 (5.4)    8.7 (11.8)    15.4 (8.2)   53.7 (14.1)
+    squeeze-excite         2.4 (4.0)     2.6 (2.7)     6.4 (3.1)     6.0 (2.1)
+    1×1 convolution        5.2 (1.6)     9.5 (1.5)    17.9 (1.4)    37.2 (1.4)
+    BatchNorm              0.7 (3.6)     0.7 (2.5)     1.8 (3.9)     1.8 (2.1)
+    optimizer                            3.4 (2.5)                   3.4 (2.5)
+    sum                          52.6 (2.9)                217.0 (3.1)
+    the whole step               61.4                      240.6
+
+Depthwise gradients are what is furthest from its roof there too.
 """
 
 import csv
