@@ -196,7 +196,8 @@ class Benchmark:
             tried = []
             for arrangement in candidates:
                 began = time.perf_counter()
-                cache = self._directory / f"{name}-{arrangement.name}"
+                # Without spaces, which the compiler of torch.compile can't take in a path.
+                cache = self._directory / f"{name}-{arrangement.processes}"
                 team = losers.enter_context(self._team(name, arrangement, cache))
                 seconds = {"start": time.perf_counter() - began, "build": self._build(team, child)}
                 tried.append((team, seconds))

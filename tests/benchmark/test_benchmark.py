@@ -96,6 +96,14 @@ def test_all_sides_go_through_all_phases(made_up):
     assert set(result["peak_memory_mb"]) == {"ours", "flax", "torch"}
 
 
+def test_no_cache_has_a_space_in_its_path(made_up):
+    """The compiler that `torch.compile` calls can't take one."""
+    check = 'import os\nassert " " not in os.path.basename(os.environ["TORCHINDUCTOR_CACHE_DIR"])\n'
+    made_up("torch-compile", head=check)
+    result = result_of(dataclasses.replace(TINY, sides="ours,torch-compile"))
+    assert result["sides"]["torch-compile"]["status"] == "measured"
+
+
 def test_fewer_children_are_the_first_ones_of_each_round():
     for peers in range(1, 21):
         config = BenchmarkConfig(trained=20, peer_trained=peers, rounds=6)
