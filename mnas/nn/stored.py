@@ -22,9 +22,9 @@ import importlib.metadata
 import os
 import pickle
 import platform
-import tempfile
 import threading
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -122,17 +122,16 @@ def _write(path: Path, programs: tuple[tuple[Program, ...], Any]) -> bool:
         entry = zlib.compress(pickle.dumps((packed, programs[1])), 1)
     except (NotImplementedError, ValueError, jax.errors.JaxRuntimeError):
         return False  # JAX can't, for some devices
+    # Of its own name, for workers of many machines may write the same entry; and not by `tempfile`,
+    # whose files other users of the cache could not read.
+    temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                file.write(entry)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        temporary.write_bytes(entry)
+        temporary.replace(path)
     except OSError:  # as with JAX's own: a full disk stops no search
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         return False
     return True
 

@@ -150,6 +150,22 @@ def test_what_came_from_the_cache_of_jax_is_not_written(cache, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+def test_an_entry_is_for_whoever_may_read_the_directory(cache):
+    (cache / "other").write_text("")
+    training()
+    ((entry,), _) = entries(cache)  # and nothing beside it
+    assert entry.stat().st_mode == (cache / "other").stat().st_mode
+
+
+def test_an_entry_that_can_not_be_put_in_place_leaves_nothing(cache, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(stored.Path, "replace", full)
+    assert compilations(training).compiles == 2
+    assert entries(cache)[0] == []
+
+
 def test_a_disk_that_can_not_be_written_stops_nothing(cache):
     (cache / "blocks").write_text("in the way")
     assert compilations(training).compiles == 2
