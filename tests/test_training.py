@@ -130,9 +130,9 @@ def test_a_child_of_known_blocks_compiles_nothing(trained):
     config = dataclasses.replace(CONFIG, epochs=1, learning_rate=0.005, schedule="exponential")
     result = train(deeper, IMAGES, LABELS, config, seed=1, validation=_bars(50, seed=1))
     assert (result.compiles, result.compile_seconds, result.trace_seconds) == (0, 0.0, 0.0)
-    # And a new block does count: compiled, or read from the cache where an earlier run left it.
+    # And a new block does count.
     wider = train(TINY.replace(head=24), IMAGES, LABELS, config, seed=1)
-    assert wider.compiles + wider.cache_reads >= 2 and wider.trace_seconds > 0
+    assert wider.compiles >= 2 and wider.compile_seconds > 0 and wider.trace_seconds > 0
 
 
 def test_same_seed_same_weights(trained):
