@@ -70,8 +70,8 @@ class BenchmarkConfig:
     trained: int = 200
     """Random children trained from start to end, for children/hour; 0 leaves that out."""
     peer_trained: int | None = None
-    """Peers, and ours from a warm cache, train only so many of these, the first ones of each round;
-    all where not given."""
+    """Peers, and ours from a warm cache, train only so many of these, the first ones of each round,
+    and ratios are of the same children; all where not given."""
     epochs: int = 5
     """Passes over the training images, for each child of children/hour."""
     images: int = 2000

@@ -4,6 +4,7 @@ All ratios are ours / the peer's: above 1 where ours does more. R rounds of each
 is taken within a round, where both sides ran one after the other.
 """
 
+import itertools
 import platform
 import statistics
 from collections.abc import Sequence
@@ -102,13 +103,19 @@ def trained(
     mean_accuracy   on held-out images; that of peers is low after few steps, for their BatchNorm's
                     moving averages (decay 0.99) lag, where ours has statistics made afterwards
     mean_mult_adds  of the children, where sides train different numbers of them
+    steady_seconds_in_rounds  each child's, without compiling and tracing
     """
     busy = sum(answer["seconds"] for answer in answers)
     seconds = sum(seconds for _, seconds in rounds)
+    steady = iter(
+        answer["seconds"] - answer["compile_seconds"] - answer.get("trace_seconds", 0.0)
+        for answer in answers
+    )
     return {
         "children_per_hour": 3600 * len(children) / seconds,
         "children": len(children),
         "seconds": seconds,
+        "seconds_in_rounds": [seconds for _, seconds in rounds],
         "children_per_hour_in_rounds": [3600 * count / seconds for count, seconds in rounds],
         "busy_seconds": busy,
         "compile_share": sum(answer["compile_seconds"] for answer in answers) / busy,
@@ -116,6 +123,7 @@ def trained(
         "peak_memory_mb": megabytes,
         "mean_accuracy": statistics.fmean(answer["accuracy"] for answer in answers),
         "mean_mult_adds": statistics.fmean(network_cost(child).mult_adds for child in children),
+        "steady_seconds_in_rounds": [list(itertools.islice(steady, n)) for n, _ in rounds],
     }
 
 
@@ -125,7 +133,10 @@ def children_per_hour(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     ratio   of all children in all the time: the first round, in which most is compiled, counts
     spread  the smallest and the largest of single rounds
 
-    A peer that keeps nothing compiled has one pass, which both of ours are compared with.
+    A peer that keeps nothing compiled has one pass, which both of ours are compared with. One that
+    trained only some of our children is compared with the part of our time that is due to these:
+    dear children among them would otherwise count against it. That part goes by our seconds
+    without compiling, since blocks that are compiled for one child serve all.
     """
     ratios = {}
     for name, passes in found.items():
@@ -139,9 +150,16 @@ def children_per_hour(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _faster(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    speeds = (side["children_per_hour_in_rounds"] for side in (ours, theirs))
-    rounds = [a / b for a, b in zip(*speeds, strict=True)]
+    both = zip(ours["steady_seconds_in_rounds"], theirs["steady_seconds_in_rounds"], strict=True)
+    work = [(sum(steady[: len(peer)]), sum(steady)) for steady, peer in both]
+    rounds = [
+        peer / seconds * whole / part
+        for seconds, peer, (part, whole) in zip(
+            ours["seconds_in_rounds"], theirs["seconds_in_rounds"], work, strict=True
+        )
+    ]
+    part, whole = map(sum, zip(*work, strict=True))
     return {
-        "ratio": ours["children_per_hour"] / theirs["children_per_hour"],
+        "ratio": theirs["seconds"] / ours["seconds"] * whole / part,
         "spread": [min(rounds), max(rounds)],
     }

@@ -65,3 +65,21 @@ def test_a_peer_may_train_fewer_children_a_round():
     torch = figures.trained([child] * 2, answers * 2, [(1, 2.0), (1, 4.0)], 1.0)
     found = figures.children_per_hour({"ours": {"cold": ours}, "torch": {"cold": torch}})
     assert found["ratios"]["torch"]["cold"] == {"ratio": 3, "spread": [2, 4]}
+
+
+def test_fewer_children_are_compared_with_their_part_of_our_time():
+    (child,) = random_children(1, 32, seed=0)
+
+    def answer(seconds, compiling=0.0):
+        return {"seconds": seconds, "compile_seconds": compiling, "accuracy": 0.5}
+
+    # The peer trains only the first of each round: dearer by far, and for it we compiled at first.
+    ours = [answer(16.0, 10.0), answer(2.0), answer(6.0), answer(4.0), answer(2.0, 2.0)]
+    ours = figures.trained([child] * 5, ours, [(2, 18.0), (3, 12.0)], 1.0)
+    peer = figures.trained([child] * 2, [answer(24.0), answer(12.0)], [(1, 24.0), (1, 12.0)], 1.0)
+    assert ours["steady_seconds_in_rounds"] == [[6, 2], [6, 4, 0]]
+    found = figures.children_per_hour({"ours": {"cold": ours}, "torch": {"cold": peer}})
+    # Rounds: 6 of 8 parts of 18 s against 24, 6 of 10 of 12 s against 12. All: 12 of 18 of 30 s.
+    ratio = found["ratios"]["torch"]["cold"]
+    assert ratio["ratio"] == pytest.approx(36 / 20)
+    assert ratio["spread"] == pytest.approx([12 / 7.2, 24 / 13.5])
