@@ -34,13 +34,13 @@ from mnas import engines, preparation, run, study
 from mnas.cli import parse, report_mistakes
 from mnas.compare import compare
 from mnas.experiment import Experiment
+from mnas.files import read_json, write_json
 from mnas.loop import Search, TooManyFailures
 from mnas.preparation import LatencyArguments, WarmUpArguments
 from mnas.progress import SearchProgress
 from mnas.proxy import ProxyConfig
 from mnas.published import PUBLISHED
 from mnas.report import write_report
-from mnas.spec import read_json
 from mnas.stopping import savings
 from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
@@ -306,7 +306,7 @@ def start_study(chosen: Study, flags: list[str]) -> int:
     else:
         directory = run.new_directory(Path("runs"), chosen.name)
     head = {"name": chosen.name, "seeds": chosen.seeds, "trials": chosen.trials}
-    run.write_json(directory / "study.json", head)
+    write_json(directory / "study.json", head)
     return go_study(chosen, directory, arguments.workers)
 
 

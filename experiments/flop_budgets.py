@@ -36,11 +36,11 @@ from controllers.dyna import Dyna
 from experiments import b0_imagenet
 from mnas.architecture import Architecture, block_strings
 from mnas.cost import network_cost
+from mnas.files import write_json
 from mnas.loop import SearchConfig
 from mnas.page import new_figure
 from mnas.published import PUBLISHED
 from mnas.reward import RewardConfig
-from mnas.run import write_json
 from mnas.spec import to_spec
 from mnas.study import Outcome, Study
 from mnas.surrogate import FITS, predict, top1

@@ -48,7 +48,7 @@ What was tried on a B0 step at 32 pixels, one thread, and dropped:
   elementwise passes. So no single operation is left that would give much.
 
 Tried and kept: the gradient of depthwise weights summed in pieces of 512 KiB, which alone is twice
-as fast, and saves 4 of 120 ms in a step. Memory that is never given back (`mnas.allocation`): the
+as fast, and saves 4 of 120 ms in a step. Memory that is never given back (`mnas.runtime.memory`): the
 temporary arrays of a program are one allocation, and above 32 MiB glibc maps it anew each time. On
 an EPYC, networks with 192 channels at 16 pixels took 20,000 to 24,000 fresh pages a step, and with
 them 140 to 145 ms, a quarter of these in the system; without, 100 to 113 ms. Huge pages on top of
@@ -93,13 +93,13 @@ from rich.table import Table
 
 from mnas.architecture import Architecture
 from mnas.cli import parse, report_mistakes
-from mnas.engines.pinning import pin
 from mnas.experiment import EngineConfig
 from mnas.nn.blocks import BatchNorm
 from mnas.nn.child import Child
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.work import FLOAT, Operation, Work, operations
 from mnas.published import PUBLISHED
+from mnas.runtime.pinning import pin
 from mnas.warmup import process_environment
 
 MIB = 2**20

@@ -17,7 +17,7 @@ children/hour of one (1.73 to 1.82 in five rounds), not pinned 1.69 (1.66 to 1.8
 two threads 1.11. The machine allowed 1.99 in products and no less in copies. On another day, three
 rounds, 1.80 and 1.75, where copies within 16 MiB of the 32 that both cores share allowed only 1.23.
 
-Before `mnas.allocation` kept all memory that is given back it was 1.70 pinned (1.66 to 1.81, five
+Before `mnas.runtime.memory` kept all memory that is given back it was 1.70 pinned (1.66 to 1.81, five
 rounds of 12 children) and 1.62 not; on another machine 1.73 and 1.69. So a part of what was missing
 is likely to have been fresh pages, for which processes wait in the same system.
 """
@@ -43,10 +43,10 @@ from experiments.roofline import Limits, limits
 from mnas import engines
 from mnas.cli import parse, report_mistakes
 from mnas.data import DataConfig
-from mnas.engines.pinning import allowed_cores, pin
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, SearchConfig
 from mnas.proxy import ProxyConfig
+from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training import TrainingConfig
 
 

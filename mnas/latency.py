@@ -29,8 +29,7 @@ import numpy as np
 from scipy import stats
 
 from mnas.architecture import Architecture
-from mnas.run import write_json
-from mnas.spec import read_json
+from mnas.files import read_json, write_json
 from mnas.warmup import block_keys
 
 FORMAT = "mnas-latency/1"

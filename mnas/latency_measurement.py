@@ -15,14 +15,14 @@ from pathlib import Path
 import jax
 
 from mnas.architecture import Architecture
-from mnas.benchmark.figures import machine
-from mnas.compilation import cache_mended
 from mnas.engines import pinned_cores
-from mnas.engines.pinning import allowed_cores, pin
 from mnas.experiment import EngineConfig
 from mnas.latency import LatencyTable, signatures
 from mnas.nn import timing
 from mnas.nn.programs import forget_programs
+from mnas.runtime.cache_repair import cache_mended
+from mnas.runtime.machine import machine
+from mnas.runtime.pinning import allowed_cores, pin
 from mnas.warmup import SpaceBlock, process_environment
 
 

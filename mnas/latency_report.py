@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from mnas.architecture import Architecture
+from mnas.files import write_json
 from mnas.latency import Check, LatencyTable
-from mnas.run import write_json
 
 
 def write_check(table: LatencyTable, measured: Sequence[tuple[Architecture, float]]) -> Check:

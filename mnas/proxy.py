@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mnas import ahead, training
 from mnas.architecture import Architecture
-from mnas.compilation import cache_mended
 from mnas.data import DataConfig, Images, load
 from mnas.evaluation import Evaluation, Report
 from mnas.latency import LatencyTable
+from mnas.runtime.cache_repair import cache_mended
 from mnas.training import TrainingConfig
 
 

@@ -16,8 +16,9 @@ import mnas
 from mnas import journal
 from mnas.architecture import Architecture
 from mnas.choice import Choice, candidates, worth
+from mnas.files import read_json
 from mnas.reward import RewardConfig
-from mnas.spec import from_spec, read_json, to_spec
+from mnas.spec import from_spec, to_spec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,7 @@ goes on to the very same weights.
 import dataclasses
 import functools
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,11 @@ from mnas.batches import (
     pixel_statistics,
 )
 from mnas.data import Images
+from mnas.files import write_arrays as _write_arrays
+from mnas.files import write_json
 from mnas.nn.child import keep_probabilities, pooled_statistics
 from mnas.nn.network import init_variables, network_blocks
 from mnas.nn.optimizer import Optimizer
-from mnas.run import write_json
 from mnas.spec import to_spec
 from mnas.training import TrainingConfig, learning_rate, optimizer_of, share_right
 from mnas.weights import save_weights
@@ -239,13 +239,3 @@ class Retraining:
         leaves = [arrays[f"leaf_{index}"] for index in range(tree.num_leaves)]
         self._state = jax.device_put(jax.tree.unflatten(tree, leaves))
         self.history = [Epoch(**epoch) for epoch in head["history"]]
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A `.npz` that is on disk when this returns, in place of what was there."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

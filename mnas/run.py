@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,11 @@ from mnas import engines
 from mnas.choice import candidates, worth
 from mnas.controller import Controller
 from mnas.experiment import Experiment, override
+from mnas.files import read_json, write_json
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Result, Search, to_record
 from mnas.space import Space
-from mnas.spec import read_json, to_spec
+from mnas.spec import to_spec
 from mnas.stopping import StoppingConfig
 
 TOP = 10
@@ -197,14 +197,3 @@ def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
         "version": mnas.__version__,
     }
     return to_spec(result.trial.architecture.replace(name=name), provenance)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Replaces a JSON file whole, or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w") as file:
-        json.dump(data, file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -13,13 +13,13 @@ spec file, a run's directory (its best), or block strings separated by `;`.
 """
 
 import difflib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from mnas.architecture import Architecture, arch_def, from_block_strings
 from mnas.cost import network_cost
+from mnas.files import read_json
 from mnas.published import PUBLISHED, TIMM
 
 FORMAT = "mnas-spec/1"
@@ -63,16 +63,6 @@ def from_spec(data: Any, source: str = "spec") -> Architecture:
                 "accepted: that, or no such key"
             )
     return architecture
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file's content; ValueError where there is none."""
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
 
 
 def read(path: Path) -> Architecture:

@@ -23,10 +23,10 @@ from mnas.batches import (
     epoch_batches,
     pixel_statistics,
 )
-from mnas.compilation import Recording
 from mnas.nn.child import Child, inference
 from mnas.nn.network import Variables, network_blocks
 from mnas.nn.optimizer import Optimizer
+from mnas.runtime.compile_stats import Recording
 
 Report = Callable[[int, float], Literal["stop"] | None]
 Labelled = tuple[np.ndarray, np.ndarray]

@@ -20,18 +20,19 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from mnas.architecture import Architecture
-from mnas.compilation import Compilations, Recording, cache_mended
 from mnas.cost import parts
 from mnas.engines import child_environment
 from mnas.experiment import EngineConfig
 from mnas.nn.programs import forget_programs
+from mnas.runtime.cache_repair import cache_mended
+from mnas.runtime.compile_stats import Compilations, Recording
+from mnas.runtime.machine import available_bytes
 from mnas.space import Space
 
 SAMPLES = 500  # networks by which it is judged how often a block is used
@@ -173,19 +174,6 @@ def compile_ahead(
             f"the same command goes on, with --engine.workers {max(1, workers // 2)} in less memory"
         ) from None
     return total
-
-
-def available_bytes() -> int:
-    """Memory that new processes can have, as far as Linux tells; otherwise more than any needs."""
-    found = [1 << 62]
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):  # ValueError: no limit, which is called max
-        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
-        found.append(max(0, int(limit) - int(used)))
-    return min(found)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mnas import allocation
+from mnas.runtime import memory
 
 # A block above 32 MiB, the most that glibc ever keeps by a threshold, written to again and again.
 FAULTS = """
@@ -52,7 +52,7 @@ on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="setting
 def test_what_was_freed_is_used_again():
     pages = 5 * (48 << 20) // os.sysconf("SC_PAGE_SIZE")
     assert faults() > 0.9 * pages
-    assert faults(**allocation.environment()) < 0.1 * pages
+    assert faults(**memory.environment()) < 0.1 * pages
     assert faults("allocation.keep_freed_memory()") < 0.1 * pages
 
 
@@ -72,13 +72,13 @@ allocation.give_back_freed_memory()
 print(before - resident())
 """
     pages = (63 << 20) // os.sysconf("SC_PAGE_SIZE")
-    assert count(resident, **allocation.environment()) > 0.9 * pages
+    assert count(resident, **memory.environment()) > 0.9 * pages
 
 
 def test_where_there_is_no_glibc_nothing_happens(monkeypatch):
     def no_library(name):
         raise OSError("no such library")
 
-    monkeypatch.setattr(allocation.ctypes, "CDLL", no_library)
-    allocation.keep_freed_memory()
-    allocation.give_back_freed_memory()
+    monkeypatch.setattr(memory.ctypes, "CDLL", no_library)
+    memory.keep_freed_memory()
+    memory.give_back_freed_memory()

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental import compilation_cache
 
-from mnas.compilation import Compilations, Recording, cache_mended, delete_broken_entries
+from mnas.runtime.cache_repair import cache_mended, delete_broken_entries
+from mnas.runtime.compile_stats import Compilations, Recording
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from mnas.architecture import Architecture, Block
-from mnas.compilation import Compilations
 from mnas.data import DataConfig
 from mnas.engines import child_environment
 from mnas.evaluation import evaluate_safely
 from mnas.experiment import EngineConfig
 from mnas.nn.network import block_shapes, network_blocks
 from mnas.proxy import ProxyConfig
+from mnas.runtime.compile_stats import Compilations
 from mnas.space import OneOf, Space
 from mnas.training import TrainingConfig
 from mnas.warmup import LostWorker, block_keys, compile_ahead, process_environment, space_blocks
@@ -182,7 +182,7 @@ def test_what_goes_wrong_in_a_worker_is_raised_here():
 
 def test_a_killed_process_is_named_and_told_of_in_one_line(monkeypatch):
     blocks, _ = space_blocks(TINY)
-    monkeypatch.setattr("mnas.warmup.available_bytes", lambda: 1 << 40)
+    monkeypatch.setattr("mnas.runtime.machine.available_bytes", lambda: 1 << 40)
     dies = types.SimpleNamespace(build=partial(os._exit, 9))
     monkeypatch.setattr("mnas.warmup.os.cpu_count", lambda: 2)
     with pytest.raises(LostWorker, match=r"^one of 2 processes .* killed.*--engine\.workers 1 "):
@@ -191,7 +191,7 @@ def test_a_killed_process_is_named_and_told_of_in_one_line(monkeypatch):
 
 def test_no_more_processes_than_there_is_memory_for(monkeypatch):
     blocks, _ = space_blocks(TINY)
-    monkeypatch.setattr("mnas.warmup.available_bytes", lambda: 1 << 29)
+    monkeypatch.setattr("mnas.runtime.machine.available_bytes", lambda: 1 << 29)
     dies = types.SimpleNamespace(build=partial(os._exit, 9))
     with pytest.raises(LostWorker, match=r"^one of 1 processes .*0\.5 GiB"):
         compile_ahead(blocks, dies, ENGINE)

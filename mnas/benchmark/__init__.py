@@ -41,7 +41,8 @@ from mnas.benchmark.sides import (
     interpreter,
     unless_a_peer_fails,
 )
-from mnas.engines.pinning import allowed_cores
+from mnas.runtime.machine import machine
+from mnas.runtime.pinning import allowed_cores
 
 # A block-compiled child finds most of its blocks compiled after about so many.
 CHILDREN_TO_WARM_UP = 10
@@ -146,7 +147,7 @@ class Benchmark:
         self._picked: dict[str, Arrangement] = {}
         self._trial: dict[str, dict[str, float]] = {}  # of the picked arrangement
         self.result: dict[str, Any] = {
-            "machine": figures.machine(allowed_cores()),
+            "machine": machine(allowed_cores()),
             "settings": {**dataclasses.asdict(config), "training": self._training},
             "sides": {name: {"title": SIDES[name].title} for name in config.names},
         }

@@ -5,34 +5,13 @@ is taken within a round, where both sides ran one after the other.
 """
 
 import itertools
-import platform
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mnas.architecture import Architecture, block_strings
 from mnas.benchmark.sides import OURS
 from mnas.cost import network_cost
-
-
-def machine(cores: Sequence[int]) -> dict[str, Any]:
-    """What it was measured on."""
-    return {
-        "cores": len(cores),
-        "processor": _processor(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def child_row(child: Architecture, speeds: dict[str, list[float]]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ from mnas.benchmark.sides import (
     interpreter,
     unless_a_peer_fails,
 )
-from mnas.engines.pinning import allowed_cores
+from mnas.runtime.machine import machine
+from mnas.runtime.pinning import allowed_cores
 from mnas.spec import find
 
 SIDES = {
@@ -97,7 +98,7 @@ class InferenceBenchmark:
             everywhere = Arrangement("a process a core", len(cores), 1)
             self._phases["throughput"] = (everywhere, config.batch)
         self.result: dict[str, Any] = {
-            "machine": figures.machine(cores),
+            "machine": machine(cores),
             "settings": dataclasses.asdict(config),
             "sides": {name: {"title": SIDES[name].title} for name in config.sides},
         }

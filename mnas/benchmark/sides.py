@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mnas
-from mnas.engines.pinning import allowed_cores
+from mnas.runtime.pinning import allowed_cores
 
 HERE = Path(__file__).parent
 

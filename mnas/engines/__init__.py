@@ -10,10 +10,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from mnas import allocation
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import EngineConfig
 from mnas.loop import Search
+from mnas.runtime import memory
 
 
 class UnusableEngine(ValueError):
@@ -70,7 +70,7 @@ def child_environment(config: EngineConfig) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": compilation_cache(),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        **allocation.environment(),
+        **memory.environment(),
     }
     if config.gpus_per_worker:
         # Ray shares out GPUs by count, not by memory; each process must leave room for the others.
@@ -95,7 +95,7 @@ def prepare_driver(config: EngineConfig) -> None:
 
     os.environ["NPROC"] = str(config.threads)
     if config.kind == "inline":
-        allocation.keep_freed_memory()
+        memory.keep_freed_memory()
         jax.config.update("jax_compilation_cache_dir", compilation_cache())
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

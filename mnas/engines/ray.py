@@ -3,7 +3,7 @@
 One actor a core (or share of a GPU) lives as long as the search, so that images and compiled
 blocks stay in its memory; the driver hands out one child at a time and waits with `ray.wait`. A
 worker that dies, or is killed because its child ran over the time limit, is replaced by a new one:
-one path for both, whatever the cause. On CPUs each has cores of its own (`mnas.engines.pinning`).
+one path for both, whatever the cause. On CPUs each has cores of its own (`mnas.runtime.pinning`).
 """
 
 import collections
@@ -19,10 +19,10 @@ import ray
 import ray.exceptions
 
 from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
-from mnas.engines.pinning import allowed_cores, pin
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
+from mnas.runtime.pinning import allowed_cores, pin
 
 START_ATTEMPTS = 3  # in a row, before a worker that can't even start ends the search
 

@@ -39,12 +39,12 @@ from ray.tune.schedulers import (
 
 from mnas.architecture import Architecture
 from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
-from mnas.engines.pinning import pin
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, Trial
+from mnas.runtime.pinning import pin
 from mnas.stopping import StoppingRule
 
 

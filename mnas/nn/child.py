@@ -22,12 +22,12 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from mnas import allocation
 from mnas.architecture import Architecture
-from mnas.compilation import Recording
 from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.programs import Shape, TrainingPrograms, inference_program, training_programs
+from mnas.runtime import memory
+from mnas.runtime.compile_stats import Recording
 
 Blocks = Sequence[tuple[str, nn.Module]]
 
@@ -124,7 +124,7 @@ class Child:
                 chain.append(training_programs(block, below, self._optimizer, averaged=averaged))
             self._chains[shape] = chain
             if recording.compilations.compiles or recording.compilations.cache_reads:
-                allocation.give_back_freed_memory()
+                memory.give_back_freed_memory()
         return self._chains[shape]
 
     def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:

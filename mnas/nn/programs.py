@@ -5,7 +5,7 @@
     inference   variables, x                       → y
 
 Compiled ahead, for a signature of the block and the shape of its input, and kept as programs alone,
-on disk and while they are used in memory (`mnas.nn.stored`). `jax.jit` would also keep what it
+on disk and while they are used in memory (`mnas.runtime.program_cache`). `jax.jit` would also keep what it
 compiled them from, an MLIR module in a context of its own: nearly 2 MB for the programs of a block,
 of which a space has hundreds or thousands.
 """
@@ -21,12 +21,12 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from mnas.compilation import count_tracing
 from mnas.nn import ops
 from mnas.nn.blocks import Stem
 from mnas.nn.network import Variables, block_shapes
 from mnas.nn.optimizer import Optimizer
-from mnas.nn.stored import Program, Stored, forget_ready
+from mnas.runtime.compile_stats import count_tracing
+from mnas.runtime.program_cache import Program, Stored, forget_ready
 
 # Where there is no disk for them all are ready to run: up to 3 GB. More than most spaces have.
 KEPT_BLOCKS = 512

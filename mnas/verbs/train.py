@@ -9,9 +9,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnas import allocation
 from mnas.cli import parse
 from mnas.data import DataConfig, load
+from mnas.runtime import memory
 from mnas.spec import find
 from mnas.training import TrainingConfig
 from mnas.verbs import Spec
@@ -53,7 +53,7 @@ def train(arguments: list[str]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{directory} can't be made: {error.strerror}") from None
-    allocation.keep_freed_memory()
+    memory.keep_freed_memory()
     training = Retraining(architecture, images, chosen.config, chosen.seed, directory, chosen.data)
     console = Console(stderr=True, highlight=False)
     if training.history:

@@ -9,9 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 from engine_fixtures import TableConfig, build_search, notes
 
-from mnas.engines import pinned_cores, pinning
-from mnas.engines.pinning import allowed_cores, pin
+from mnas.engines import pinned_cores
 from mnas.experiment import EngineConfig
+from mnas.runtime import pinning
+from mnas.runtime.pinning import allowed_cores, pin
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pins on Linux only")
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from mnas.architecture import Layer
-from mnas.compilation import Recording
 from mnas.nn import ops
 from mnas.nn.blocks import Head, Stem, layer_block
 from mnas.nn.network import block_shapes
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.programs import forget_programs, inference_program, training_programs
+from mnas.runtime.compile_stats import Recording
 
 pytestmark = pytest.mark.usefixtures("no_cache")
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from mnas.architecture import Layer
-from mnas.compilation import Compilations, Recording
-from mnas.nn import stored
 from mnas.nn.blocks import layer_block
 from mnas.nn.network import block_shapes
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.programs import forget_programs, inference_program, training_programs
+from mnas.runtime import program_cache
+from mnas.runtime.compile_stats import Compilations, Recording
 
 SHAPE = (2, 6, 6, 4)
 LAYER = Layer(
@@ -80,17 +80,17 @@ def test_programs_of_inference_are_on_disk_too(cache):
 def test_whatever_makes_another_program_is_another_entry(cache, monkeypatch, what):
     training()
     forget_programs()
-    monkeypatch.setattr(stored, what, lambda: "another")
+    monkeypatch.setattr(program_cache, what, lambda: "another")
     assert compilations(training).compiles == 2
     assert len(entries(cache)[0]) == 2
 
 
 def test_settings_of_jax_count_but_those_of_its_logs(cache):
-    before = stored._settings()
+    before = program_cache._settings()
     with jax.default_matmul_precision("highest"):
-        assert stored._settings() != before
+        assert program_cache._settings() != before
     with jax.log_compiles():
-        assert stored._settings() == before
+        assert program_cache._settings() == before
 
 
 @pytest.mark.parametrize("left", [0, 100])
@@ -106,7 +106,7 @@ def test_a_broken_entry_is_replaced(cache, left):
 
 
 def test_those_used_longest_ago_are_read_again(cache, monkeypatch):
-    monkeypatch.setattr(stored, "READY", 2)
+    monkeypatch.setattr(program_cache, "READY", 2)
     held = training("swish")
     expected = step(held)
     training("relu")
@@ -122,7 +122,7 @@ def test_those_used_longest_ago_are_read_again(cache, monkeypatch):
 
 
 def test_without_a_disk_all_stay_ready(no_cache, monkeypatch):
-    monkeypatch.setattr(stored, "READY", 1)
+    monkeypatch.setattr(program_cache, "READY", 1)
     held = training("swish")
     training("relu")
     assert training("swish").forward is held.forward
@@ -131,17 +131,17 @@ def test_without_a_disk_all_stay_ready(no_cache, monkeypatch):
 @pytest.mark.parametrize("directory", ["gs://bucket/cache", None])
 def test_only_directories_hold_entries(cache, directory):
     jax.config.update("jax_compilation_cache_dir", directory)
-    assert stored._path(("training",)) is None
+    assert program_cache._path(("training",)) is None
 
 
 def test_what_came_from_the_cache_of_jax_is_not_written(cache, monkeypatch):
     """XLA's CPU client could not write it whole: it would miss its machine code."""
     with monkeypatch.context() as patched:
-        patched.setattr(stored, "_path", lambda signature: None)
+        patched.setattr(program_cache, "_path", lambda signature: None)
         expected = step(training())
     assert tuple(map(len, entries(cache))) == (0, 2)
     forget_programs()
-    monkeypatch.setattr(stored, "READY", 1)
+    monkeypatch.setattr(program_cache, "READY", 1)
     held = training()
     assert entries(cache)[0] == []
     training("relu")
@@ -161,7 +161,7 @@ def test_an_entry_that_can_not_be_put_in_place_leaves_nothing(cache, monkeypatch
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(stored.Path, "replace", full)
+    monkeypatch.setattr(program_cache.Path, "replace", full)
     assert compilations(training).compiles == 2
     assert entries(cache)[0] == []
 

@@ -34,7 +34,7 @@ import jax
 from jax.experimental import serialize_executable
 
 import mnas
-from mnas.compilation import Recording, count_reading
+from mnas.runtime.compile_stats import Recording, count_reading
 
 Program = jax.stages.Compiled
 
