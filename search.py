@@ -31,6 +31,7 @@ from rich.table import Table
 from controllers import CONTROLLERS
 from experiments import EXPERIMENTS, STUDIES
 from mnas import engines, preparation, run, study
+from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
 from mnas.compare import compare
 from mnas.experiment import Experiment
@@ -39,7 +40,6 @@ from mnas.loop import Search, TooManyFailures
 from mnas.preparation import LatencyArguments, WarmUpArguments
 from mnas.progress import SearchProgress
 from mnas.proxy import ProxyConfig
-from mnas.published import PUBLISHED
 from mnas.report import write_report
 from mnas.stopping import savings
 from mnas.study import Study

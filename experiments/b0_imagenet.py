@@ -20,11 +20,11 @@ from pathlib import Path
 from rich.console import Console
 
 from controllers.dyna import Dyna
-from mnas.architecture import Architecture
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.experiment import EngineConfig, Experiment
 from mnas.loop import SearchConfig
-from mnas.published import PUBLISHED
 from mnas.reward import RewardConfig
 from mnas.study import Outcome, Study
 from mnas.surrogate import FITS, SurrogateConfig, top1

@@ -36,13 +36,13 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.exhaustive import Exhaustive
+from mnas.analysis.grid_ranking import ranked
+from mnas.architecture.scaling import DIVISOR
 from mnas.data import DataConfig
 from mnas.experiment import Experiment
 from mnas.loop import Search, SearchConfig
 from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
-from mnas.scaling import DIVISOR
-from mnas.scaling_grid import ranked
 from mnas.training import TrainingConfig
 from search_spaces.scaling import ScalingGridSpace
 

@@ -59,8 +59,8 @@ from rich.table import Table
 
 from controllers import CONTROLLERS
 from mnas import engines
+from mnas.architecture.cost import network_cost
 from mnas.cli import parse, report_mistakes
-from mnas.cost import network_cost
 from mnas.evaluation import Evaluation
 from mnas.experiment import EngineConfig
 from mnas.journal import FORMAT, Journal

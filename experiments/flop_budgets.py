@@ -34,14 +34,14 @@ from rich.table import Table
 
 from controllers.dyna import Dyna
 from experiments import b0_imagenet
-from mnas.architecture import Architecture, block_strings
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture, block_strings
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.spec import to_spec
 from mnas.files import write_json
 from mnas.loop import SearchConfig
 from mnas.page import new_figure
-from mnas.published import PUBLISHED
 from mnas.reward import RewardConfig
-from mnas.spec import to_spec
 from mnas.study import Outcome, Study
 from mnas.surrogate import FITS, predict, top1
 

@@ -91,14 +91,14 @@ import optax
 from rich.console import Console
 from rich.table import Table
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
 from mnas.experiment import EngineConfig
 from mnas.nn.blocks import BatchNorm
 from mnas.nn.child import Child
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.work import FLOAT, Operation, Work, operations
-from mnas.published import PUBLISHED
 from mnas.runtime.pinning import pin
 from mnas.warmup import process_environment
 

@@ -4,7 +4,7 @@ r"""Depth, width or resolution alone, or all three: EfficientNet's Figure 3 in s
     python search.py scaling-dimensions --seed 1            another
 
 A small network, and at 2, 4 and 8 times its mult-adds (as near as rounding lets them come: the
-multiplier is searched for, `mnas.scaling.scale_to`) its scalings by one dimension alone and by the
+multiplier is searched for, `mnas.architecture.scaling.scale_to`) its scalings by one dimension alone and by the
 formula. All are trained alike. Beside the run's own files: scaling.csv, scaling.svg;
 `experiments.scaling_seeds` makes one such pair of several runs, seeds that is: mean and deviation.
 
@@ -68,11 +68,11 @@ from rich.table import Table
 
 from controllers.exhaustive import Exhaustive
 from experiments.compound_scaling import EVALUATOR, TINY
+from mnas.architecture.scaling import DIMENSIONS
 from mnas.experiment import Experiment
 from mnas.loop import Search, SearchConfig
 from mnas.page import new_figure
 from mnas.reward import RewardConfig
-from mnas.scaling import DIMENSIONS
 from search_spaces.scaling import ScalingDimensionsSpace
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import parts
 from mnas.batches import DeviceImages, calibration_batches, epoch_batches, pixel_statistics
-from mnas.cost import parts
 from mnas.nn.child import compile_loss
 from mnas.nn.network import block_shapes, network_blocks
 from mnas.nn.programs import Shape, inference_program, training_programs

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 
 
 def check_images(architecture: Architecture, images: np.ndarray, labels: np.ndarray) -> None:

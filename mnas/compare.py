@@ -5,8 +5,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mnas.architecture import VARIATIONS, Architecture, Block
-from mnas.cost import Cost, network_cost, parts
+from mnas.architecture.architecture import VARIATIONS, Architecture, Block
+from mnas.architecture.cost import Cost, network_cost, parts
 from mnas.reward import RewardConfig
 
 # The accuracy that every fit there is predicts, 0 to 1: {name of the fit: (mean, std)}.

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 
 Report = Callable[[int, float], Literal["stop"] | None]
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from mnas.architecture.published import PUBLISHED
 from mnas.loop import Search, SearchConfig
-from mnas.published import PUBLISHED
 from mnas.reward import RewardConfig
 
 

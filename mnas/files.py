@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 
-
 def read_json(path: Path) -> Any:
     """A JSON file's content; ValueError where there is none."""
     try:

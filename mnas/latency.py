@@ -20,7 +20,6 @@ on where it was:
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,27 +27,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.signatures import signatures
 from mnas.files import read_json, write_json
-from mnas.warmup import block_keys
 
 FORMAT = "mnas-latency/1"
 # What must be the same for entries of one table to be summed.
 CONDITIONS = ("device", "threads", "batch", "versions")
-
-
-def signatures(architecture: Architecture) -> list[str]:
-    """A text for every block in order, equal exactly for blocks that share their programs."""
-    return [
-        json.dumps([_plain(block), *shape], separators=(",", ":"))
-        for block, shape in block_keys(architecture)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return dataclasses.asdict(value)
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 @dataclasses.dataclass(frozen=True)

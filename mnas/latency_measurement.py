@@ -14,10 +14,11 @@ from pathlib import Path
 
 import jax
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.signatures import signatures
 from mnas.engines import pinned_cores
 from mnas.experiment import EngineConfig
-from mnas.latency import LatencyTable, signatures
+from mnas.latency import LatencyTable
 from mnas.nn import timing
 from mnas.nn.programs import forget_programs
 from mnas.runtime.cache_repair import cache_mended

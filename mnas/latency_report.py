@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.files import write_json
 from mnas.latency import Check, LatencyTable
 

@@ -27,10 +27,10 @@ from typing import Any, get_args
 import jax
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import Cost, network_cost
 from mnas.choice import Choice
 from mnas.controller import Controller, Proposals
-from mnas.cost import Cost, network_cost
 from mnas.evaluation import Evaluation
 from mnas.journal import Journal
 from mnas.reward import RewardConfig

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mnas import ahead, training
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.data import DataConfig, Images, load
 from mnas.evaluation import Evaluation, Report
 from mnas.latency import LatencyTable

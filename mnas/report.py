@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mnas import compare, journal
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.published import PUBLISHED
 from mnas.choice import candidates
 from mnas.page import new_figure, svg, table, write_page
-from mnas.published import PUBLISHED
 from mnas.rescore import reward_of
 from mnas.stopping import savings
 

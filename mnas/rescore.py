@@ -14,11 +14,11 @@ import numpy as np
 
 import mnas
 from mnas import journal
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.spec import from_spec, to_spec
 from mnas.choice import Choice, candidates, worth
 from mnas.files import read_json
 from mnas.reward import RewardConfig
-from mnas.spec import from_spec, to_spec
 
 
 @dataclasses.dataclass(frozen=True)

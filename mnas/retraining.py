@@ -20,7 +20,8 @@ import jax
 import numpy as np
 import optax
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.spec import to_spec
 from mnas.batches import (
     DeviceImages,
     calibration_batches,
@@ -34,7 +35,6 @@ from mnas.files import write_json
 from mnas.nn.child import keep_probabilities, pooled_statistics
 from mnas.nn.network import init_variables, network_blocks
 from mnas.nn.optimizer import Optimizer
-from mnas.spec import to_spec
 from mnas.training import TrainingConfig, learning_rate, optimizer_of, share_right
 from mnas.weights import save_weights
 

@@ -2,7 +2,7 @@
 
 experiment.json   the experiment's name and settings
 journal.jsonl     everything that happened (`mnas.journal`)
-best.json         the spec of the best architecture (`mnas.spec`); top.json: the best ten
+best.json         the spec of the best architecture (`mnas.architecture.spec`); top.json: the best ten
 report.html       plots and tables (`mnas.report`)
 events.out.*      TensorBoard
 """
@@ -20,6 +20,7 @@ import numpy as np
 
 import mnas
 from mnas import engines
+from mnas.architecture.spec import to_spec
 from mnas.choice import candidates, worth
 from mnas.controller import Controller
 from mnas.experiment import Experiment, override
@@ -27,7 +28,6 @@ from mnas.files import read_json, write_json
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Result, Search, to_record
 from mnas.space import Space
-from mnas.spec import to_spec
 from mnas.stopping import StoppingConfig
 
 TOP = 10

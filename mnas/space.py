@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 
 
 @dataclasses.dataclass(frozen=True, init=False, eq=False)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas import engines, journal, run
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.choice import candidates, worth
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import Experiment

@@ -29,9 +29,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import Evaluation, Report
-from mnas.published import PUBLISHED
 
 Fit = Literal["mlp", "ridge"]
 Device = Literal["a100", "rtx3090", "tpuv2", "tpuv3", "vck190", "zcu102"]

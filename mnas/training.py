@@ -15,7 +15,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.batches import (
     DeviceImages,
     calibration_batches,

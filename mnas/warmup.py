@@ -25,8 +25,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from mnas.architecture import Architecture
-from mnas.cost import parts
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.signatures import block_keys
 from mnas.engines import child_environment
 from mnas.experiment import EngineConfig
 from mnas.nn.programs import forget_programs
@@ -54,22 +54,6 @@ class SpaceBlock:
     architecture: Architecture
     index: int
     uses: float
-
-
-def block_keys(architecture: Architecture) -> list[Hashable]:
-    """One for every block in order, equal exactly for those that share their programs."""
-    outputs = list(parts(architecture))[:-1]  # the classifier is of the head
-    inputs = [(architecture.resolution, 3), *((part.resolution, part.filters) for part in outputs)]
-    # What the modules of `network_blocks` hold, without the time that building them takes.
-    common = (architecture.activation, architecture.bn_epsilon)
-    padding = architecture.padding
-    pooled = architecture.stem_pool
-    stem = ("stem", architecture.stem, architecture.stem_kernel, pooled, padding, common)
-    head = ("head", architecture.head, architecture.classes, common)
-    layers = [
-        (layer, padding if layer.stride > 1 else "same", common) for layer in architecture.layers()
-    ]
-    return list(zip([stem, *layers, head], inputs, strict=False))
 
 
 def space_blocks(space: Space, most: int = MOST) -> tuple[list[SpaceBlock], bool]:

@@ -13,7 +13,7 @@ Kernels are [D, C / groups, k, k] there and [k, k, C / groups, D] in Flax, and t
 [classes, C] and [C, classes]. timm counts training steps in `num_batches_tracked`, which we have
 no use for: zeros are written, and anything is read.
 
-A network that timm cannot build (`mnas.architecture.arch_def`) has its names by the same rule.
+A network that timm cannot build (`mnas.architecture.architecture.arch_def`) has its names by the same rule.
 """
 
 import json
@@ -26,8 +26,8 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save_file
 
-from mnas.architecture import Architecture
-from mnas.block import Layer
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Layer
 from mnas.nn.network import Variables, variable_shapes
 
 SPEC_KEY = "mnas_architecture"  # in a file's metadata: the architecture the weights are of

@@ -10,7 +10,7 @@ The decisions run stage by stage; within a stage in the benchmark's order e, k, 
 import dataclasses
 from functools import partial
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 
 # Filters, stride and layers of each stage.

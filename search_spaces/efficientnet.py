@@ -19,7 +19,7 @@ import dataclasses
 from functools import partial
 from typing import Literal
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 
 # Filters, layers and stride of each stage.

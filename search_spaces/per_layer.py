@@ -10,8 +10,8 @@ knows no such networks: this space is for proxy training.
 import dataclasses
 from functools import partial
 
-from mnas.architecture import Architecture, Block
-from mnas.published import PUBLISHED
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.published import PUBLISHED
 from mnas.space import OneOf, Space
 
 

@@ -10,10 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from mnas.architecture import Architecture
-from mnas.cost import network_cost
-from mnas.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
-from mnas.scaling_grid import ScalingGrid, trained_base
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
+from mnas.architecture.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
+from mnas.architecture.scaling_grid import ScalingGrid, trained_base
 from mnas.space import OneOf, Space
 
 

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from mnas.architecture import (
+from mnas.architecture.architecture import (
     Architecture,
     Block,
     arch_def,
@@ -13,8 +13,8 @@ from mnas.architecture import (
     from_block_strings,
     tf_block_strings,
 )
-from mnas.block_text import timm_refusal
-from mnas.published import PUBLISHED
+from mnas.architecture.block_strings import timm_refusal
+from mnas.architecture.published import PUBLISHED
 from search_spaces import SPACES
 
 SAMPLES = 150

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnas.block import Block
+from mnas.architecture.block import Block
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnas.architecture import (
+from mnas.architecture.architecture import (
     Architecture,
     Block,
     arch_def,

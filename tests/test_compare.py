@@ -5,14 +5,14 @@ import pytest
 
 from mnas import __main__ as mnas_command
 from mnas import surrogate
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.cost import Cost, network_cost
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.spec import to_spec
 from mnas.compare import compare, notes, tables, to_dict, totals
-from mnas.cost import Cost, network_cost
 from mnas.journal import FORMAT, Journal
-from mnas.published import PUBLISHED
 from mnas.report import write_report
 from mnas.reward import RewardConfig
-from mnas.spec import to_spec
 
 B0, A1 = PUBLISHED["efficientnet-b0"], PUBLISHED["mnasnet-a1"]
 CONV = Architecture(

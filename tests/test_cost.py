@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from mnas.architecture import Architecture, Block, Layer
-from mnas.cost import (
+from mnas.architecture.architecture import Architecture, Block, Layer
+from mnas.architecture.cost import (
     Cost,
     convolution,
     downscaled,
@@ -13,7 +13,7 @@ from mnas.cost import (
     parts,
     squeeze_excite,
 )
-from mnas.published import PUBLISHED
+from mnas.architecture.published import PUBLISHED
 from search_spaces import SPACES
 
 

@@ -7,10 +7,11 @@ import time
 import pytest
 
 from mnas import latency_measurement
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.signatures import signatures
 from mnas.data import DataConfig
 from mnas.experiment import EngineConfig
-from mnas.latency import Check, LatencyTable, signatures
+from mnas.latency import Check, LatencyTable
 from mnas.latency_report import write_check
 from mnas.nn import timing
 from mnas.proxy import ProxyConfig

@@ -7,11 +7,11 @@ from rich.console import Console
 
 import search as search_command
 from experiments import digits
-from mnas.cost import network_cost
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import Evaluation
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Result, Trial
-from mnas.published import PUBLISHED
 from mnas.report import write_report
 
 

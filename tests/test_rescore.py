@@ -7,14 +7,14 @@ import pytest
 
 from mnas import __main__ as mnas_command
 from mnas import rescore as rescoring
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.spec import to_spec
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure
 from mnas.journal import FORMAT, Journal, read
 from mnas.loop import Search, SearchConfig
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
-from mnas.spec import to_spec
 
 ACCURACY = RewardConfig(w=0.0)
 

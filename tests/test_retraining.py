@@ -8,10 +8,10 @@ import pytest
 import safetensors
 
 from mnas import __main__ as mnas_command
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.spec import find, to_spec
 from mnas.data import DataConfig, load
 from mnas.retraining import Retraining
-from mnas.spec import find, to_spec
 from mnas.training import TrainingConfig, train
 from mnas.weights import load_weights
 

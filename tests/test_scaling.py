@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from mnas.architecture import from_block_strings
-from mnas.cost import network_cost
-from mnas.published import PUBLISHED
-from mnas.scaling import (
+from mnas.architecture.architecture import from_block_strings
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.scaling import (
     COEFFICIENTS,
     DIMENSIONS,
     Coefficients,

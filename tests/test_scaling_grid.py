@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
-from mnas.cost import network_cost
-from mnas.published import PUBLISHED
-from mnas.scaling import Coefficients, scale
-from mnas.scaling_grid import ScalingGrid, is_grid_run, ranked
+from mnas.analysis.grid_ranking import is_grid_run, ranked
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.scaling import Coefficients, scale
+from mnas.architecture.scaling_grid import ScalingGrid
 
 B0 = PUBLISHED["efficientnet-b0"]
 

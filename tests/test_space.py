@@ -4,8 +4,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mnas.architecture import Architecture, Block
-from mnas.published import PUBLISHED
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.published import PUBLISHED
 from mnas.space import OneOf, Space
 
 SMALL = {"resolution": 32, "classes": 10}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mnas import surrogate
-from mnas.cost import network_cost
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import evaluate_safely
-from mnas.published import PUBLISHED
 from mnas.reward import soft
 from mnas.surrogate import (
     CHOICES,
@@ -391,7 +391,7 @@ def test_the_coefficients_are_small_and_shipped():
 
 def test_predicting_loads_no_jax():
     program = (
-        "import sys; from mnas.published import PUBLISHED as p; from mnas.surrogate import predict;"
+        "import sys; from mnas.architecture.published import PUBLISHED as p; from mnas.surrogate import predict;"
         "predict(p['efficientnet-b0']); print(*sys.modules)"
     )
     done = subprocess.run(

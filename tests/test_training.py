@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from mnas.ahead import compile_batches, compile_block
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.nn.network import (
     Network,
     block_variables,

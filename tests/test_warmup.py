@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.signatures import block_keys
 from mnas.data import DataConfig
 from mnas.engines import child_environment
 from mnas.evaluation import evaluate_safely
@@ -20,7 +21,7 @@ from mnas.proxy import ProxyConfig
 from mnas.runtime.compile_stats import Compilations
 from mnas.space import OneOf, Space
 from mnas.training import TrainingConfig
-from mnas.warmup import LostWorker, block_keys, compile_ahead, process_environment, space_blocks
+from mnas.warmup import LostWorker, compile_ahead, process_environment, space_blocks
 
 TINY = Space(
     "tiny",

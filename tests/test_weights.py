@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mnas.architecture import Architecture, Block
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import TIMM
 from mnas.nn.network import init_variables
-from mnas.published import TIMM
 from mnas.weights import from_state_dict, load_weights, save_weights, tensors, to_state_dict
 
 TINY = Architecture(

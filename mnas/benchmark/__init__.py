@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.benchmark import children as material
 from mnas.benchmark import figures
 from mnas.benchmark.progress import BenchmarkProgress

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mnas.architecture import Architecture, Block
-from mnas.cost import network_cost
-from mnas.published import PUBLISHED
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.space import OneOf, Space
 
 CLASSES = 10

@@ -9,9 +9,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from mnas.architecture import Architecture, block_strings
+from mnas.architecture.architecture import Architecture, block_strings
+from mnas.architecture.cost import network_cost
 from mnas.benchmark.sides import OURS
-from mnas.cost import network_cost
 
 
 def child_row(child: Architecture, speeds: dict[str, list[float]]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from typing import Any
 
 from rich.table import Table
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.spec import find
 from mnas.benchmark import figures
 from mnas.benchmark.children import description
 from mnas.benchmark.progress import BenchmarkProgress
@@ -35,7 +36,6 @@ from mnas.benchmark.sides import (
 )
 from mnas.runtime.machine import machine
 from mnas.runtime.pinning import allowed_cores
-from mnas.spec import find
 
 SIDES = {
     OURS: Side("ours", HERE / "inference_ours.py"),

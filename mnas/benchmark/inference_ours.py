@@ -4,7 +4,7 @@ import flax
 import jax
 import numpy as np
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.nn.inference import fold, predict
 from mnas.nn.network import count_params, init_variables
 

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 
 from mnas import training
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.nn.child import Child
 from mnas.nn.network import count_params, variable_shapes
 from mnas.nn.optimizer import Optimizer

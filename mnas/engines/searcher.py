@@ -39,7 +39,7 @@ def child_config(search: Search, trial: Trial) -> dict[str, Any]:
     trial         its number
     seed          for everything random in its evaluation
     decisions     name and chosen value of every decision that matters
-    architecture  what `mnas.architecture.Architecture.from_dict` reads
+    architecture  what `mnas.architecture.architecture.Architecture.from_dict` reads
     thresholds    of `mnas.stopping.StoppingRule`; only where the search stops children early
     """
     rule = {} if trial.report is None else {"thresholds": trial.report.thresholds}

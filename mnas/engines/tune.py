@@ -37,7 +37,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.searcher import METRIC, MODE, child_config

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mnas.architecture import Architecture
-from mnas.block import Layer
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Layer
 from mnas.nn.network import Variables
 from mnas.nn.ops import padding_of
 from mnas.weights import module_names, to_state_dict

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.nn import ops
 from mnas.nn.network import Network, Variables, network_variables
 

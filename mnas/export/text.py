@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable
 
-from mnas.architecture import Architecture, arch_def, tf_block_strings
-from mnas.cost import network_cost
-from mnas.spec import to_spec
+from mnas.architecture.architecture import Architecture, arch_def, tf_block_strings
+from mnas.architecture.cost import network_cost
+from mnas.architecture.spec import to_spec
 
 
 def to_json(architecture: Architecture) -> str:
-    """A spec file (`mnas.spec`)."""
+    """A spec file (`mnas.architecture.spec`)."""
     return json.dumps(to_spec(architecture), indent=2)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.nn.optimizer import Optimizer
 from mnas.nn.programs import Shape, TrainingPrograms, inference_program, training_programs

@@ -1,4 +1,4 @@
-"""Parameters and mult-adds counted from the built model, to check `mnas.cost` against.
+"""Parameters and mult-adds counted from the built model, to check `mnas.architecture.cost` against.
 
 Nothing is computed: parameters are counted from shapes, mult-adds from the jaxpr of inference.
 """
@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 
-from mnas.architecture import Architecture
-from mnas.cost import Cost
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import Cost
 from mnas.nn import ops
 from mnas.nn.network import Network, count_params, network_variables, variable_shapes
 

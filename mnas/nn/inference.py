@@ -22,8 +22,8 @@ import jax
 import numpy as np
 from jax import lax
 
-from mnas.architecture import Architecture
-from mnas.cost import parts
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import parts
 from mnas.nn import ops
 from mnas.nn.network import Variables, network_blocks
 

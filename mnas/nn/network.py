@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.nn import ops
 from mnas.nn.blocks import Head, Stem, convolution_stddev, dense_bound, layer_block
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mnas.architecture import Architecture
-from mnas.cost import parts
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import parts
 from mnas.nn.child import inference
 from mnas.nn.inference import fold, predict
 from mnas.nn.network import init_variables, network_blocks

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from mnas.architecture import Architecture
-from mnas.cost import downscaled
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import downscaled
 from mnas.nn import ops
 from mnas.nn.blocks import BatchNorm, Convolution, DepthwiseConvolution, SqueezeExcite
 from mnas.nn.network import variable_shapes

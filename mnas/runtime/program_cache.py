@@ -193,7 +193,7 @@ def _versions() -> tuple[str, ...]:
 def _code() -> str:
     """Of this package, whatever blocks are made by."""
     root = Path(mnas.__file__).parent
-    files = [*sorted((root / "nn").glob("*.py")), root / "architecture.py", root / "block.py"]
+    files = [f for folder in ("architecture", "nn") for f in sorted((root / folder).glob("*.py"))]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

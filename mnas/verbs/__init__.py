@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 
 Spec = Annotated[str, tyro.conf.Positional]
 

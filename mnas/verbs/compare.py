@@ -8,8 +8,8 @@ import tyro
 from rich.console import Console
 
 from mnas import compare as comparing
+from mnas.architecture.spec import find
 from mnas.cli import parse
-from mnas.spec import find
 from mnas.verbs import Changes, Spec, rows_table
 
 

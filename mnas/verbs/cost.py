@@ -7,10 +7,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from mnas.architecture import block_strings
+from mnas.architecture.architecture import block_strings
+from mnas.architecture.cost import network_cost, parts
+from mnas.architecture.spec import find
 from mnas.cli import parse
-from mnas.cost import network_cost, parts
-from mnas.spec import find
 from mnas.verbs import Changes, Spec, rows_table
 
 

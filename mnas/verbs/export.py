@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.spec import find
 from mnas.cli import parse
 from mnas.export import FORMATS, TEXT_FORMATS
 from mnas.export.text import FORMATS as TEXTS
-from mnas.spec import find
 from mnas.verbs import Changes, Spec, write
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 
-from mnas import scaling
-from mnas.architecture import Architecture, block_strings
+from mnas.analysis.grid_ranking import Ranked, is_grid_run, ranked
+from mnas.architecture import scaling
+from mnas.architecture.architecture import Architecture, block_strings
+from mnas.architecture.cost import network_cost
+from mnas.architecture.scaling_grid import ScalingGrid
+from mnas.architecture.spec import find, to_spec
 from mnas.cli import parse
-from mnas.cost import network_cost
-from mnas.scaling_grid import Ranked, ScalingGrid, is_grid_run, ranked
-from mnas.spec import find, to_spec
 from mnas.verbs import Spec, rows_table, write
 
 WAYS = "--phi, --published, --depth, --width, --resolution, --family or --grid-search"

@@ -9,10 +9,10 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mnas.architecture.spec import find
 from mnas.cli import parse
 from mnas.data import DataConfig, load
 from mnas.runtime import memory
-from mnas.spec import find
 from mnas.training import TrainingConfig
 from mnas.verbs import Spec
 

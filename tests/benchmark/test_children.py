@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
 from mnas.benchmark.children import around_b0, b0, description, random_children, write_images
-from mnas.cost import network_cost
 
 
 def test_children_are_different_and_the_same_again():

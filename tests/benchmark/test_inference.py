@@ -6,13 +6,13 @@ import json
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.cost import network_cost
 from mnas.benchmark import inference
 from mnas.benchmark.children import description
 from mnas.benchmark.inference import InferenceBenchmark, InferenceConfig, tables
 from mnas.benchmark.inference_ours import Side
 from mnas.benchmark.progress import BenchmarkProgress
-from mnas.cost import network_cost
 
 FAKE = """
 import time
@@ -73,7 +73,7 @@ def test_figures_of_made_up_sides(made_up):
 
 
 def mnas_published(name):
-    from mnas.published import PUBLISHED
+    from mnas.architecture.published import PUBLISHED
 
     return PUBLISHED[name]
 

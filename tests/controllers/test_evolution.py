@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from controllers.evolution import Evolution
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 from search_spaces.accel_nasbench import AccelNasbenchSpace

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from controllers.exhaustive import Exhaustive
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 

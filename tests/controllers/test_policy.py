@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from controllers.policy import Policy, canonical, factorized, lstm
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 from tests.controllers.spaces import NETWORKS, SPACE
 

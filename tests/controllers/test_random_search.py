@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from controllers.random_search import RandomSearch
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 

@@ -10,7 +10,7 @@ import pytest
 
 from controllers.policy import factorized, lstm
 from controllers.reinforce import Reinforce
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 from search_spaces.accel_nasbench import AccelNasbenchSpace

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation
 from mnas.journal import FORMAT, Journal, read

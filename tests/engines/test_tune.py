@@ -4,7 +4,7 @@ import os
 import pytest
 from engine_fixtures import TableConfig, build_search, facts, notes, trainable
 
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
 from mnas.experiment import EngineConfig
 from mnas.loop import TooManyFailures
 from mnas.stopping import StoppingConfig, StoppingRule

@@ -9,12 +9,12 @@ import pytest
 
 import search as search_command
 from mnas import __main__ as mnas_command
-from mnas.architecture import Architecture
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
+from mnas.architecture.scaling import scale
+from mnas.architecture.scaling_grid import ScalingGrid
 from mnas.cli import report_mistakes
-from mnas.cost import network_cost
 from mnas.evaluation import Evaluation
-from mnas.scaling import scale
-from mnas.scaling_grid import ScalingGrid
 
 left = {"evaluations": 0}  # until somebody presses Ctrl-C
 

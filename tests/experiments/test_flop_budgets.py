@@ -6,9 +6,9 @@ import pytest
 
 from experiments import flop_budgets
 from experiments.flop_budgets import STUDY, choose, finish, networks, pareto_front
-from mnas.cost import network_cost
-from mnas.published import PUBLISHED
-from mnas.spec import find
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.spec import find
 from mnas.study import Outcome, drive
 from mnas.surrogate import predict
 

@@ -4,10 +4,10 @@ import pytest
 
 from experiments import roofline
 from experiments.roofline import Limits, Row
-from mnas.cost import network_cost
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.nn import work
 from mnas.nn.work import Work, operations
-from mnas.published import PUBLISHED
 
 B0 = PUBLISHED["efficientnet-b0"].replace(resolution=32, classes=10)
 ROOF = Limits(gflops=100.0, copy={1: 40.0, 64: 8.0}, triad={1: 50.0, 64: 10.0})
@@ -31,7 +31,7 @@ def test_nothing_of_b0_is_left_out():
     found = list(operations(B0, batch=2))
     cost = network_cost(B0)
     assert sum(o.shape[0] for o in found if o.kind == "optimizer") == cost.params
-    # All but BatchNorm and additions; less padding, which `mnas.cost` counts.
+    # All but BatchNorm and additions; less padding, which `mnas.architecture.cost` counts.
     kinds = ("1×1 convolution", "stem", "depthwise")
     products = sum(o.forward.flops for o in found if o.kind in kinds)
     assert 0.85 < products / (2 * 2 * cost.mult_adds) < 1

@@ -5,7 +5,7 @@ import pytest
 from controllers.dyna import Dyna
 from experiments import digits, stopping
 from experiments.stopping import VARIANTS, Arguments, experiment_of
-from mnas.cost import Cost
+from mnas.architecture.cost import Cost
 from mnas.evaluation import Evaluation
 from mnas.loop import Result, Trial
 

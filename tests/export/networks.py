@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from tests.interchange import weights_rule
 
 NETWORKS = {

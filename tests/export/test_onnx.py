@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from mnas.architecture.published import TIMM
 from mnas.export.onnx import IR_VERSION, OPSET, save_onnx, to_onnx
 from mnas.nn.network import init_variables
-from mnas.published import TIMM
 from tests.export.networks import NETWORKS, images
 from tests.interchange.parity import logits, rule_variables
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnas.published import TIMM
+from mnas.architecture.published import TIMM
 from tests.interchange import weights_rule
 from tests.interchange.parity import IMAGES, ask
 

@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mnas.architecture import Architecture
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import TIMM
 from mnas.nn.network import Network, Variables, count_params, network_variables
-from mnas.published import TIMM
 from mnas.weights import from_state_dict, load_weights, save_weights, tensors
 from tests.interchange import weights_rule
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mnas.published import TIMM
+from mnas.architecture.published import TIMM
 from tests.interchange import weights_rule
 from tests.interchange.golden import FILE, FIRST, RESOLUTION
 from tests.interchange.parity import IMAGES, logits, rule_variables

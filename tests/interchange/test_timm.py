@@ -11,10 +11,10 @@ import os
 import numpy as np
 import pytest
 
-from mnas.architecture import Architecture, arch_def
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture, arch_def
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import TIMM
 from mnas.export.text import to_timm
-from mnas.published import TIMM
 from mnas.weights import save_weights
 from search_spaces import SPACES
 from tests.interchange import weights_rule

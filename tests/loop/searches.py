@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure
 from mnas.journal import FORMAT, Journal, read

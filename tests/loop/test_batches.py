@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mnas.cost import network_cost
+from mnas.architecture.cost import network_cost
 from mnas.evaluation import failure
 from mnas.journal import read
 from mnas.loop import SearchConfig

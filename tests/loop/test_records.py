@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mnas.cost import network_cost
+from mnas.architecture.cost import network_cost
 from mnas.journal import read
 from tests.loop.searches import (
     ALSO_A,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from controllers.random_search import RandomSearch
-from mnas.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture, Block
 from mnas.evaluation import Evaluation
 from mnas.journal import FORMAT, Journal
 from mnas.loop import Search, SearchConfig

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mnas.architecture import Architecture, Block
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.nn.count import model_cost
 from mnas.nn.network import (
     Network,
@@ -17,7 +18,6 @@ from mnas.nn.network import (
     network_blocks,
     network_variables,
 )
-from mnas.published import PUBLISHED
 from search_spaces import SPACES
 
 TINY = Architecture(

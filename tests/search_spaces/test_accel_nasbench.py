@@ -1,6 +1,6 @@
 import pytest
 
-from mnas.published import PUBLISHED
+from mnas.architecture.published import PUBLISHED
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 SPACE = AccelNasbenchSpace().build()

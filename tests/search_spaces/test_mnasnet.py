@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mnas.published import PUBLISHED
+from mnas.architecture.published import PUBLISHED
 from search_spaces.mnasnet import MnasNetSpace
 
 GRID = MnasNetSpace().build()

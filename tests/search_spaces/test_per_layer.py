@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mnas.cost import network_cost
-from mnas.published import PUBLISHED
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
 from mnas.surrogate import choices_of
 from search_spaces.per_layer import PerLayerSpace
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mnas.published import PUBLISHED
+from mnas.architecture.published import PUBLISHED
 from mnas.surrogate import choices_of, top1
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.single_cell import SingleCellSpace

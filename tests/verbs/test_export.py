@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnas.__main__ import main
-from mnas.architecture import from_block_strings
+from mnas.architecture.architecture import from_block_strings
 from mnas.nn.network import init_variables
 from mnas.weights import load_weights, save_weights
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.cost import network_cost
-from mnas.published import PUBLISHED
-from mnas.scaling import COEFFICIENTS, scale
-from mnas.spec import find
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.scaling import COEFFICIENTS, scale
+from mnas.architecture.spec import find
 
 B0 = PUBLISHED["efficientnet-b0"]
 

@@ -7,7 +7,7 @@ layers are alike but for the first one, which alone strides and changes the numb
 Three text forms are read and written, each an exact round trip:
 
 - a plain dictionary (`to_dict`, `from_dict`), which is what goes into JSON;
-- EfficientNet's TF block strings, with further fields of our own (`mnas.block_text`);
+- EfficientNet's TF block strings, with further fields of our own (`mnas.architecture.block_strings`);
 - timm's `arch_def`, ``[["ir_r2_k3_s2_e6_c24_se0.25"], ...]``.
 """
 
@@ -17,8 +17,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mnas.block import Block, Layer, is_number, require_odd, require_one_of, require_whole
-from mnas.block_text import (
+from mnas.architecture.block import (
+    Block,
+    Layer,
+    is_number,
+    require_odd,
+    require_one_of,
+    require_whole,
+)
+from mnas.architecture.block_strings import (
     block_string,
     parse_block_string,
     parse_timm_string,

@@ -17,10 +17,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mnas.architecture import Architecture, arch_def, from_block_strings
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture, arch_def, from_block_strings
+from mnas.architecture.cost import network_cost
+from mnas.architecture.published import PUBLISHED, TIMM
 from mnas.files import read_json
-from mnas.published import PUBLISHED, TIMM
 
 FORMAT = "mnas-spec/1"
 DERIVED = ("format", "params", "mult_adds", "arch_def", "search", "scaling")

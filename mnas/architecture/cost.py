@@ -10,7 +10,7 @@ running statistics are not parameters.
 import dataclasses
 from collections.abc import Iterator
 
-from mnas.architecture import Architecture, Layer
+from mnas.architecture.architecture import Architecture, Layer
 
 
 @dataclasses.dataclass(frozen=True)

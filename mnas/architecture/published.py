@@ -11,8 +11,8 @@ PyTorch does, with an epsilon of 1e-5 and the same parameters (`TIMM`). The ResN
 of a bottleneck (version 1.5), where the paper strides in the 1×1 before it.
 """
 
-from mnas.architecture import Architecture, Block, from_block_strings
-from mnas.scaling import COEFFICIENTS, scale_published
+from mnas.architecture.architecture import Architecture, Block, from_block_strings
+from mnas.architecture.scaling import COEFFICIENTS, scale_published
 
 
 def _efficientnet_b0() -> Architecture:

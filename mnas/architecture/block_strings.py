@@ -15,7 +15,7 @@ fields that it does not know.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from mnas.block import OPS, Block, Layer
+from mnas.architecture.block import OPS, Block, Layer
 
 _NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 _FIELD = re.compile(rf"(cc|se|[rkseiocfdp]){_NUMBER}", re.ASCII)

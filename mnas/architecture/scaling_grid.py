@@ -7,15 +7,12 @@ is a search like any other (`search_spaces.scaling`, `experiments.compound_scali
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from mnas import rescore
-from mnas.architecture import Architecture
-from mnas.cost import network_cost
-from mnas.scaling import DIVISOR, Coefficients, scale
-from mnas.spec import find
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
+from mnas.architecture.scaling import DIVISOR, Coefficients, scale
+from mnas.architecture.spec import find
 
 FINEST = 0.01
 KIND = "ScalingGridSpace"  # what a run's settings call its space
@@ -24,7 +21,7 @@ KIND = "ScalingGridSpace"  # what a run's settings call its space
 def trained_base(
     base: str, resolution: int | None, classes: int | None, head: int | None
 ) -> Architecture:
-    """The network that `base` names (`mnas.spec.find`), with what was given in place of its own."""
+    """The network that `base` names (`mnas.architecture.spec.find`), with what was given in place of its own."""
     changes = {"resolution": resolution, "classes": classes, "head": head}
     return find(base).replace(**{k: v for k, v in changes.items() if v is not None})
 
@@ -119,46 +116,3 @@ class ScalingGrid:
             if key not in best or off < abs(best[key][0].product - self.product) - 1e-9:
                 best[key] = coefficients, network
         return dict(sorted(best.values(), key=lambda point: point[0][::-1]))
-
-
-@dataclasses.dataclass(frozen=True)
-class Ranked:
-    """A point with what a run measured of it; `index` is its place among the grid's points."""
-
-    index: int
-    coefficients: Coefficients
-    row: rescore.Row
-
-
-def is_grid_run(directory: Path) -> bool:
-    """Whether this is the directory of a run over a grid of scalings."""
-    if not (directory / "journal.jsonl").is_file():
-        return False
-    return _space_kind(rescore.read(directory)) == KIND
-
-
-def _space_kind(records: Sequence[dict[str, Any]]) -> str | None:
-    return records[0].get("settings", {}).get("kinds", {}).get("space")
-
-
-def ranked(directory: Path) -> tuple[ScalingGrid, list[Ranked]]:
-    """The grid of a run, finished or not, and its measured points, best reward first.
-
-    ValueError where the directory holds no run over such a grid.
-    """
-    records = rescore.read(directory)
-    kind = _space_kind(records)
-    if kind != KIND:
-        raise ValueError(f"{directory}: space = {kind}; accepted: a run over a grid of scalings")
-    grid = ScalingGrid(**records[0]["settings"]["space"])
-    points = list(grid.points().items())
-    found = []
-    for row in rescore.rescore(records, rescore.reward_of(records)).rows:
-        index = row.decisions[0]
-        if index >= len(points) or points[index][1].canonical_hash() != row.hash:
-            raise ValueError(
-                f"{directory}: trial {row.trial} is none of the grid over {grid.base!r} as it is "
-                "now; accepted: a base that has not changed since"
-            )
-        found.append(Ranked(index, points[index][0], row))
-    return grid, found

@@ -16,8 +16,8 @@ import dataclasses
 import math
 from typing import Literal, NamedTuple, get_args
 
-from mnas.architecture import Architecture, Block
-from mnas.cost import network_cost
+from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.cost import network_cost
 
 DIVISOR = 8  # filters are multiples of it; EfficientNet's depth_divisor
 STEPS = 200  # of φ to a doubling, where a target is to be met
