@@ -38,12 +38,12 @@ from rich.table import Table
 from controllers.exhaustive import Exhaustive
 from mnas.analysis.grid_ranking import ranked
 from mnas.architecture.scaling import DIVISOR
-from mnas.data import DataConfig
+from mnas.data.images import DataConfig
 from mnas.experiment import Experiment
 from mnas.loop import Search, SearchConfig
 from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
-from mnas.training import TrainingConfig
+from mnas.training.config import TrainingConfig
 from search_spaces.scaling import ScalingGridSpace
 
 TINY = "r2_k3_s11_e1_i8_o8;r2_k3_s22_e1_i8_o8;r2_k3_s22_e1_i8_o16"

@@ -16,7 +16,7 @@ maps twice. BatchNorm and the activation behind it are one operation in the code
 
 The roof of an operation is max(flops / limit, bytes / bandwidth), with the bandwidth of a triad
 over as much memory. Measured is the operation's own module, alone, forward and backward as two
-programs where the residuals go from one to the other, as in `mnas.nn.programs`. What XLA fuses
+programs where the residuals go from one to the other, as in `mnas.training.programs`. What XLA fuses
 across operations of a block is missed so; the whole step, measured beside, shows how much that is.
 
 Measured on one core of a Xeon with AVX-512: 167 GFLOP/s; 23 to 29 GB/s of a triad over 1 to 64 MiB,
@@ -96,10 +96,10 @@ from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
 from mnas.experiment import EngineConfig
 from mnas.nn.blocks import BatchNorm
-from mnas.nn.child import Child
-from mnas.nn.optimizer import Optimizer
 from mnas.nn.work import FLOAT, Operation, Work, operations
 from mnas.runtime.pinning import pin
+from mnas.training.child import Child
+from mnas.training.optimizer import Optimizer
 from mnas.warmup import process_environment
 
 MIB = 2**20

@@ -42,12 +42,12 @@ from experiments.engine_scaling import apart, on_disk, table
 from experiments.roofline import Limits, limits
 from mnas import engines
 from mnas.cli import parse, report_mistakes
-from mnas.data import DataConfig
+from mnas.data.images import DataConfig
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, SearchConfig
 from mnas.proxy import ProxyConfig
 from mnas.runtime.pinning import allowed_cores, pin
-from mnas.training import TrainingConfig
+from mnas.training.config import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,10 +20,10 @@ from mnas.engines import pinned_cores
 from mnas.experiment import EngineConfig
 from mnas.latency import LatencyTable
 from mnas.nn import timing
-from mnas.nn.programs import forget_programs
 from mnas.runtime.cache_repair import cache_mended
 from mnas.runtime.machine import machine
 from mnas.runtime.pinning import allowed_cores, pin
+from mnas.training.programs import forget_programs
 from mnas.warmup import SpaceBlock, process_environment
 
 

@@ -4,13 +4,13 @@ import dataclasses
 import time
 from pathlib import Path
 
-from mnas import ahead, training
 from mnas.architecture.architecture import Architecture
-from mnas.data import DataConfig, Images, load
+from mnas.data.images import DataConfig, Images, load
 from mnas.evaluation import Evaluation, Report
 from mnas.latency import LatencyTable
 from mnas.runtime.cache_repair import cache_mended
-from mnas.training import TrainingConfig
+from mnas.training import blockwise, precompile
+from mnas.training.config import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ProxyConfig:
 
     data: DataConfig = DataConfig()
     """The images."""
-    training: TrainingConfig = TrainingConfig()
+    blockwise: TrainingConfig = TrainingConfig()
     """The schedule, the same for every child: equal images, not equal time."""
     measure_latency: bool = False
     """Also time inference of one image on this device (for rewards of latency)."""
@@ -89,7 +89,7 @@ class ProxyEvaluator:
         if self.latency_table is not None:  # before the training, which a missing block would waste
             latency_ms = self.latency_table.latency_ms(architecture)
         with cache_mended():
-            result = training.train(
+            result = blockwise.train(
                 architecture,
                 images.train_images,
                 images.train_labels,
@@ -99,7 +99,7 @@ class ProxyEvaluator:
                 validation=(images.validation_images, images.validation_labels),
             )
         if self.config.measure_latency:
-            latency_ms = training.latency_ms(architecture, result)
+            latency_ms = blockwise.latency_ms(architecture, result)
         return Evaluation(
             accuracy=result.accuracy,
             latency_ms=latency_ms,
@@ -119,7 +119,7 @@ class ProxyEvaluator:
     def compile_batches(self, architecture: Architecture) -> None:
         """Has JAX compile what children of this resolution need besides their blocks."""
         images = self.images_for(architecture)
-        ahead.compile_batches(
+        precompile.compile_batches(
             architecture,
             images.train_images,
             images.train_labels,
@@ -131,6 +131,6 @@ class ProxyEvaluator:
         """Has JAX compile all programs of one block of a child, by its place in it."""
         schedule = self.config.training
         batch_size = min(schedule.batch_size, len(self.images_for(architecture).train_images))
-        ahead.compile_block(architecture, index, schedule, batch_size)
+        precompile.compile_block(architecture, index, schedule, batch_size)
         if self.config.measure_latency:
-            ahead.compile_block_latency(architecture, index)
+            precompile.compile_block_latency(architecture, index)

@@ -1,6 +1,6 @@
 """Compiles the blocks of a space's networks ahead, many at a time, into the cache on disk.
 
-Children are chains of blocks (`mnas.nn.child`), and a space of 10^12 networks has only hundreds or
+Children are chains of blocks (`mnas.training.child`), and a space of 10^12 networks has only hundreds or
 thousands of different blocks: a block depends on the choices of its own stage, and on nothing
 before that but how many pixels and filters come in. Each can be compiled by itself, by worker
 processes with the very settings that those of a search have; a search then compiles nothing.
@@ -29,11 +29,11 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import block_keys
 from mnas.engines import child_environment
 from mnas.experiment import EngineConfig
-from mnas.nn.programs import forget_programs
 from mnas.runtime.cache_repair import cache_mended
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
 from mnas.space import Space
+from mnas.training.programs import forget_programs
 
 SAMPLES = 500  # networks by which it is judged how often a block is used
 MOST = 20_000  # vectors of decisions that are looked at for one stage

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnas.data import DataConfig, load
+from mnas.data.images import DataConfig, load
 
 RNG = np.random.default_rng(0)
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from mnas.data import DataConfig
+from mnas.data.images import DataConfig
 from mnas.experiment import EngineConfig, Experiment, override
 from mnas.loop import SearchConfig
 from mnas.reward import RewardConfig

@@ -9,7 +9,7 @@ import pytest
 from mnas import latency_measurement
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import signatures
-from mnas.data import DataConfig
+from mnas.data.images import DataConfig
 from mnas.experiment import EngineConfig
 from mnas.latency import Check, LatencyTable
 from mnas.latency_report import write_check

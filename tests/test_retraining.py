@@ -10,10 +10,11 @@ import safetensors
 from mnas import __main__ as mnas_command
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.spec import find, to_spec
-from mnas.data import DataConfig, load
-from mnas.retraining import Retraining
-from mnas.training import TrainingConfig, train
-from mnas.weights import load_weights
+from mnas.data.images import DataConfig, load
+from mnas.nn.weights import load_weights
+from mnas.training.blockwise import train
+from mnas.training.config import TrainingConfig
+from mnas.training.whole_network import Retraining
 
 TINY = Architecture(
     (Block(kernel=3, stride=2, filters=16, expand_ratio=2, repeats=2),),

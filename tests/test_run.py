@@ -8,7 +8,7 @@ import pytest
 
 from experiments import digits
 from mnas import run
-from mnas.data import DataConfig
+from mnas.data.images import DataConfig
 from mnas.journal import Journal
 from mnas.proxy import ProxyConfig
 

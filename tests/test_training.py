@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 
-from mnas.ahead import compile_batches, compile_block
 from mnas.architecture.architecture import Architecture, Block
 from mnas.nn.network import (
     Network,
@@ -18,13 +17,9 @@ from mnas.nn.network import (
     network_blocks,
     network_variables,
 )
-from mnas.training import (
-    TrainingConfig,
-    accuracy,
-    latency_ms,
-    learning_rate,
-    train,
-)
+from mnas.training.blockwise import accuracy, latency_ms, train
+from mnas.training.config import TrainingConfig, learning_rate
+from mnas.training.precompile import compile_batches, compile_block
 
 TINY = Architecture(
     (

@@ -12,7 +12,7 @@ import pytest
 
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import block_keys
-from mnas.data import DataConfig
+from mnas.data.images import DataConfig
 from mnas.engines import child_environment
 from mnas.evaluation import evaluate_safely
 from mnas.experiment import EngineConfig
@@ -20,7 +20,7 @@ from mnas.nn.network import block_shapes, network_blocks
 from mnas.proxy import ProxyConfig
 from mnas.runtime.compile_stats import Compilations
 from mnas.space import OneOf, Space
-from mnas.training import TrainingConfig
+from mnas.training.config import TrainingConfig
 from mnas.warmup import LostWorker, compile_ahead, process_environment, space_blocks
 
 TINY = Space(

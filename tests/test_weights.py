@@ -12,7 +12,7 @@ from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import TIMM
 from mnas.nn.network import init_variables
-from mnas.weights import from_state_dict, load_weights, save_weights, tensors, to_state_dict
+from mnas.nn.weights import from_state_dict, load_weights, save_weights, tensors, to_state_dict
 
 TINY = Architecture(
     (

@@ -154,4 +154,4 @@ def _timm() -> dict[str, Architecture]:
 
 
 TIMM: dict[str, Architecture] = _timm()
-"""What timm calls by these names: what timm's weights are for (`mnas.weights`)."""
+"""What timm calls by these names: what timm's weights are for (`mnas.nn.weights`)."""

@@ -1,15 +1,15 @@
-"""The project's own side of the benchmark: `mnas.training`, as the proxy evaluator calls it."""
+"""The project's own side of the benchmark: `mnas.training.blockwise`, as the proxy evaluator calls it."""
 
 import flax
 import jax
 import numpy as np
 
-from mnas import training
 from mnas.architecture.architecture import Architecture
-from mnas.nn.child import Child
 from mnas.nn.network import count_params, variable_shapes
-from mnas.nn.optimizer import Optimizer
-from mnas.training import TrainingConfig
+from mnas.training import blockwise
+from mnas.training.child import Child
+from mnas.training.config import TrainingConfig
+from mnas.training.optimizer import Optimizer
 
 
 class Side:
@@ -44,7 +44,7 @@ class Side:
 
     def train(self, child):
         arrays = self._arrays
-        result = training.train(
+        result = blockwise.train(
             Architecture.from_dict(child["spec"]),
             arrays["train_images"],
             arrays["train_labels"],

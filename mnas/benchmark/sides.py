@@ -93,7 +93,7 @@ class Team:
 
     cache     directory for what is compiled, shared by the workers and, if kept, by later teams
     images    `.npz` of `children.write_images`
-    training  settings as of `mnas.training.TrainingConfig`
+    training  settings as of `mnas.training.config.TrainingConfig`
 
     Raises SideFailed, here and in all calls, for a side that can't go on.
     """

@@ -8,7 +8,7 @@ JOB is a JSON object:
     cores         cores that this process may use
     threads       threads for computing
     images        path of the `.npz` of `mnas.benchmark.children.write_images`
-    training      settings: epochs, batch_size, learning_rate, ... (`mnas.training.TrainingConfig`)
+    training      settings: epochs, batch_size, learning_rate, ... (`mnas.training.config.TrainingConfig`)
     compiled      whether the side is to compile what it can run without, too
 
 Then every line of standard input is a request, and every line of standard output its answer:

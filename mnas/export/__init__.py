@@ -4,7 +4,7 @@ text         a spec, TF block strings, timm's arch_def: the architecture alone
 stablehlo    a program with its weights, for any process that has JAX
 onnx         the same for ONNX runtimes
 
-Weights alone, for timm or for us, are `mnas.weights`.
+Weights alone, for timm or for us, are `mnas.nn.weights`.
 """
 
 TEXT_FORMATS = ("json", "tf", "timm")

@@ -20,7 +20,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
 from mnas.nn.network import Variables
 from mnas.nn.ops import padding_of
-from mnas.weights import module_names, to_state_dict
+from mnas.nn.weights import module_names, to_state_dict
 
 OPSET = 17
 IR_VERSION = 8  # of the ONNX release that brought opset 17: older runtimes read nothing newer

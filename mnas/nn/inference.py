@@ -10,7 +10,7 @@ which is the same up to rounding. `mnas.nn.blocks` builds these networks, too: a
 statistics only adds its bias, and a convolution with `rows` in place of a kernel is computed by
 `ops.convolution_by_rows`.
 
-Children of a search are inferred block by block instead (`mnas.nn.child.infer`), as compiling each
+Children of a search are inferred block by block instead (`mnas.training.child.infer`), as compiling each
 of them whole would take longer than it saves.
 """
 

@@ -193,7 +193,7 @@ def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _pointwise_forward(x, kernel):
     # Kept as they are: of the two-dimensional arrays a block would hand copies on, even where x and
-    # kernel are its own arguments (`mnas.nn.programs`).
+    # kernel are its own arguments (`mnas.training.programs`).
     return _pointwise(x, kernel), (x, kernel)
 
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import parts
-from mnas.nn.child import inference
 from mnas.nn.inference import fold, predict
 from mnas.nn.network import init_variables, network_blocks
+from mnas.training.child import inference
 
 WARM_UP = 3
 # A program of 0.05 ms is through with 30 calls before anything else on the machine is.

@@ -193,7 +193,11 @@ def _versions() -> tuple[str, ...]:
 def _code() -> str:
     """Of this package, whatever blocks are made by."""
     root = Path(mnas.__file__).parent
-    files = [f for folder in ("architecture", "nn") for f in sorted((root / folder).glob("*.py"))]
+    files = [
+        f
+        for folder in ("architecture", "nn", "training")
+        for f in sorted((root / folder).glob("*.py"))
+    ]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

@@ -69,7 +69,7 @@ def _export_network(chosen: ExportArguments, architecture: Architecture) -> None
     try:
         match chosen.format:
             case "safetensors":
-                from mnas.weights import save_weights
+                from mnas.nn.weights import save_weights
 
                 save_weights(chosen.out, architecture, variables)
             case "stablehlo":
@@ -93,7 +93,7 @@ def _variables(chosen: ExportArguments, architecture: Architecture) -> "dict[str
             "accepted: --weights FILE.safetensors, or --random-weights SEED, one of them"
         )
     if chosen.weights is not None:
-        from mnas.weights import load_weights
+        from mnas.nn.weights import load_weights
 
         return load_weights(chosen.weights, architecture)
     if chosen.random_weights < 0:

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnas.architecture.spec import find
 from mnas.cli import parse
-from mnas.data import DataConfig, load
+from mnas.data.images import DataConfig, load
 from mnas.runtime import memory
-from mnas.training import TrainingConfig
+from mnas.training.config import TrainingConfig
 from mnas.verbs import Spec
 
 
@@ -40,7 +40,7 @@ class TrainArguments:
 
 def train(arguments: list[str]) -> None:
     """`mnas train`."""
-    from mnas.retraining import Epoch, Retraining
+    from mnas.training.whole_network import Epoch, Retraining
 
     chosen = parse(TrainArguments, "mnas train", arguments, tyro.MISSING_NONPROP)
     architecture = find(chosen.spec)

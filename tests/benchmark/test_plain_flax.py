@@ -8,7 +8,7 @@ import pytest
 from mnas.benchmark import plain_flax
 from mnas.benchmark.children import b0, description, random_children, write_images
 from mnas.nn.network import count_params, variable_shapes
-from mnas.training import TrainingConfig
+from mnas.training.config import TrainingConfig
 
 CHILDREN = [b0(32), *random_children(3, 32, seed=0)]
 

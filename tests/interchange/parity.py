@@ -29,7 +29,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import TIMM
 from mnas.nn.network import Network, Variables, count_params, network_variables
-from mnas.weights import from_state_dict, load_weights, save_weights, tensors
+from mnas.nn.weights import from_state_dict, load_weights, save_weights, tensors
 from tests.interchange import weights_rule
 
 PEER = Path(__file__).with_name("timm_peer.py")

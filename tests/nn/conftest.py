@@ -7,7 +7,7 @@ import jax
 import pytest
 from jax.experimental import compilation_cache
 
-from mnas.nn.programs import forget_programs
+from mnas.training.programs import forget_programs
 
 
 @contextlib.contextmanager

@@ -10,9 +10,9 @@ from mnas.architecture.architecture import Layer
 from mnas.nn import ops
 from mnas.nn.blocks import Head, Stem, layer_block
 from mnas.nn.network import block_shapes
-from mnas.nn.optimizer import Optimizer
-from mnas.nn.programs import forget_programs, inference_program, training_programs
 from mnas.runtime.compile_stats import Recording
+from mnas.training.optimizer import Optimizer
+from mnas.training.programs import forget_programs, inference_program, training_programs
 
 pytestmark = pytest.mark.usefixtures("no_cache")
 

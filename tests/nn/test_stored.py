@@ -7,10 +7,10 @@ import pytest
 from mnas.architecture.architecture import Layer
 from mnas.nn.blocks import layer_block
 from mnas.nn.network import block_shapes
-from mnas.nn.optimizer import Optimizer
-from mnas.nn.programs import forget_programs, inference_program, training_programs
 from mnas.runtime import program_cache
 from mnas.runtime.compile_stats import Compilations, Recording
+from mnas.training.optimizer import Optimizer
+from mnas.training.programs import forget_programs, inference_program, training_programs
 
 SHAPE = (2, 6, 6, 4)
 LAYER = Layer(

@@ -6,7 +6,7 @@ import pytest
 from mnas.__main__ import main
 from mnas.architecture.architecture import from_block_strings
 from mnas.nn.network import init_variables
-from mnas.weights import load_weights, save_weights
+from mnas.nn.weights import load_weights, save_weights
 
 SPEC = "r1_k3_s11_e1_i8_o8_se0.25;r1_k3_s22_e3_i8_o16"
 NETWORK = from_block_strings(SPEC.split(";"), resolution=8, classes=4)

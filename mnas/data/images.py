@@ -1,7 +1,7 @@
 """Images: the embedded set, `.npz` arrays, and folders; resized and split.
 
 All images are RGB, uint8, [N, H, W, 3]; grey ones are repeated over the channels. Normalisation and
-augmentation happen on the device, inside the training step (`mnas.training`).
+augmentation happen on the device, inside the training step (`mnas.training.blockwise`).
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Every child is a new program, and compiling it whole would take as long as training it. So each
 block of a network is compiled by itself, once for each signature (the block's module, the shape of
-its input), forward and backward, and a child is a chain of such programs (`mnas.nn.programs`):
+its input), forward and backward, and a child is a chain of such programs (`mnas.training.programs`):
 
     forward    params, x         → y, residuals, batch statistics
     backward   residuals, dy     → dx, updated params      (gradient and optimiser in one program)
@@ -24,10 +24,10 @@ from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
 from mnas.nn.network import Variables, init_variables, network_blocks
-from mnas.nn.optimizer import Optimizer
-from mnas.nn.programs import Shape, TrainingPrograms, inference_program, training_programs
 from mnas.runtime import memory
 from mnas.runtime.compile_stats import Recording
+from mnas.training.optimizer import Optimizer
+from mnas.training.programs import Shape, TrainingPrograms, inference_program, training_programs
 
 Blocks = Sequence[tuple[str, nn.Module]]
 

@@ -1,4 +1,4 @@
-"""The compiled programs of single blocks, of which children are chains (`mnas.nn.child`).
+"""The compiled programs of single blocks, of which children are chains (`mnas.training.child`).
 
     forward     params, x, …                       → y, residuals, batch statistics
     backward    params, x, residuals, dy, state, … → dx, updated params and optimiser state
@@ -24,9 +24,9 @@ from flax import linen as nn
 from mnas.nn import ops
 from mnas.nn.blocks import Stem
 from mnas.nn.network import Variables, block_shapes
-from mnas.nn.optimizer import Optimizer
 from mnas.runtime.compile_stats import count_tracing
 from mnas.runtime.program_cache import Program, Stored, forget_ready
+from mnas.training.optimizer import Optimizer
 
 # Where there is no disk for them all are ready to run: up to 3 GB. More than most spaces have.
 KEPT_BLOCKS = 512

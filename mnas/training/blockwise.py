@@ -1,13 +1,12 @@
 """Proxy training: a short training of a child on few, small images, and its accuracy.
 
-The network is trained block by block, as separately compiled programs (`mnas.nn.child`); here are
-the settings, the schedule and the loop over epochs. `mnas.batches` brings the images to the device,
-`mnas.ahead` compiles what is done here beforehand.
+The network is trained block by block, as separately compiled programs (`mnas.training.child`); here are
+the settings, the schedule and the loop over epochs. `mnas.data.batches` brings the images to the device,
+`mnas.training.precompile` compiles what is done here beforehand.
 """
 
 import dataclasses
 import functools
-import math
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -16,97 +15,22 @@ import jax
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.batches import (
+from mnas.data.batches import (
     DeviceImages,
     calibration_batches,
     check_images,
     epoch_batches,
     pixel_statistics,
 )
-from mnas.nn.child import Child, inference
 from mnas.nn.network import Variables, network_blocks
-from mnas.nn.optimizer import Optimizer
 from mnas.runtime.compile_stats import Recording
+from mnas.training.child import Child, inference
+from mnas.training.config import TrainingConfig, learning_rate
+from mnas.training.optimizer import optimizer_of
+from mnas.training.scoring import top1_accuracy as share_right
 
 Report = Callable[[int, float], Literal["stop"] | None]
 Labelled = tuple[np.ndarray, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """How a child is trained. Defaults for a few epochs; optimiser as in EfficientNet."""
-
-    epochs: int = 5
-    """Passes over the training images."""
-    batch_size: int = 64
-    """Images a step; the images that don't fill a last batch are left out of the epoch."""
-    learning_rate: float = 0.005
-    """Peak learning rate, for this batch size (it is not scaled)."""
-    schedule: Literal["cosine", "exponential"] = "cosine"
-    """How the rate falls after warm-up: 'cosine' to 0, or 'exponential' in steps."""
-    warmup_epochs: float = 0.5
-    """Epochs in which the learning rate rises linearly from 0."""
-    decay_rate: float = 0.97
-    """Factor on the learning rate every `decay_epochs`, where the schedule is exponential."""
-    decay_epochs: float = 2.4
-    """Epochs between two falls of the learning rate, where the schedule is exponential."""
-    rms_decay: float = 0.9
-    """RMSProp's decay of mean squared gradients."""
-    momentum: float = 0.9
-    """RMSProp's momentum."""
-    epsilon: float = 1e-3
-    """RMSProp's epsilon, inside the square root."""
-    weight_decay: float = 1e-5
-    """L2 penalty on kernels, added to their gradients."""
-    label_smoothing: float = 0.1
-    """Share of each label that is spread over all classes."""
-    ema_decay: float = 0.0
-    """Decay a step of the moving average of weights that is evaluated; 0 evaluates the weights."""
-    drop_path: float = 0.0
-    """Stochastic depth: drop rate at the end of the network, rising linearly from 0."""
-    dropout: float = 0.0
-    """Drop rate of the features before the classifier."""
-    flip: bool = False
-    """Mirror half of the training images."""
-    crop_padding: int = 0
-    """Shift training images by up to so many pixels each way, at random."""
-    calibration_batches: int = 16
-    """Batches of training images that BatchNorm's final statistics are computed over, at most."""
-
-    def __post_init__(self) -> None:
-        for field, least in (
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("crop_padding", 0),
-            ("calibration_batches", 1),
-        ):
-            value = getattr(self, field)
-            if type(value) is not int or value < least:
-                self._refuse(field, f"a whole number of at least {least}")
-        for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon"):
-            if not 0 < getattr(self, field) < math.inf:
-                self._refuse(field, "a number above 0")
-        for field in ("warmup_epochs", "weight_decay"):
-            if not 0 <= getattr(self, field) < math.inf:
-                self._refuse(field, "a number of at least 0")
-        for field in (
-            "rms_decay",
-            "momentum",
-            "label_smoothing",
-            "ema_decay",
-            "drop_path",
-            "dropout",
-        ):
-            if not 0 <= getattr(self, field) < 1:
-                self._refuse(field, "0 or more, below 1")
-        if self.schedule not in ("cosine", "exponential"):
-            self._refuse("schedule", "'cosine', 'exponential'")
-        if not isinstance(self.flip, bool):
-            self._refuse("flip", "True, False")
-
-    def _refuse(self, field: str, accepted: str) -> None:
-        value = getattr(self, field)
-        raise ValueError(f"training: {field} = {value!r}; accepted: {accepted}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,41 +186,3 @@ def latency_ms(architecture: Architecture, result: TrainingResult, repeats: int 
         infer(variables, image).block_until_ready()
         seconds.append(time.perf_counter() - start)
     return 1000 * float(np.median(seconds))
-
-
-def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of a step, counted from 0.
-
-    Linear warm-up; then peak · (1 + cos(π · progress)) / 2 (arXiv 1608.03983), or
-    peak · decay_rate^⌊epoch / decay_epochs⌋ (EfficientNet's code).
-    """
-    epoch = step / steps_per_epoch
-    if epoch < config.warmup_epochs:
-        # The first step has a rate above 0, the last one of warm-up the peak at most.
-        return config.learning_rate * min(
-            1.0, (step + 1) / (config.warmup_epochs * steps_per_epoch)
-        )
-    if config.schedule == "exponential":
-        return config.learning_rate * config.decay_rate ** (epoch // config.decay_epochs)
-    progress = (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
-    return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
-
-
-def optimizer_of(config: TrainingConfig) -> Optimizer:
-    """As compiled into the programs of every block."""
-    return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
-
-
-def share_right(
-    blocks, variables: dict[str, Variables], data: DeviceImages, batch_size: int
-) -> float:
-    """Share of the images whose label the chain of blocks gives, 0 to 1."""
-    count = len(data.images)
-    # One shape for all: the last batch is filled up with the first image.
-    chosen = np.zeros((-(-count // batch_size), batch_size), np.int32)
-    chosen.flat[:count] = np.arange(count)
-    variables = jax.device_put(variables)
-    infer = inference(blocks, variables, (batch_size, *data.images.shape[1:]))
-    logits = [infer(variables, data.batch(indices)[0]) for indices in chosen]
-    answers = np.concatenate(jax.device_get(logits))[:count].argmax(-1)
-    return float((answers == np.asarray(data.labels)).mean())

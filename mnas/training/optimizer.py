@@ -8,6 +8,9 @@ import jax
 import numpy as np
 import optax
 
+from mnas.training.config import TrainingConfig
+from mnas.training.optimizer import Optimizer
+
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
@@ -67,3 +70,8 @@ def _shapes(optimizer: Optimizer, tree: Any, leaves: tuple[Any, ...]) -> Any:
     # Kept, because tracing Optax takes milliseconds and every child has some twenty blocks.
     params = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
     return jax.eval_shape(optimizer.build().init, params)
+
+
+def optimizer_of(config: TrainingConfig) -> Optimizer:
+    """As compiled into the programs of every block."""
+    return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)

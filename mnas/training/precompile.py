@@ -1,14 +1,16 @@
-"""Compiles ahead what `mnas.training` does, part by part: for a warm-up (`mnas.warmup`)."""
+"""Compiles ahead what `mnas.training.blockwise` does, part by part: for a warm-up (`mnas.warmup`)."""
 
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import parts
-from mnas.batches import DeviceImages, calibration_batches, epoch_batches, pixel_statistics
-from mnas.nn.child import compile_loss
+from mnas.data.batches import DeviceImages, calibration_batches, epoch_batches, pixel_statistics
 from mnas.nn.network import block_shapes, network_blocks
-from mnas.nn.programs import Shape, inference_program, training_programs
-from mnas.training import Labelled, TrainingConfig, optimizer_of
+from mnas.training.blockwise import Labelled
+from mnas.training.child import compile_loss
+from mnas.training.config import TrainingConfig
+from mnas.training.optimizer import optimizer_of
+from mnas.training.programs import Shape, inference_program, training_programs
 
 
 def compile_batches(

@@ -1,6 +1,6 @@
 """Retraining of a found network, from scratch and to the end: the whole step as one program.
 
-Where a search trains thousands of children for a minute each, block by block (`mnas.training`),
+Where a search trains thousands of children for a minute each, block by block (`mnas.training.blockwise`),
 here one network is trained for hours, and one compilation is nothing. Settings, schedule, images
 and BatchNorm's calibration are those of proxy training.
 
@@ -22,21 +22,22 @@ import optax
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import to_spec
-from mnas.batches import (
+from mnas.data.batches import (
     DeviceImages,
     calibration_batches,
     check_images,
     epoch_batches,
     pixel_statistics,
 )
-from mnas.data import Images
+from mnas.data.images import Images
 from mnas.files import write_arrays as _write_arrays
 from mnas.files import write_json
-from mnas.nn.child import keep_probabilities, pooled_statistics
 from mnas.nn.network import init_variables, network_blocks
-from mnas.nn.optimizer import Optimizer
-from mnas.training import TrainingConfig, learning_rate, optimizer_of, share_right
-from mnas.weights import save_weights
+from mnas.nn.weights import save_weights
+from mnas.training.child import keep_probabilities, pooled_statistics
+from mnas.training.config import TrainingConfig, learning_rate
+from mnas.training.optimizer import Optimizer, optimizer_of
+from mnas.training.scoring import top1_accuracy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +214,7 @@ class Retraining:
             for name in host
         }
         blocks = network_blocks(self.architecture)
-        return share_right(blocks, self.variables, self._held_out, batch_size)
+        return top1_accuracy(blocks, self.variables, self._held_out, batch_size)
 
     def _save(self) -> None:
         leaves = jax.device_get(jax.tree.leaves(self._state))
