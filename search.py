@@ -34,17 +34,18 @@ from mnas import engines, preparation, run, study
 from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
 from mnas.compare import compare
+from mnas.evaluators.proxy import ProxyConfig
+from mnas.evaluators.surrogate import SurrogateConfig
+from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import Experiment
 from mnas.files import read_json, write_json
 from mnas.loop import Search, TooManyFailures
 from mnas.preparation import LatencyArguments, WarmUpArguments
 from mnas.progress import SearchProgress
-from mnas.proxy import ProxyConfig
 from mnas.report import write_report
 from mnas.stopping import savings
 from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
-from mnas.surrogate import SurrogateConfig, predict
 from mnas.tensorboard import TensorBoard
 from search_spaces import SPACES
 

@@ -3,7 +3,7 @@
     python search.py ablate-controller        15 minutes on 2 cores; the others 2 to 5 minutes
     python search.py ablate-policy --seeds 3  a quicker look
 
-Evaluations are the ridge fit's (`mnas.surrogate`), whose optimum lies far above what random search
+Evaluations are the ridge fit's (`mnas.evaluators.surrogate`), whose optimum lies far above what random search
 finds, so that searches can differ. "Noisy" adds the spread of seeds of the real training, 0.31
 points, to every evaluation; what a noisy search would export, chosen by a model of all its rewards
 (`mnas.choice`), is judged without noise.
@@ -20,11 +20,11 @@ from controllers.ppo import Ppo
 from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from experiments import b0_imagenet, digits
+from mnas.evaluators.surrogate import SEED_SPREAD, SurrogateConfig
 from mnas.experiment import Experiment
 from mnas.loop import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.study import Study
-from mnas.surrogate import SEED_SPREAD, SurrogateConfig
 from search_spaces.per_layer import PerLayerSpace
 from search_spaces.single_cell import SingleCellSpace
 

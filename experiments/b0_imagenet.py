@@ -4,7 +4,7 @@
     python search.py b0-imagenet-seeds    ten seeds on either fit, each confirmed on the other
 
 The search of arXiv 1905.11946, section 4, with ImageNet training replaced by a fit to 4,623
-networks that were really trained (`mnas.surrogate`): 1,000 samples in batches of 16, in seconds.
+networks that were really trained (`mnas.evaluators.surrogate`): 1,000 samples in batches of 16, in seconds.
 As many as MnasNet's 8,000: `--search.trials 8000`. Another controller: `--controller evolution`.
 
 The report compares what is found with B0, stage by stage, and puts both to both fits. The
@@ -23,11 +23,12 @@ from controllers.dyna import Dyna
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
+from mnas.evaluators.surrogate import SurrogateConfig
+from mnas.evaluators.surrogate_fits import FITS, top1
 from mnas.experiment import EngineConfig, Experiment
 from mnas.loop import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.study import Outcome, Study
-from mnas.surrogate import FITS, SurrogateConfig, top1
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 EXPERIMENT = Experiment(

@@ -39,9 +39,9 @@ from controllers.exhaustive import Exhaustive
 from mnas.analysis.grid_ranking import ranked
 from mnas.architecture.scaling import DIVISOR
 from mnas.data.images import DataConfig
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import Experiment
 from mnas.loop import Search, SearchConfig
-from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
 from search_spaces.scaling import ScalingGridSpace

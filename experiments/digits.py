@@ -16,9 +16,9 @@ compiling is a third of the time already. `--space.filters around-b0` searches t
 
 from controllers.dyna import Dyna
 from mnas.data.images import DataConfig
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import Experiment
 from mnas.loop import SearchConfig
-from mnas.proxy import ProxyConfig
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
 from search_spaces.efficientnet import EfficientNetSpace

@@ -1,4 +1,4 @@
-"""Fits `mnas/surrogate.npz` to the measurements of Accel-NASBench, and tells how good the fits are.
+"""Fits `mnas/evaluators/surrogate.npz` to the measurements of Accel-NASBench, and tells how good the fits are.
 
 Command   python -m experiments.fit_surrogate accel_nasbench.csv.gz [OUT.npz]
 Takes     under a minute on 2 cores
@@ -29,7 +29,7 @@ from rich.table import Table
 from scipy.stats import kendalltau
 
 from mnas.cli import report_mistakes
-from mnas.surrogate import (
+from mnas.evaluators.surrogate_fits import (
     CHOICES,
     FIELDS,
     FIT_FUNCTIONS,
@@ -273,9 +273,9 @@ def main(arguments: list[str]) -> int:
     if not 1 <= len(arguments) <= 2:
         raise ValueError(
             f"{len(arguments)} arguments; "
-            "accepted: the table, and where to write (mnas/surrogate.npz)"
+            "accepted: the table, and where to write (mnas/evaluators/surrogate.npz)"
         )
-    default = Path(__file__).parents[1] / "mnas" / "surrogate.npz"
+    default = Path(__file__).parents[1] / "mnas" / "evaluators" / "surrogate.npz"
     path, out = Path(arguments[0]), Path(arguments[1]) if arguments[1:] else default
     choices, top1, devices = read(path)
     shown = Table("five-fold", "R²", "tau", "error", "68 %", "95 %", "95 %, top tenth", box=None)

@@ -38,12 +38,12 @@ from mnas.architecture.architecture import Architecture, block_strings
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
+from mnas.evaluators.surrogate_fits import FITS, predict, top1
 from mnas.files import write_json
 from mnas.loop import SearchConfig
 from mnas.page import new_figure
 from mnas.reward import RewardConfig
 from mnas.study import Outcome, Study
-from mnas.surrogate import FITS, predict, top1
 
 # A baseline is to use its budget: only where nothing lies so close below it, less will do.
 SLACK = 0.03

@@ -43,9 +43,9 @@ from experiments.roofline import Limits, limits
 from mnas import engines
 from mnas.cli import parse, report_mistakes
 from mnas.data.images import DataConfig
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import EngineConfig
 from mnas.loop import Search, SearchConfig
-from mnas.proxy import ProxyConfig
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.config import TrainingConfig
 

@@ -1,4 +1,4 @@
-"""The contract of an evaluator. Two ship: `mnas.proxy` trains, `mnas.surrogate` predicts.
+"""The contract of an evaluator. Two ship: `mnas.evaluators.proxy` trains, `mnas.evaluators.surrogate` predicts.
 
 An evaluator is any callable
 

@@ -17,8 +17,8 @@ import jax
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import signatures
 from mnas.engines import pinned_cores
+from mnas.evaluators.latency_table import LatencyTable
 from mnas.experiment import EngineConfig
-from mnas.latency import LatencyTable
 from mnas.nn import timing
 from mnas.runtime.cache_repair import cache_mended
 from mnas.runtime.machine import machine

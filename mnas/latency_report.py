@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from mnas.architecture.architecture import Architecture
+from mnas.evaluators.latency_table import Check, LatencyTable
 from mnas.files import write_json
-from mnas.latency import Check, LatencyTable
 
 
 def write_check(table: LatencyTable, measured: Sequence[tuple[Architecture, float]]) -> Check:

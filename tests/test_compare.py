@@ -4,12 +4,12 @@ import json
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas import surrogate
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.cost import Cost, network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
 from mnas.compare import compare, notes, tables, to_dict, totals
+from mnas.evaluators.surrogate_fits import predict
 from mnas.journal import FORMAT, Journal
 from mnas.report import write_report
 from mnas.reward import RewardConfig
@@ -164,7 +164,7 @@ def test_no_predictions_where_one_can_not_be_expressed():
 def test_the_verb_says_it_in_json_and_in_tables(capsys):
     assert mnas_command.main(["compare", "mnasnet-a1", "--json"]) == 0
     out, err = capsys.readouterr()
-    expected = to_dict(compare(A1, B0, surrogate.predict))
+    expected = to_dict(compare(A1, B0, predict))
     assert json.loads(out) == json.loads(json.dumps(expected)) and err == ""
     assert mnas_command.main(["compare", "efficientnet-b0", "mnasnet-a1"]) == 0
     shown = capsys.readouterr().out

@@ -10,11 +10,11 @@ from mnas import latency_measurement
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import signatures
 from mnas.data.images import DataConfig
+from mnas.evaluators.latency_table import Check, LatencyTable
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import EngineConfig
-from mnas.latency import Check, LatencyTable
 from mnas.latency_report import write_check
 from mnas.nn import timing
-from mnas.proxy import ProxyConfig
 from mnas.warmup import SpaceBlock
 
 TINY = Architecture(

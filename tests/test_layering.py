@@ -24,7 +24,7 @@ NO_JAX = (
         "mnas.rescore",
         "mnas.architecture.spec",
         "mnas.evaluation",
-        "mnas.surrogate",
+        "mnas.evaluators.surrogate",
     ),
     *(
         "mnas.architecture.block",

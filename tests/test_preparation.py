@@ -8,7 +8,7 @@ import types
 import search
 from mnas import journal, preparation
 from mnas.cli import report_mistakes
-from mnas.latency import LatencyTable
+from mnas.evaluators.latency_table import LatencyTable
 from mnas.warmup import compile_ahead
 
 

@@ -9,8 +9,8 @@ import pytest
 from experiments import digits
 from mnas import run
 from mnas.data.images import DataConfig
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.journal import Journal
-from mnas.proxy import ProxyConfig
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from experiments import EXPERIMENTS, STUDIES, b0_imagenet
 from mnas import study as studies
 from mnas.cli import report_mistakes
 from mnas.evaluation import Evaluation
+from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.loop import SearchConfig
 from mnas.study import Outcome, Study, drive, rows, summaries
 from mnas.study_report import summary_table, write_study_report
-from mnas.surrogate import SurrogateConfig
 
 RANDOM = dataclasses.replace(
     b0_imagenet.EXPERIMENT,

@@ -9,24 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnas import surrogate
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import evaluate_safely
-from mnas.reward import soft
-from mnas.surrogate import (
+from mnas.evaluators.surrogate import SEED_SPREAD, SurrogateConfig
+from mnas.evaluators.surrogate_devices import DEVICES, latency_ms, throughput
+from mnas.evaluators.surrogate_fits import (
     CHOICES,
-    DEVICES,
     FITS,
-    SEED_SPREAD,
-    SurrogateConfig,
+    _coefficients,
     choices_of,
     features,
-    latency_ms,
     predict,
-    throughput,
     top1,
 )
+from mnas.reward import soft
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 ROOT = Path(__file__).parents[1]
@@ -170,7 +167,7 @@ def test_uncertainty_is_positive_and_larger_for_bad_networks(fit, sample):
 
 def fitted_std(fit: str, architecture) -> float:
     """exp(w0 + w1 l + w2 l² + w3 log d): l the level, d the members' disagreement (ridge: 1)."""
-    stored = surrogate._coefficients()
+    stored = _coefficients()
     choices = choices_of([architecture])[0]
     members = mlp_members(choices) if fit == "mlp" else [ridge_by_hand(choices)]
     mean = sum(members) / len(members)
@@ -183,7 +180,7 @@ def fitted_std(fit: str, architecture) -> float:
 
 def mlp_members(choices: np.ndarray) -> list[float]:
     """What every member predicts of one network, in points; one unit after another."""
-    stored = surrogate._coefficients()
+    stored = _coefficients()
     starts = [sum(SIZES[:d]) for d in range(len(SIZES))]
     hot = [starts[d] + choice for d, choice in enumerate(choices)]
     ceiling, scale, shift = stored["mlp_link"]
@@ -238,7 +235,7 @@ def features_by_hand(choices: np.ndarray) -> list[float]:
 
 
 def ridge_by_hand(choices: np.ndarray) -> float:
-    return float(np.dot(features_by_hand(choices), surrogate._coefficients()["ridge"]))
+    return float(np.dot(features_by_hand(choices), _coefficients()["ridge"]))
 
 
 def test_contrasts_by_hand():
@@ -379,19 +376,19 @@ def test_unknown_fits_and_devices_are_refused():
 
 
 def test_the_coefficients_are_small_and_shipped():
-    path = resources.files("mnas") / "surrogate.npz"
+    path = resources.files("mnas.evaluators") / "surrogate.npz"
     assert path.is_file()
     with resources.as_file(path) as file:
         assert file.stat().st_size < 200_000
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert path.name in project["tool"]["setuptools"]["package-data"]["mnas"]
     names = {f"throughput_{device}" for device in DEVICES} | {f"{fit}_std" for fit in FITS}
-    assert names | {"ridge", "latency_vck190", "latency_zcu102"} <= set(surrogate._coefficients())
+    assert names | {"ridge", "latency_vck190", "latency_zcu102"} <= set(_coefficients())
 
 
 def test_predicting_loads_no_jax():
     program = (
-        "import sys; from mnas.architecture.published import PUBLISHED as p; from mnas.surrogate import predict;"
+        "import sys; from mnas.architecture.published import PUBLISHED as p; from mnas.evaluators.surrogate import predict;"
         "predict(p['efficientnet-b0']); print(*sys.modules)"
     )
     done = subprocess.run(

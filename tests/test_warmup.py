@@ -15,9 +15,9 @@ from mnas.architecture.signatures import block_keys
 from mnas.data.images import DataConfig
 from mnas.engines import child_environment
 from mnas.evaluation import evaluate_safely
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import EngineConfig
 from mnas.nn.network import block_shapes, network_blocks
-from mnas.proxy import ProxyConfig
 from mnas.runtime.compile_stats import Compilations
 from mnas.space import OneOf, Space
 from mnas.training.config import TrainingConfig

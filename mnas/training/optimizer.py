@@ -9,7 +9,6 @@ import numpy as np
 import optax
 
 from mnas.training.config import TrainingConfig
-from mnas.training.optimizer import Optimizer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,7 @@ class CompareArguments:
 
 def compare(arguments: list[str]) -> None:
     """`mnas compare`."""
-    from mnas.surrogate import predict
+    from mnas.evaluators.surrogate_fits import predict
 
     chosen = parse(CompareArguments, "mnas compare", arguments, tyro.MISSING_NONPROP)
     network = chosen.changes.apply(find(chosen.spec))

@@ -20,8 +20,13 @@ from experiments.fit_surrogate import (
     read,
     solve,
 )
-from mnas import surrogate
-from mnas.surrogate import CHOICES, FIT_FUNCTIONS, features, uncertainty_basis
+from mnas.evaluators.surrogate_fits import (
+    CHOICES,
+    FIT_FUNCTIONS,
+    _coefficients,
+    features,
+    uncertainty_basis,
+)
 
 SIZES = np.array([len(choices) for choices in CHOICES])
 
@@ -289,7 +294,7 @@ def test_fits_predict_networks_they_have_not_seen(name, least_r2, least_tau):
     assert found.covered[1] == pytest.approx(0.95, abs=0.03)
     assert found.covered[2] == pytest.approx(0.95, abs=0.05)
     # What ships states these deviations.
-    shipped = surrogate._coefficients()
+    shipped = _coefficients()
     stated = FIT_FUNCTIONS[name](shipped, choices)[1]
     again = FIT_FUNCTIONS[name](shipped | {f"{name}_std": found.weights}, choices)[1]
     assert np.allclose(again, stated, rtol=0.1)
@@ -300,7 +305,7 @@ def test_fits_predict_networks_they_have_not_seen(name, least_r2, least_tau):
 @pytest.mark.parametrize("name, tolerance", [("mlp", 0.1), ("ridge", 0.02)])
 def test_refitting_gives_what_ships(name, tolerance):
     choices, top1, _ = table()
-    shipped = surrogate._coefficients()
+    shipped = _coefficients()
     fitted = {
         k: v.astype(np.float64) for k, v in fit_surrogate.FITTERS[name](choices, top1).items()
     }
@@ -314,7 +319,7 @@ def test_refitting_gives_what_ships(name, tolerance):
 @pytest.mark.slow
 def test_devices_are_predicted_and_refitted():
     choices, _, devices = table()
-    x, shipped = features(choices), surrogate._coefficients()
+    x, shipped = features(choices), _coefficients()
     for name, coefficients in fit_devices(x, devices).items():
         share, tau, error = cross_validate_device(x, devices[name])
         print(name, f"{share:.4f} {tau:.4f} {error:.4f}")

@@ -9,8 +9,8 @@ from experiments.flop_budgets import STUDY, choose, finish, networks, pareto_fro
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import find
+from mnas.evaluators.surrogate_fits import predict
 from mnas.study import Outcome, drive
-from mnas.surrogate import predict
 
 B0 = PUBLISHED["efficientnet-b0"]
 

@@ -3,7 +3,7 @@ import pytest
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
-from mnas.surrogate import choices_of
+from mnas.evaluators.surrogate_fits import choices_of
 from search_spaces.per_layer import PerLayerSpace
 
 SPACE = PerLayerSpace().build()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnas.architecture.published import PUBLISHED
-from mnas.surrogate import choices_of, top1
+from mnas.evaluators.surrogate_fits import choices_of, top1
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 from search_spaces.single_cell import SingleCellSpace
 

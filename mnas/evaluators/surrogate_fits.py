@@ -1,28 +1,7 @@
-"""ImageNet accuracy without training: fits to 4,623 networks that were trained.
+"""Fits of ImageNet top-1 accuracy to 4,623 trained networks."""
 
-Accel-NASBench (Ahmad et al., DAC 2024; Apache-2.0, github.com/afzalxo/Accel-NASBench) trained
-members of a space around EfficientNet-B0 on ImageNet and timed them on six devices. What ships here
-is ours: coefficients fitted to their table by `experiments/fit_surrogate.py`, which also prints how
-well they predict networks they never saw.
-
-**It is not full ImageNet accuracy.** Their schedule is a proxy of 16 epochs with one seed, which
-ranks small networks higher than 350 epochs would. And a fit is trusted only among networks like
-those it has seen: a search looks for the networks it most overrates. So there are two fits that
-share nothing but the data, and what is found on one should be looked at with the other:
-
-    mlp    eight small networks, averaged, on the logarithm of the distance to a ceiling; the better
-           fit on networks that it has not seen
-    ridge  a linear model of all choices and pairs of choices on top-1 itself, which doesn't
-           saturate: it overrates the best networks most
-
-Shapes: N architectures, D = 28 choices, F features.
-"""
-
-import dataclasses
 import functools
 import itertools
-import math
-import time
 from collections.abc import Sequence
 from importlib import resources
 from typing import Literal, NamedTuple, get_args
@@ -31,24 +10,27 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
-from mnas.evaluation import Evaluation, Report
 
 Fit = Literal["mlp", "ridge"]
-Device = Literal["a100", "rtx3090", "tpuv2", "tpuv3", "vck190", "zcu102"]
-FITS: tuple[Fit, ...] = get_args(Fit)
-DEVICES: tuple[Device, ...] = get_args(Device)
 
-# Standard deviation of top-1 over seeds of the authors' training, in points.
-SEED_SPREAD = 0.31
+
+FITS: tuple[Fit, ...] = get_args(Fit)
+
 
 # The networks: EfficientNet-B0 with these fields of every block open.
 BASE = PUBLISHED["efficientnet-b0"]
+
+
 FIELDS = ("expand_ratio", "kernel", "repeats", "se_ratio")
+
+
 CHOICES: tuple[tuple[float, ...], ...] = tuple(
     choices
     for block in range(len(BASE.blocks))
     for choices in ((1, 4, 6), (3, 5), (1, 2, 3, 4) if block == 5 else (1, 2, 3), (0.0, 0.25))
 )
+
+
 _INDEX = [{choice: index for index, choice in enumerate(choices)} for choices in CHOICES]
 
 
@@ -128,28 +110,6 @@ def predict(architecture: Architecture) -> dict[str, tuple[float, float]]:
     """{fit: (mean, standard deviation)} of the top-1 of one network, 0 to 1, by all fits."""
     predictions = {fit: top1([architecture], fit) for fit in FITS}
     return {fit: (float(p.mean[0]), float(p.std[0])) for fit, p in predictions.items()}
-
-
-def throughput(architectures: Sequence[Architecture], device: Device) -> np.ndarray:
-    """Images a second in large batches, float64 [N], as the authors measured it on `device`."""
-    _require("device", device, DEVICES)
-    fitted = _coefficients()
-    return np.exp(features(choices_of(architectures)) @ fitted[f"throughput_{device}"])
-
-
-def latency_ms(architectures: Sequence[Architecture], device: Device) -> np.ndarray:
-    """Milliseconds an image, float64 [N].
-
-    On the FPGAs (vck190, zcu102) the measured latency of one image; the authors timed GPUs and TPUs
-    in large batches only, so there it is the batch's time for each image.
-    """
-    fitted = _coefficients()
-    if f"latency_{device}" in fitted:
-        return np.exp(features(choices_of(architectures)) @ fitted[f"latency_{device}"])
-    return 1000 / throughput(architectures, device)
-
-
-# --- the fits: coefficients in, points of top-1 and their standard deviation out ----------------
 
 
 def ridge_top1(fitted: dict[str, np.ndarray], choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -235,56 +195,6 @@ def _real_columns() -> np.ndarray:
 
 @functools.cache
 def _coefficients() -> dict[str, np.ndarray]:
-    path = resources.files("mnas") / "surrogate.npz"
+    path = resources.files("mnas.evaluators") / "surrogate.npz"
     with path.open("rb") as file, np.load(file) as stored:
         return {name: stored[name].astype(np.float64) for name in stored.files}
-
-
-# --- as an evaluator ----------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class SurrogateConfig:
-    """Predicted ImageNet top-1 of a 16-epoch schedule, in place of training."""
-
-    fit: Fit = "mlp"
-    """mlp is the better fit; ridge saturates less."""
-    noise_points: float = 0.0
-    """Standard deviation of noise on every evaluation, in points of top-1. Two runs of the authors'
-    training differ by 0.31."""
-    device: Device | None = None
-    """Also predict the latency on this device (for rewards of latency)."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.noise_points) and self.noise_points >= 0):
-            raise ValueError(f"surrogate: noise_points = {self.noise_points}; accepted: 0 or more")
-        _require("fit", self.fit, FITS)
-        _require("device", self.device, (None, *DEVICES))
-
-    def build(self) -> "SurrogateEvaluator":
-        return SurrogateEvaluator(self)
-
-    def check(self, architecture: Architecture) -> None:
-        """ValueError where networks like this one were never measured."""
-        choices_of([architecture])
-
-
-class SurrogateEvaluator:
-    """Looks accuracy up in a fit."""
-
-    def __init__(self, config: SurrogateConfig) -> None:
-        self.config = config
-
-    def __call__(
-        self, architecture: Architecture, seed: int, report: Report | None = None
-    ) -> Evaluation:
-        start = time.perf_counter()
-        accuracy = float(top1([architecture], self.config.fit).mean[0])
-        if self.config.noise_points:
-            noise = float(np.random.default_rng(seed).standard_normal())
-            accuracy += self.config.noise_points / 100 * noise
-        latency = None
-        if self.config.device is not None:
-            latency = float(latency_ms([architecture], self.config.device)[0])
-        seconds = time.perf_counter() - start
-        return Evaluation(accuracy=accuracy, latency_ms=latency, seconds=seconds)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mnas.architecture.architecture import Architecture
 from mnas.data.images import DataConfig, Images, load
 from mnas.evaluation import Evaluation, Report
-from mnas.latency import LatencyTable
+from mnas.evaluators.latency_table import LatencyTable
 from mnas.runtime.cache_repair import cache_mended
 from mnas.training import blockwise, precompile
 from mnas.training.config import TrainingConfig
@@ -19,7 +19,7 @@ class ProxyConfig:
 
     data: DataConfig = DataConfig()
     """The images."""
-    blockwise: TrainingConfig = TrainingConfig()
+    training: TrainingConfig = TrainingConfig()
     """The schedule, the same for every child: equal images, not equal time."""
     measure_latency: bool = False
     """Also time inference of one image on this device (for rewards of latency)."""
