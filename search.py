@@ -39,11 +39,11 @@ from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import Experiment
 from mnas.files import read_json, write_json
-from mnas.loop import Search, TooManyFailures
+from mnas.loop.early_stopping import savings
+from mnas.loop.search import Search, TooManyFailures
 from mnas.preparation import LatencyArguments, WarmUpArguments
 from mnas.progress import SearchProgress
 from mnas.report import write_report
-from mnas.stopping import savings
 from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
 from mnas.tensorboard import TensorBoard

@@ -6,7 +6,7 @@
 Evaluations are the ridge fit's (`mnas.evaluators.surrogate`), whose optimum lies far above what random search
 finds, so that searches can differ. "Noisy" adds the spread of seeds of the real training, 0.31
 points, to every evaluation; what a noisy search would export, chosen by a model of all its rewards
-(`mnas.choice`), is judged without noise.
+(`mnas.loop.selection`), is judged without noise.
 
 ablate-space-trained alone trains for real, on the embedded images: the space that chooses layer by
 layer has networks that the surrogate doesn't know.
@@ -22,7 +22,7 @@ from controllers.reinforce import Reinforce
 from experiments import b0_imagenet, digits
 from mnas.evaluators.surrogate import SEED_SPREAD, SurrogateConfig
 from mnas.experiment import Experiment
-from mnas.loop import SearchConfig
+from mnas.loop.search import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.study import Study
 from search_spaces.per_layer import PerLayerSpace

@@ -26,7 +26,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import FITS, top1
 from mnas.experiment import EngineConfig, Experiment
-from mnas.loop import SearchConfig
+from mnas.loop.search import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.study import Outcome, Study
 from search_spaces.accel_nasbench import AccelNasbenchSpace

@@ -41,7 +41,7 @@ from mnas.architecture.scaling import DIVISOR
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import Experiment
-from mnas.loop import Search, SearchConfig
+from mnas.loop.search import Search, SearchConfig
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
 from search_spaces.scaling import ScalingGridSpace

@@ -18,7 +18,7 @@ from controllers.dyna import Dyna
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import Experiment
-from mnas.loop import SearchConfig
+from mnas.loop.search import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
 from search_spaces.efficientnet import EfficientNetSpace

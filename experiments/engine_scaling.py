@@ -63,8 +63,9 @@ from mnas.architecture.cost import network_cost
 from mnas.cli import parse, report_mistakes
 from mnas.evaluation import Evaluation
 from mnas.experiment import EngineConfig
-from mnas.journal import FORMAT, Journal
-from mnas.loop import Search, SearchConfig, Trial
+from mnas.loop.journal import FORMAT, Journal
+from mnas.loop.search import Search, SearchConfig
+from mnas.loop.trial import Trial
 from mnas.reward import RewardConfig
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 

@@ -40,7 +40,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
 from mnas.evaluators.surrogate_fits import FITS, predict, top1
 from mnas.files import write_json
-from mnas.loop import SearchConfig
+from mnas.loop.search import SearchConfig
 from mnas.page import new_figure
 from mnas.reward import RewardConfig
 from mnas.study import Outcome, Study

@@ -70,7 +70,7 @@ from controllers.exhaustive import Exhaustive
 from experiments.compound_scaling import EVALUATOR, TINY
 from mnas.architecture.scaling import DIMENSIONS
 from mnas.experiment import Experiment
-from mnas.loop import Search, SearchConfig
+from mnas.loop.search import Search, SearchConfig
 from mnas.page import new_figure
 from mnas.reward import RewardConfig
 from search_spaces.scaling import ScalingDimensionsSpace

@@ -6,7 +6,7 @@ Expect    fewer epochs for the same network found; seconds fall by less, as a ch
           stopped is evaluated after every epoch
 
 Random search on the embedded digits samples the same networks whatever their rewards are, so all
-that differs is who was stopped: off; the rule of `mnas.stopping` at the median; ASHA and median
+that differs is who was stopped: off; the rule of `mnas.loop.early_stopping` at the median; ASHA and median
 stopping of Ray Tune. First, one epoch on a single batch of images fills the compilation cache, so
 that the first variant does not pay for all. With `--controller dyna`, say, the searches go ways of
 their own, and each pays for compiling what is its own.
@@ -40,8 +40,8 @@ from experiments import digits
 from mnas import engines, run
 from mnas.cli import parse, report_mistakes
 from mnas.experiment import EngineConfig, Experiment
-from mnas.loop import Search, SearchConfig
-from mnas.stopping import StoppingConfig, savings
+from mnas.loop.early_stopping import StoppingConfig, savings
+from mnas.loop.search import Search, SearchConfig
 
 RULE = StoppingConfig(quantile=0.5, min_curves=6)
 

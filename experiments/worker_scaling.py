@@ -45,7 +45,7 @@ from mnas.cli import parse, report_mistakes
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import EngineConfig
-from mnas.loop import Search, SearchConfig
+from mnas.loop.search import Search, SearchConfig
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.config import TrainingConfig
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from mnas.architecture.published import PUBLISHED
-from mnas.loop import Search, SearchConfig
+from mnas.loop.search import Search, SearchConfig
 from mnas.reward import RewardConfig
 
 

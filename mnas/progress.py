@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mnas.loop import Search
+from mnas.loop.search import Search
 
 # Where no bar moves, a batch that takes longer than this gets lines before its end.
 QUIET_SECONDS = 60

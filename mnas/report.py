@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnas import compare, journal
+from mnas import compare
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
-from mnas.choice import candidates
+from mnas.loop import journal
+from mnas.loop.early_stopping import savings
+from mnas.loop.selection import candidates
 from mnas.page import new_figure, svg, table, write_page
 from mnas.rescore import reward_of
-from mnas.stopping import savings
 
 SHOWN = 10
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 import mnas
-from mnas import journal
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import from_spec, to_spec
-from mnas.choice import Choice, candidates, worth
 from mnas.files import read_json
+from mnas.loop import journal
+from mnas.loop.selection import Choice, candidates, worth
 from mnas.reward import RewardConfig
 
 
@@ -27,7 +27,7 @@ class Row:
 
     Ranks count from 1, by reward and then by trial. `architecture` is `Architecture.to_dict`'s;
     None in journals of before it was written. `expected` is the new reward that a model of all of
-    them expects, and by which they are ranked where that is the choice (`mnas.choice`); else None,
+    them expects, and by which they are ranked where that is the choice (`mnas.loop.selection`); else None,
     and for those of a very long run that the model isn't fitted to.
     """
 

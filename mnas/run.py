@@ -1,7 +1,7 @@
 """A run: an experiment in a directory of its own, from its first line to its last file.
 
 experiment.json   the experiment's name and settings
-journal.jsonl     everything that happened (`mnas.journal`)
+journal.jsonl     everything that happened (`mnas.loop.journal`)
 best.json         the spec of the best architecture (`mnas.architecture.spec`); top.json: the best ten
 report.html       plots and tables (`mnas.report`)
 events.out.*      TensorBoard
@@ -21,14 +21,16 @@ import numpy as np
 import mnas
 from mnas import engines
 from mnas.architecture.spec import to_spec
-from mnas.choice import candidates, worth
 from mnas.controller import Controller
 from mnas.experiment import Experiment, override
 from mnas.files import read_json, write_json
-from mnas.journal import FORMAT, Journal
-from mnas.loop import Result, Search, to_record
+from mnas.loop.early_stopping import StoppingConfig
+from mnas.loop.journal import FORMAT, Journal
+from mnas.loop.records import to_record
+from mnas.loop.search import Search
+from mnas.loop.selection import candidates, worth
+from mnas.loop.trial import Result
 from mnas.space import Space
-from mnas.stopping import StoppingConfig
 
 TOP = 10
 # What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
@@ -168,7 +170,7 @@ def drive(experiment: Experiment, search: Search) -> None:
 
 
 def ranking(search: Search) -> list[Result]:
-    """The networks that a search may export, best first by its `choice` (`mnas.choice`)."""
+    """The networks that a search may export, best first by its `choice` (`mnas.loop.selection`)."""
     records = candidates(to_record(search.results[number]) for number in sorted(search.results))
     results = [search.results[record["trial"]] for record in records]
     decisions = [result.trial.decisions for result in results]

@@ -5,7 +5,7 @@ VARIANT/seed-N/          the run of one search, as `mnas.run` makes it
 runs.csv                 a line for every search and sample count; table.csv: mean and spread
 report.html              the table and plots (`mnas.study_report`)
 
-What counts is what a search would export after so many samples (`mnas.choice`), by rewards *as the
+What counts is what a search would export after so many samples (`mnas.loop.selection`), by rewards *as the
 search saw them*. Where evaluations are noisy those are not its true worth, so a study may name a
 judge, an evaluator without noise, whose accuracy then stands in the table.
 """
@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnas import engines, journal, run
+from mnas import engines, run
 from mnas.architecture.architecture import Architecture
-from mnas.choice import candidates, worth
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import Experiment
+from mnas.loop import journal
+from mnas.loop.selection import candidates, worth
 
 
 @dataclasses.dataclass(frozen=True)

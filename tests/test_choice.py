@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from mnas import choice
-from mnas.choice import expected, worth
+from mnas.loop import selection
+from mnas.loop.selection import expected, worth
 
 GRID = np.array(list(itertools.product(range(3), repeat=5)))  # [243, 5]
 EFFECTS = np.random.default_rng(0).normal(size=(5, 3))
@@ -46,7 +46,7 @@ def test_one_failure_is_not_what_the_model_is_about():
 
 
 def test_the_last_ones_may_all_be_equal(monkeypatch):
-    monkeypatch.setattr(choice, "LARGEST", 3)
+    monkeypatch.setattr(selection, "LARGEST", 3)
     rewards = np.array([0.1, 0.5, 0.5, 0.5])
     assert expected(GRID[:4], rewards).tolist() == [-np.inf, 0.5, 0.5, 0.5]
 
@@ -57,7 +57,7 @@ def test_where_there_is_nothing_to_fit_rewards_decide(rewards):
 
 
 def test_of_very_many_only_the_last_are_looked_at(monkeypatch):
-    monkeypatch.setattr(choice, "LARGEST", 100)
+    monkeypatch.setattr(selection, "LARGEST", 100)
     found = expected(GRID, TRUE)
     assert np.isneginf(found[:-100]).all() and np.isfinite(found[-100:]).all()
     assert found[-100:].tolist() == expected(GRID[-100:], TRUE[-100:]).tolist()

@@ -10,7 +10,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
 from mnas.compare import compare, notes, tables, to_dict, totals
 from mnas.evaluators.surrogate_fits import predict
-from mnas.journal import FORMAT, Journal
+from mnas.loop.journal import FORMAT, Journal
 from mnas.report import write_report
 from mnas.reward import RewardConfig
 

@@ -6,7 +6,7 @@ import pytest
 
 from mnas.data.images import DataConfig
 from mnas.experiment import EngineConfig, Experiment, override
-from mnas.loop import SearchConfig
+from mnas.loop.search import SearchConfig
 from mnas.reward import RewardConfig
 from search_spaces.mnasnet import MnasNetSpace
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mnas import journal
-from mnas.journal import FORMAT, Journal, read
+from mnas.loop import journal
+from mnas.loop.journal import FORMAT, Journal, read
 
 FIRST = {"kind": "experiment", "format": FORMAT, "name": "été"}
 RECORDS = [
@@ -172,7 +172,7 @@ def test_one_writer_at_a_time(path):
 
 def test_a_second_process_is_refused_until_the_first_ends(path):
     program = (
-        "import sys; from mnas.journal import Journal\n"
+        "import sys; from mnas.loop.journal import Journal\n"
         "journal = Journal(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(path)]

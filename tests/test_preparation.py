@@ -6,9 +6,10 @@ import os
 import types
 
 import search
-from mnas import journal, preparation
+from mnas import preparation
 from mnas.cli import report_mistakes
 from mnas.evaluators.latency_table import LatencyTable
+from mnas.loop import journal
 from mnas.warmup import compile_ahead
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from controllers.random_search import RandomSearch
 from mnas.evaluation import Evaluation, failure
-from mnas.journal import FORMAT, Journal
-from mnas.loop import Search, SearchConfig
+from mnas.loop.journal import FORMAT, Journal
+from mnas.loop.search import Search, SearchConfig
 from mnas.progress import SearchProgress
 from mnas.reward import RewardConfig
 from search_spaces.efficientnet import EfficientNetSpace

@@ -10,8 +10,8 @@ from experiments import digits
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import Evaluation
-from mnas.journal import FORMAT, Journal
-from mnas.loop import Result, Trial
+from mnas.loop.journal import FORMAT, Journal
+from mnas.loop.trial import Result, Trial
 from mnas.report import write_report
 
 

@@ -10,7 +10,7 @@ from experiments import digits
 from mnas import run
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.journal import Journal
+from mnas.loop.journal import Journal
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mnas.evaluation import Evaluation, evaluate_safely, failure
-from mnas.stopping import Curves, StoppingConfig, StoppingRule, savings
+from mnas.loop.early_stopping import Curves, StoppingConfig, StoppingRule, savings
 
 MEDIAN = StoppingConfig(quantile=0.5, min_curves=4)
 

@@ -13,7 +13,7 @@ from mnas import study as studies
 from mnas.cli import report_mistakes
 from mnas.evaluation import Evaluation
 from mnas.evaluators.surrogate import SurrogateConfig
-from mnas.loop import SearchConfig
+from mnas.loop.search import SearchConfig
 from mnas.study import Outcome, Study, drive, rows, summaries
 from mnas.study_report import summary_table, write_study_report
 

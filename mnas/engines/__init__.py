@@ -1,6 +1,6 @@
 """Engines evaluate the trials of a search: each a function `run(search, evaluator, config)`.
 
-All drive the same `mnas.loop.Search`; none changes what it finds. Modules are imported where an
+All drive the same `mnas.loop.search.Search`; none changes what it finds. Modules are imported where an
 engine is chosen, so that Ray is needed only by those who use it.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import EngineConfig
-from mnas.loop import Search
+from mnas.loop.search import Search
 from mnas.runtime import memory
 
 

@@ -2,7 +2,7 @@
 
 from mnas.evaluation import EvaluatorConfig, evaluate_safely
 from mnas.experiment import EngineConfig
-from mnas.loop import Search
+from mnas.loop.search import Search
 
 
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:

@@ -21,7 +21,8 @@ import ray.exceptions
 from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.experiment import EngineConfig
-from mnas.loop import Search, Trial
+from mnas.loop.search import Search
+from mnas.loop.trial import Trial
 from mnas.runtime.pinning import allowed_cores, pin
 
 START_ATTEMPTS = 3  # in a row, before a worker that can't even start ends the search

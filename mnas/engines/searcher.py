@@ -14,7 +14,7 @@ Set `max_concurrent_trials`: without it Tune runs one trial at a time.
 Where the search stops hopeless children, a trainable that reports "accuracy" and "epochs" after
 every epoch heeds it so, and needs no scheduler:
 
-    rule = StoppingRule(config["thresholds"])  # mnas.stopping
+    rule = StoppingRule(config["thresholds"])  # mnas.loop.early_stopping
     if rule(epoch, accuracy) == "stop":        # after it has reported them
         return
 """
@@ -27,8 +27,9 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from mnas.evaluation import Evaluation, failure
-from mnas.loop import Search, Trial
-from mnas.stopping import StoppingRule
+from mnas.loop.early_stopping import StoppingRule
+from mnas.loop.search import Search
+from mnas.loop.trial import Trial
 
 METRIC, MODE = "accuracy", "max"
 
@@ -40,7 +41,7 @@ def child_config(search: Search, trial: Trial) -> dict[str, Any]:
     seed          for everything random in its evaluation
     decisions     name and chosen value of every decision that matters
     architecture  what `mnas.architecture.architecture.Architecture.from_dict` reads
-    thresholds    of `mnas.stopping.StoppingRule`; only where the search stops children early
+    thresholds    of `mnas.loop.early_stopping.StoppingRule`; only where the search stops children early
     """
     rule = {} if trial.report is None else {"thresholds": trial.report.thresholds}
     return {

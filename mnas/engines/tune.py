@@ -7,7 +7,7 @@ pipeline that is a Tuner already there is `mnas.engines.searcher`.
 
 With a scheduler, what is stopped depends on who finishes first, so the search is not reproducible
 bit for bit; without one the journal is the same as with every other engine, also where the search
-stops hopeless children itself (`mnas.stopping`).
+stops hopeless children itself (`mnas.loop.early_stopping`).
 """
 
 import contextlib
@@ -43,9 +43,10 @@ from mnas.engines.ray import connect, worker_count
 from mnas.engines.searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
 from mnas.experiment import EngineConfig
-from mnas.loop import Search, Trial
+from mnas.loop.early_stopping import StoppingRule
+from mnas.loop.search import Search
+from mnas.loop.trial import Trial
 from mnas.runtime.pinning import pin
-from mnas.stopping import StoppingRule
 
 
 def asha(epochs: int) -> TrialScheduler:

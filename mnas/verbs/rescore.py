@@ -9,8 +9,8 @@ import tyro
 from rich.console import Console
 
 from mnas import rescore as rescoring
-from mnas.choice import Choice
 from mnas.cli import parse
+from mnas.loop.selection import Choice
 from mnas.reward import CostKind, Form, RewardConfig
 from mnas.verbs import rows_table, write
 

@@ -16,8 +16,8 @@ import numpy as np
 from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation
-from mnas.journal import FORMAT, Journal, read
-from mnas.loop import Search, SearchConfig
+from mnas.loop.journal import FORMAT, Journal, read
+from mnas.loop.search import Search, SearchConfig
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 

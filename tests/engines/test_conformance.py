@@ -12,7 +12,7 @@ from engine_fixtures import TableConfig, build_search, facts
 
 from mnas import engines
 from mnas.experiment import EngineConfig
-from mnas.stopping import StoppingConfig
+from mnas.loop.early_stopping import StoppingConfig
 
 CONFIGS = [
     EngineConfig(kind="inline"),

@@ -4,8 +4,8 @@ from engine_fixtures import TableConfig, build_search, facts
 from mnas import engines
 from mnas.engines import inline
 from mnas.experiment import EngineConfig
-from mnas.journal import read
-from mnas.loop import TooManyFailures
+from mnas.loop.journal import read
+from mnas.loop.search import TooManyFailures
 
 INLINE = EngineConfig(kind="inline")
 

@@ -6,7 +6,7 @@ from engine_fixtures import TableConfig, build_search, facts, notes
 
 from mnas.engines import UnusableEngine
 from mnas.experiment import EngineConfig
-from mnas.loop import TooManyFailures
+from mnas.loop.search import TooManyFailures
 
 pytest.importorskip("ray")
 from mnas.engines import ray as engine

@@ -6,8 +6,8 @@ from engine_fixtures import TableConfig, build_search, facts, notes, trainable
 
 from mnas.architecture.architecture import Architecture
 from mnas.experiment import EngineConfig
-from mnas.loop import TooManyFailures
-from mnas.stopping import StoppingConfig, StoppingRule
+from mnas.loop.early_stopping import StoppingConfig, StoppingRule
+from mnas.loop.search import TooManyFailures
 
 pytest.importorskip("ray")
 from ray import tune

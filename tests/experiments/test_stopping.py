@@ -7,7 +7,7 @@ from experiments import digits, stopping
 from experiments.stopping import VARIANTS, Arguments, experiment_of
 from mnas.architecture.cost import Cost
 from mnas.evaluation import Evaluation
-from mnas.loop import Result, Trial
+from mnas.loop.trial import Result, Trial
 
 
 def test_only_how_children_are_stopped_differs():

@@ -1,6 +1,6 @@
 import pytest
 
-from mnas.loop import Search, SearchConfig
+from mnas.loop.search import Search, SearchConfig
 from tests.loop.searches import ACCURACY, SPACE, open_journal
 
 

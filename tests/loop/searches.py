@@ -9,7 +9,7 @@ import numpy as np
 from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure
-from mnas.journal import FORMAT, Journal, read
+from mnas.loop.journal import FORMAT, Journal, read
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 

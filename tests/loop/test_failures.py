@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mnas.evaluation import Evaluation, failure
-from mnas.journal import read
-from mnas.loop import TooManyFailures
+from mnas.loop.journal import read
+from mnas.loop.search import TooManyFailures
 from mnas.reward import RewardConfig
 from tests.loop.searches import A, B, C, D, E, accuracy, ask_all, scripted, told
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnas.architecture.cost import network_cost
-from mnas.journal import read
+from mnas.loop.journal import read
 from tests.loop.searches import (
     ALSO_A,
     SPACE,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnas.journal import read
+from mnas.loop.journal import read
 from tests.loop.searches import (
     ALSO_A,
     BATCH,

@@ -3,8 +3,8 @@
 import numpy as np
 
 from mnas.evaluation import Evaluation, evaluate_safely
-from mnas.journal import read
-from mnas.stopping import StoppingConfig, StoppingRule
+from mnas.loop.early_stopping import StoppingConfig, StoppingRule
+from mnas.loop.journal import read
 from tests.loop.searches import (
     BATCH,
     TRIALS,

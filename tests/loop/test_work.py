@@ -9,12 +9,12 @@ import pytest
 from controllers.random_search import RandomSearch
 from mnas.architecture.architecture import Architecture, Block
 from mnas.evaluation import Evaluation
-from mnas.journal import FORMAT, Journal
-from mnas.loop import Search, SearchConfig
+from mnas.loop.early_stopping import StoppingConfig
+from mnas.loop.journal import FORMAT, Journal
+from mnas.loop.search import Search, SearchConfig
 from mnas.progress import SearchProgress
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
-from mnas.stopping import StoppingConfig
 from search_spaces.efficientnet import EfficientNetSpace
 
 
@@ -62,7 +62,7 @@ def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
 
 
 def test_work_for_a_result_grows_neither_with_the_search_nor_with_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)  # nothing to be kept
+    monkeypatch.setattr("mnas.loop.journal.os.fsync", lambda file: None)  # nothing to be kept
     # After the first two batches, whose updates look for failures as well.
     few = lines_for_each_tell(tmp_path, trials=40, batch=10)
     late = lines_for_each_tell(tmp_path, trials=210, batch=10)
@@ -91,6 +91,6 @@ def lines_for_a_batch(tmp_path, batches: int) -> int:
 
 
 def test_work_for_a_batch_does_not_grow_where_children_are_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("mnas.journal.os.fsync", lambda file: None)
+    monkeypatch.setattr("mnas.loop.journal.os.fsync", lambda file: None)
     few, late = (lines_for_a_batch(tmp_path, batches) for batches in (5, 205))
     assert late == pytest.approx(few, rel=0.1)

@@ -11,7 +11,7 @@ neither on that nor on who finishes first: the controller is updated with a whol
 trial number; a trial's seed is folded from (search seed, trial number); and a network that has
 stood before in the search, finished or not, is never handed out again but gets the first one's
 evaluation (a repeat). Where hopeless children are stopped, it is by what was known before their
-batch (`mnas.stopping`).
+batch (`mnas.loop.early_stopping`).
 
 Everything that happens is a line of the journal before it counts, and a search built on a journal
 that has lines already replays them and goes on.
@@ -27,15 +27,16 @@ from typing import Any, get_args
 import jax
 import numpy as np
 
-from mnas.architecture.architecture import Architecture
-from mnas.architecture.cost import Cost, network_cost
-from mnas.choice import Choice
+from mnas.architecture.cost import network_cost
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation
-from mnas.journal import Journal
+from mnas.loop.early_stopping import Curves, StoppingConfig
+from mnas.loop.journal import Journal
+from mnas.loop.records import in_plain_numbers, number, plain, to_evaluation, to_record
+from mnas.loop.selection import Choice
+from mnas.loop.trial import Result, Trial
 from mnas.reward import RewardConfig
 from mnas.space import Space
-from mnas.stopping import Curves, StoppingConfig, StoppingRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,41 +73,6 @@ class SearchConfig:
             raise ValueError(f"search: choice = {self.choice!r}; accepted: {accepted}")
         if not math.isfinite(self.failed_reward):
             raise ValueError(f"search: failed_reward = {self.failed_reward}; accepted: a number")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One proposed network, to be evaluated with `seed`.
-
-    report  for the evaluator; None where the search stops no child early
-    """
-
-    number: int
-    decisions: np.ndarray
-    architecture: Architecture
-    hash: str
-    cost: Cost
-    seed: int
-    report: StoppingRule | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """A trial with what came of it; `repeat_of` is the trial evaluated in its place, if any."""
-
-    trial: Trial
-    evaluation: Evaluation
-    reward: float
-    repeat_of: int | None = None
-
-    @property
-    def cost(self) -> Cost:
-        return self.trial.cost
-
-    @property
-    def rank(self) -> tuple[bool, float, int]:
-        """Sorts results that did not fail, best first; stopped ones come after all others."""
-        return self.evaluation.stopped, -self.reward, self.trial.number
 
 
 class TooManyFailures(RuntimeError):
@@ -194,7 +160,7 @@ class Search:
                 "batch": batch,
                 "first_trial": first,
                 "decisions": proposals.decisions.tolist(),
-                "log_probs": [_plain(value) for value in proposals.log_probs.tolist()],
+                "log_probs": [plain(value) for value in proposals.log_probs.tolist()],
             }
         )
         self._begin(first, proposals)
@@ -216,7 +182,7 @@ class Search:
         self._queue.extend(sorted(new, key=lambda trial: -trial.cost.mult_adds))
 
     def _record(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None = None) -> Result:
-        result = self._score(trial, _in_plain_numbers(evaluation), repeat_of)
+        result = self._score(trial, in_plain_numbers(evaluation), repeat_of)
         self._append(to_record(result))
         self._keep(result)
         return result
@@ -257,8 +223,8 @@ class Search:
                     "kind": "update",
                     "batch": self.batches_done - 1,
                     "mean_reward": sum(rewards) / len(rewards),
-                    "mean_log_prob": _plain(float(np.mean(self._proposals.log_probs))),
-                    "controller": {name: _plain(value) for name, value in summary.items()},
+                    "mean_log_prob": plain(float(np.mean(self._proposals.log_probs))),
+                    "controller": {name: plain(value) for name, value in summary.items()},
                 }
             )
             self._check_failures()
@@ -299,7 +265,7 @@ class Search:
         for record in self.journal.records:
             if record["kind"] == "proposals":
                 decisions = self.space.canonical(np.array(record["decisions"], np.int32))
-                log_probs = np.array([_number(v) for v in record["log_probs"]], np.float32)
+                log_probs = np.array([number(v) for v in record["log_probs"]], np.float32)
                 self._begin(record["first_trial"], Proposals(decisions, log_probs))
             elif record["kind"] == "result":
                 trial = next((t for t in self._batch if t.number == record["trial"]), None)
@@ -309,69 +275,9 @@ class Search:
                         f"{record['hash']}, which space {self.space.name} does not give for it; "
                         "accepted: the journal of a search over this space"
                     )
-                evaluation = _to_evaluation(record)
+                evaluation = to_evaluation(record)
                 self._keep(self._score(trial, evaluation, record["repeat_of"]))
             elif record["kind"] == "update":
                 self._update()
         self._queue = collections.deque(t for t in self._queue if t.number not in self.results)
         self._settle()
-
-
-def _plain(value: float) -> float | None:
-    """For JSON: NaN and infinities, which it lacks, are null."""
-    return value if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _in_plain_numbers(evaluation: Evaluation) -> Evaluation:
-    """As it is read back from the journal: Python's own numbers, whatever the evaluator uses."""
-    latency = evaluation.latency_ms
-    return dataclasses.replace(
-        evaluation,
-        accuracy=float(evaluation.accuracy),
-        latency_ms=None if latency is None else _plain(float(latency)),
-        epochs=int(evaluation.epochs),
-        seconds=float(evaluation.seconds),
-        timings={k: float(v) for k, v in evaluation.timings.items() if math.isfinite(v)},
-        history=tuple((int(e), float(a)) for e, a in evaluation.history if math.isfinite(a)),
-        stopped=bool(evaluation.stopped),
-    )
-
-
-def to_record(result: Result) -> dict[str, Any]:
-    """The journal's line of a result (`mnas.journal`)."""
-    evaluation = result.evaluation
-    # Only of searches that report at all: the others' journals have no such lines.
-    reported = {"history": evaluation.history, "stopped": evaluation.stopped}
-    return {
-        "kind": "result",
-        "trial": result.trial.number,
-        "hash": result.trial.hash,
-        "seed": result.trial.seed,
-        "repeat_of": result.repeat_of,
-        # For readers that don't have the space (`mnas.rescore`, `mnas.report`).
-        "architecture": result.trial.architecture.to_dict(),
-        "reward": result.reward,
-        "accuracy": _plain(evaluation.accuracy),
-        "params": result.cost.params,
-        "mult_adds": result.cost.mult_adds,
-        "latency_ms": evaluation.latency_ms,
-        "epochs": evaluation.epochs,
-        "error": evaluation.error,
-        "seconds": evaluation.seconds,
-        "timings": evaluation.timings,
-        **(reported if evaluation.history or evaluation.stopped else {}),
-    }
-
-
-def _to_evaluation(record: dict[str, Any]) -> Evaluation:
-    names = ("latency_ms", "epochs", "error", "seconds", "timings")
-    return Evaluation(
-        _number(record["accuracy"]),
-        **{name: record[name] for name in names},
-        history=tuple((epoch, accuracy) for epoch, accuracy in record.get("history", ())),
-        stopped=record.get("stopped", False),
-    )

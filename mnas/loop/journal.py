@@ -6,7 +6,7 @@
     {"kind": "update", "batch": 0, ...}
 
 Results of a search that stops children early also have "history": [[epoch, accuracy], ...] and
-"stopped". The state of a search is what replaying the lines gives (`mnas.loop`). Numbers are
+"stopped". The state of a search is what replaying the lines gives (`mnas.loop.search`). Numbers are
 written so that reading gives the same bits; NaN, which JSON has no word for, is null.
 """
 
