@@ -30,21 +30,25 @@ from rich.table import Table
 
 from controllers import CONTROLLERS
 from experiments import EXPERIMENTS, STUDIES
-from mnas import engines, preparation, run, study
+from mnas import preparation
+from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
 from mnas.compare import compare
+from mnas.engines.config import UnusableEngine, check
+from mnas.engines.environment import prepare_driver
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
-from mnas.experiment import Experiment
+from mnas.experiment import run, study
+from mnas.experiment.settings import Experiment
+from mnas.experiment.study import Study
 from mnas.files import read_json, write_json
 from mnas.loop.early_stopping import savings
 from mnas.loop.search import Search, TooManyFailures
 from mnas.preparation import LatencyArguments, WarmUpArguments
 from mnas.progress import SearchProgress
 from mnas.report import write_report
-from mnas.study import Study
 from mnas.study_report import summary_table, write_study_report
 from mnas.tensorboard import TensorBoard
 from search_spaces import SPACES
@@ -216,8 +220,8 @@ def resume(arguments: list[str]) -> int:
 
 def check(experiment: Experiment) -> None:
     """Finds mistakes before anything is started or written."""
-    engines.check(experiment.engine)
-    engines.prepare_driver(experiment.engine)  # JAX must not have started yet
+    check(experiment.engine)
+    prepare_driver(experiment.engine)  # JAX must not have started yet
     space = experiment.space.build()
     experiment.controller.build(space)
     check_evaluator = getattr(experiment.evaluator, "check", None)
@@ -239,7 +243,7 @@ def go(experiment: Experiment, directory: Path) -> int:
         try:
             with progress.follow(search):
                 run.drive(experiment, search)
-        except engines.UnusableEngine:
+        except UnusableEngine:
             raise
         except ValueError as bug:  # not the user's mistake: those are found before
             raise RuntimeError(f"the search failed; {directory} can be resumed") from bug
@@ -353,10 +357,10 @@ def go_study(chosen: Study, directory: Path, workers: int) -> int:
     except TooManyFailures as failures:
         console.print(f"search.py: {failures}")
         return 1
-    found = study.rows(chosen, outcomes)
-    summaries = study.summaries(found)
-    study.write_csv(directory / "runs.csv", found)
-    study.write_csv(directory / "table.csv", summaries)
+    found = rows(chosen, outcomes)
+    summaries = summaries(found)
+    write_csv(directory / "runs.csv", found)
+    write_csv(directory / "table.csv", summaries)
     write_study_report(chosen, outcomes, found, summaries, directory / "report.html")
     heads, lines = summary_table(chosen, summaries)
     table = Table(*heads, box=None, pad_edge=False)

@@ -21,10 +21,10 @@ from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from experiments import b0_imagenet, digits
 from mnas.evaluators.surrogate import SEED_SPREAD, SurrogateConfig
-from mnas.experiment import Experiment
-from mnas.loop.search import SearchConfig
+from mnas.experiment.settings import Experiment
+from mnas.experiment.study import Study
+from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
-from mnas.study import Study
 from search_spaces.per_layer import PerLayerSpace
 from search_spaces.single_cell import SingleCellSpace
 

@@ -23,12 +23,13 @@ from controllers.dyna import Dyna
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
+from mnas.engines.config import EngineConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import FITS, top1
-from mnas.experiment import EngineConfig, Experiment
-from mnas.loop.search import SearchConfig
+from mnas.experiment.settings import Experiment
+from mnas.experiment.study import Outcome, Study
+from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
-from mnas.study import Outcome, Study
 from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 EXPERIMENT = Experiment(

@@ -40,8 +40,9 @@ from mnas.analysis.grid_ranking import ranked
 from mnas.architecture.scaling import DIVISOR
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.experiment import Experiment
-from mnas.loop.search import Search, SearchConfig
+from mnas.experiment.settings import Experiment
+from mnas.loop.config import SearchConfig
+from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
 from search_spaces.scaling import ScalingGridSpace

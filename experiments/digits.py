@@ -17,8 +17,8 @@ compiling is a third of the time already. `--space.filters around-b0` searches t
 from controllers.dyna import Dyna
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.experiment import Experiment
-from mnas.loop.search import SearchConfig
+from mnas.experiment.settings import Experiment
+from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
 from search_spaces.efficientnet import EfficientNetSpace

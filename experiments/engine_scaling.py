@@ -58,13 +58,15 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers import CONTROLLERS
-from mnas import engines
 from mnas.architecture.cost import network_cost
 from mnas.cli import parse, report_mistakes
+from mnas.engines.config import EngineConfig
+from mnas.engines.drive import drive
+from mnas.engines.environment import prepare_driver
 from mnas.evaluation import Evaluation
-from mnas.experiment import EngineConfig
+from mnas.loop.config import SearchConfig
 from mnas.loop.journal import FORMAT, Journal
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.search import Search
 from mnas.loop.trial import Trial
 from mnas.reward import RewardConfig
 from search_spaces.accel_nasbench import AccelNasbenchSpace
@@ -191,7 +193,7 @@ class Overhead:
 def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overhead]:
     """Drives a search of trivial children; call it in a process of its own."""
     config = EngineConfig(kind=engine, workers=2)
-    engines.prepare_driver(config)
+    prepare_driver(config)
     rows: list[Overhead] = []
     count, last = 0, (0, 0.0, 0.0)
 
@@ -211,7 +213,7 @@ def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overh
             with on_disk(directory, name) as journal:
                 search = new_search(controller, trials, 16, journal, observers=observers)
                 last = 0, time.perf_counter(), time.process_time()
-                engines.run(search, Sleep(), config)
+                drive(search, Sleep(), config)
     return rows
 
 
@@ -261,7 +263,7 @@ class Utilization:
 def asleep(workers: int, config: Sleep, controller: str, trials: int) -> Utilization:
     """Real Ray actors, which sleep; call it in a process of its own."""
     engine = EngineConfig(kind="ray", workers=workers, pin=False)  # far more than cores
-    engines.prepare_driver(engine)
+    prepare_driver(engine)
     batch = 2 * workers
     ends: list[tuple[float, float]] = []
 
@@ -271,7 +273,7 @@ def asleep(workers: int, config: Sleep, controller: str, trials: int) -> Utiliza
 
     with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
         search = new_search(controller, trials, batch, journal, observers=(observe,))
-        engines.run(search, config, engine)
+        drive(search, config, engine)
     begun = max(end for end, _ in ends[:batch])
     busy = sum(seconds for _, seconds in ends[batch:])
     used = busy / (workers * (max(end for end, _ in ends) - begun))

@@ -39,11 +39,11 @@ from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
 from mnas.evaluators.surrogate_fits import FITS, predict, top1
+from mnas.experiment.study import Outcome, Study
 from mnas.files import write_json
-from mnas.loop.search import SearchConfig
+from mnas.loop.config import SearchConfig
 from mnas.page import new_figure
 from mnas.reward import RewardConfig
-from mnas.study import Outcome, Study
 
 # A baseline is to use its budget: only where nothing lies so close below it, less will do.
 SLACK = 0.03

@@ -94,13 +94,13 @@ from rich.table import Table
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig
+from mnas.engines.environment import process_environment
 from mnas.nn.blocks import BatchNorm
 from mnas.nn.work import FLOAT, Operation, Work, operations
 from mnas.runtime.pinning import pin
 from mnas.training.child import Child
 from mnas.training.optimizer import Optimizer
-from mnas.warmup import process_environment
 
 MIB = 2**20
 OPTIMIZER = Optimizer(weight_decay=1e-5)

@@ -69,8 +69,9 @@ from rich.table import Table
 from controllers.exhaustive import Exhaustive
 from experiments.compound_scaling import EVALUATOR, TINY
 from mnas.architecture.scaling import DIMENSIONS
-from mnas.experiment import Experiment
-from mnas.loop.search import Search, SearchConfig
+from mnas.experiment.settings import Experiment
+from mnas.loop.config import SearchConfig
+from mnas.loop.search import Search
 from mnas.page import new_figure
 from mnas.reward import RewardConfig
 from search_spaces.scaling import ScalingDimensionsSpace

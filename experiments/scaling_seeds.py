@@ -15,8 +15,8 @@ from typing import Annotated
 import tyro
 
 from experiments.scaling_dimensions import Row, write
-from mnas import run
 from mnas.cli import parse, report_mistakes
+from mnas.experiment import run
 
 
 @dataclasses.dataclass(frozen=True)

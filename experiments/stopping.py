@@ -37,11 +37,15 @@ from rich.table import Table
 
 from controllers import CONTROLLERS
 from experiments import digits
-from mnas import engines, run
 from mnas.cli import parse, report_mistakes
-from mnas.experiment import EngineConfig, Experiment
+from mnas.engines.config import EngineConfig
+from mnas.engines.drive import drive
+from mnas.engines.environment import prepare_driver
+from mnas.experiment import run
+from mnas.experiment.settings import Experiment
+from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig, savings
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.search import Search
 
 RULE = StoppingConfig(quantile=0.5, min_curves=6)
 
@@ -124,7 +128,7 @@ def search(variant: Variant, experiment: Experiment, directory: Path) -> tuple[S
     run.create(experiment, directory)
     began = time.perf_counter()
     with run.opened(experiment, directory) as opened:
-        engines.run(opened, experiment.evaluator, experiment.engine, **options)
+        drive(opened, experiment.evaluator, experiment.engine, **options)
         run.write_results(experiment, opened, directory)
         return opened, time.perf_counter() - began
 
@@ -150,7 +154,7 @@ def main(flags: list[str]) -> int:
     """Runs all variants one after the other and prints the table."""
     arguments = parse(Arguments, "experiments.stopping", flags, Arguments())
     out = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), "stopping")
-    engines.prepare_driver(experiment_of(VARIANTS["off"], arguments).engine)
+    prepare_driver(experiment_of(VARIANTS["off"], arguments).engine)
     batch_size = digits.EXPERIMENT.evaluator.training.batch_size
     small = dataclasses.replace(arguments, epochs=1, train_images=batch_size)
     search(VARIANTS["off"], experiment_of(VARIANTS["off"], small), out / "warm-up")

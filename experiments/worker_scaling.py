@@ -40,12 +40,14 @@ from controllers import CONTROLLERS
 from experiments import digits
 from experiments.engine_scaling import apart, on_disk, table
 from experiments.roofline import Limits, limits
-from mnas import engines
 from mnas.cli import parse, report_mistakes
 from mnas.data.images import DataConfig
+from mnas.engines.config import EngineConfig
+from mnas.engines.drive import drive
+from mnas.engines.environment import prepare_driver
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.experiment import EngineConfig
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.config import SearchConfig
+from mnas.loop.search import Search
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.config import TrainingConfig
 
@@ -122,7 +124,7 @@ def ceilings(seconds: float = 0.3) -> list[Ceiling]:
 def limits_at_once(processes: int, seconds: float) -> list[Limits]:
     """What so many processes can do, each on a core of its own and all at the same time."""
     context = multiprocessing.get_context("spawn")
-    prepare = functools.partial(engines.prepare_driver, EngineConfig())
+    prepare = functools.partial(prepare_driver, EngineConfig())
     with concurrent.futures.ProcessPoolExecutor(processes, context, prepare) as pool:
         return list(pool.map(_pinned_limits, [seconds] * processes))
 
@@ -166,7 +168,7 @@ def rates(chosen: Arguments, say: Callable[[str], None]) -> list[Rate]:
 
 def trained(engine: EngineConfig, chosen: Arguments) -> tuple[float, float, float]:
     """Children/hour, a child's seconds, idle share; call it in a process of its own."""
-    engines.prepare_driver(engine)
+    prepare_driver(engine)
     evaluator = ProxyConfig(
         data=DataConfig(source="digits", train_images=chosen.images),
         training=TrainingConfig(epochs=chosen.epochs),
@@ -186,7 +188,7 @@ def trained(engine: EngineConfig, chosen: Arguments) -> tuple[float, float, floa
     with tempfile.TemporaryDirectory() as directory, on_disk(directory, "journal") as journal:
         reward = digits.EXPERIMENT.reward
         search = Search(space, controller, reward, config, journal, (observe,))
-        engines.run(search, evaluator, engine)
+        drive(search, evaluator, engine)
     begun = min(end - seconds for end, seconds in ends)
     whole = max(end for end, _ in ends) - begun
     busy = sum(seconds for _, seconds in ends)

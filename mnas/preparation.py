@@ -10,8 +10,8 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnas import engines
-from mnas.experiment import Experiment
+from mnas.engines.environment import compilation_cache
+from mnas.experiment.settings import Experiment
 from mnas.latency_measurement import fill, wholes
 from mnas.latency_report import write_check
 from mnas.warmup import LostWorker, compile_ahead, space_blocks
@@ -73,7 +73,7 @@ def warm_up(chosen: WarmUpArguments) -> int:
         return 1
     console.print(
         f"{total.compiles:,} programs compiled in {time.perf_counter() - begun:.0f} s, "
-        f"{total.cache_reads:,} were in {engines.compilation_cache()}",
+        f"{total.cache_reads:,} were in {compilation_cache()}",
         soft_wrap=True,
     )
     return 0

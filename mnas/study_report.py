@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from mnas.analysis.study_table import Row, Summary
+from mnas.experiment.study import Outcome, Study
 from mnas.page import new_figure, svg, table, write_page
-from mnas.study import Outcome, Row, Study, Summary
 
 
 def summary_table(study: Study, summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:

@@ -27,8 +27,8 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import block_keys
-from mnas.engines import child_environment
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig
+from mnas.engines.environment import process_environment
 from mnas.runtime.cache_repair import cache_mended
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
@@ -158,22 +158,6 @@ def compile_ahead(
             f"the same command goes on, with --engine.workers {max(1, workers // 2)} in less memory"
         ) from None
     return total
-
-
-@contextlib.contextmanager
-def process_environment(engine: EngineConfig) -> Iterator[None]:
-    """Processes that are started meanwhile have the environment of a search's workers."""
-    variables = child_environment(engine)
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

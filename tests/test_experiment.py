@@ -5,8 +5,10 @@ from typing import Any, Literal
 import pytest
 
 from mnas.data.images import DataConfig
-from mnas.experiment import EngineConfig, Experiment, override
-from mnas.loop.search import SearchConfig
+from mnas.engines.config import EngineConfig
+from mnas.experiment.overrides import override
+from mnas.experiment.settings import Experiment
+from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
 from search_spaces.mnasnet import MnasNetSpace
 

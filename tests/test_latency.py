@@ -10,9 +10,9 @@ from mnas import latency_measurement
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import signatures
 from mnas.data.images import DataConfig
+from mnas.engines.config import EngineConfig
 from mnas.evaluators.latency_table import Check, LatencyTable
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.experiment import EngineConfig
 from mnas.latency_report import write_check
 from mnas.nn import timing
 from mnas.warmup import SpaceBlock

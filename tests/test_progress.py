@@ -8,8 +8,9 @@ import pytest
 
 from controllers.random_search import RandomSearch
 from mnas.evaluation import Evaluation, failure
+from mnas.loop.config import SearchConfig
 from mnas.loop.journal import FORMAT, Journal
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.search import Search
 from mnas.progress import SearchProgress
 from mnas.reward import RewardConfig
 from search_spaces.efficientnet import EfficientNetSpace

@@ -11,8 +11,9 @@ from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.spec import to_spec
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure
+from mnas.loop.config import SearchConfig
 from mnas.loop.journal import FORMAT, Journal, read
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 

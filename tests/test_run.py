@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import digits
-from mnas import run
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
+from mnas.experiment import run
 from mnas.loop.journal import Journal
 
 

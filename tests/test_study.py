@@ -9,12 +9,12 @@ import pytest
 import search as search_command
 from controllers.random_search import RandomSearch
 from experiments import EXPERIMENTS, STUDIES, b0_imagenet
-from mnas import study as studies
+from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli import report_mistakes
 from mnas.evaluation import Evaluation
 from mnas.evaluators.surrogate import SurrogateConfig
-from mnas.loop.search import SearchConfig
-from mnas.study import Outcome, Study, drive, rows, summaries
+from mnas.experiment.study import Outcome, Study, drive
+from mnas.loop.config import SearchConfig
 from mnas.study_report import summary_table, write_study_report
 
 RANDOM = dataclasses.replace(
@@ -138,7 +138,7 @@ def test_files_and_table(finished, tmp_path):
     _, outcomes = finished
     found = rows(SMALL, outcomes)
     means = summaries(found)
-    studies.write_csv(tmp_path / "runs.csv", found)
+    write_csv(tmp_path / "runs.csv", found)
     with open(tmp_path / "runs.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 8 and float(lines[0]["judged_reward"]) == found[0].judged_reward

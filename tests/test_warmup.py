@@ -13,15 +13,15 @@ import pytest
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import block_keys
 from mnas.data.images import DataConfig
-from mnas.engines import child_environment
+from mnas.engines.config import EngineConfig
+from mnas.engines.environment import child_environment, process_environment
 from mnas.evaluation import evaluate_safely
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.experiment import EngineConfig
 from mnas.nn.network import block_shapes, network_blocks
 from mnas.runtime.compile_stats import Compilations
 from mnas.space import OneOf, Space
 from mnas.training.config import TrainingConfig
-from mnas.warmup import LostWorker, compile_ahead, process_environment, space_blocks
+from mnas.warmup import LostWorker, compile_ahead, space_blocks
 
 TINY = Space(
     "tiny",

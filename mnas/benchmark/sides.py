@@ -174,8 +174,8 @@ class Team:
 
 def _environment(side: Side, threads: int, cache: Path) -> dict[str, str]:
     """Of a worker: what this project's own workers get, for all alike, and caches of its own."""
-    from mnas.engines import child_environment  # loads JAX, which `mnas --help` need not wait for
-    from mnas.experiment import EngineConfig
+    from mnas.engines.config import EngineConfig
+    from mnas.engines.environment import child_environment
 
     environment = {**os.environ, **child_environment(EngineConfig(threads=threads))}
     environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)

@@ -1,7 +1,7 @@
 """One child after the other in this process: for surrogates, tests and machines without Ray."""
 
+from mnas.engines.config import EngineConfig
 from mnas.evaluation import EvaluatorConfig, evaluate_safely
-from mnas.experiment import EngineConfig
 from mnas.loop.search import Search
 
 

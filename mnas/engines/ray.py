@@ -18,9 +18,9 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
+from mnas.engines.config import EngineConfig, UnusableEngine, check
+from mnas.engines.environment import child_environment, pinned_cores
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
-from mnas.experiment import EngineConfig
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
 from mnas.runtime.pinning import allowed_cores, pin

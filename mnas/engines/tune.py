@@ -3,7 +3,7 @@
 Tune starts its workers anew for every batch, and has no time limit for a child, so the engine `ray`
 is the faster and safer one. What Tune adds is a scheduler that stops a child whose accuracy after
 some epochs is behind the others' (ASHA, median stopping), and files that Tune's tools read. For a
-pipeline that is a Tuner already there is `mnas.engines.searcher`.
+pipeline that is a Tuner already there is `mnas.engines.tune_searcher`.
 
 With a scheduler, what is stopped depends on who finishes first, so the search is not reproducible
 bit for bit; without one the journal is the same as with every other engine, also where the search
@@ -38,11 +38,11 @@ from ray.tune.schedulers import (
 )
 
 from mnas.architecture.architecture import Architecture
-from mnas.engines import UnusableEngine, check, child_environment, pinned_cores
+from mnas.engines.config import EngineConfig, UnusableEngine, check
+from mnas.engines.environment import child_environment, pinned_cores
 from mnas.engines.ray import connect, worker_count
-from mnas.engines.searcher import METRIC, MODE, child_config
+from mnas.engines.tune_searcher import METRIC, MODE, child_config
 from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
-from mnas.experiment import EngineConfig
 from mnas.loop.early_stopping import StoppingRule
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial

@@ -25,7 +25,7 @@ def reference(tmp_path):
     from engine_fixtures import TableConfig, build_search, facts
 
     from mnas.engines import inline
-    from mnas.experiment import EngineConfig
+    from mnas.engines.config import EngineConfig
 
     def run(evaluator=None, **config):
         path = tmp_path / "reference.jsonl"

@@ -16,8 +16,9 @@ import numpy as np
 from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation
+from mnas.loop.config import SearchConfig
 from mnas.loop.journal import FORMAT, Journal, read
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 

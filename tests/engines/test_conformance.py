@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from engine_fixtures import TableConfig, build_search, facts
 
-from mnas import engines
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig
+from mnas.engines.drive import drive
 from mnas.loop.early_stopping import StoppingConfig
 
 CONFIGS = [
@@ -30,7 +30,7 @@ def test_same_seed_same_journal(config, tmp_path, reference, local_ray):
     evaluator = TableConfig(fault="mixed", seconds=0.02)
     path = tmp_path / "journal.jsonl"
     search = build_search(path, trials=24, batch=8)
-    engines.run(search, evaluator, config)
+    drive(search, evaluator, config)
     results = search.results.values()
     errors = {r.evaluation.error for r in results}
     assert search.done and any(r.repeat_of is not None for r in results)
@@ -48,7 +48,7 @@ def test_same_children_are_stopped(config, tmp_path, reference, local_ray):
     settings = {"trials": 24, "batch": 8, "stopping": StoppingConfig(0.5, min_curves=6)}
     evaluator = TableConfig(fault="nan", every=6, seconds=0.02)
     search = build_search(tmp_path / "journal.jsonl", **settings)
-    engines.run(search, evaluator, config)
+    drive(search, evaluator, config)
     evaluations = [r.evaluation for r in search.results.values() if r.repeat_of is None]
     assert {(e.epochs, e.stopped) for e in evaluations if not e.error} >= {(1, True), (3, False)}
     assert all([epoch for epoch, _ in e.history] == [1, 2, 3][: e.epochs] for e in evaluations)
@@ -64,7 +64,7 @@ def test_continues_the_journal_of_another_engine(config, tmp_path, reference, lo
         search.tell(trial, TableConfig().build()(trial.architecture, trial.seed))
     assert search.batches_done == 1
     search.journal.close()
-    engines.run(build_search(path, trials=12), TableConfig(), config)
+    drive(build_search(path, trials=12), TableConfig(), config)
     assert facts(path) == reference(trials=12)
 
 

@@ -1,9 +1,9 @@
 import pytest
 from engine_fixtures import TableConfig, build_search, facts
 
-from mnas import engines
 from mnas.engines import inline
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig
+from mnas.engines.drive import ENGINES, drive
 from mnas.loop.journal import read
 from mnas.loop.search import TooManyFailures
 
@@ -12,7 +12,7 @@ INLINE = EngineConfig(kind="inline")
 
 def test_evaluates_every_trial_once_and_answers_repeats_from_the_journal(tmp_path):
     search = build_search(tmp_path / "journal.jsonl")
-    engines.run(search, TableConfig(directory=str(tmp_path)), INLINE)
+    drive(search, TableConfig(directory=str(tmp_path)), INLINE)
     repeats = [r for r in search.results.values() if r.repeat_of is not None]
     attempts = (tmp_path / "attempts").read_text().split()
     assert search.done
@@ -84,6 +84,6 @@ def test_an_evaluator_that_returns_something_else(tmp_path):
 
 
 def test_an_engine_whose_library_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(engines.ENGINES, "ray", "no_such_library.engine")
+    monkeypatch.setitem(ENGINES, "ray", "no_such_library.engine")
     with pytest.raises(ValueError, match=r"needs no_such_library.* accepted here: inline"):
-        engines.run(build_search(tmp_path / "j"), TableConfig(), EngineConfig(kind="ray"))
+        drive(build_search(tmp_path / "j"), TableConfig(), EngineConfig(kind="ray"))

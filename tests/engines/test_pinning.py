@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 from engine_fixtures import TableConfig, build_search, notes
 
-from mnas.engines import pinned_cores
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig
+from mnas.engines.environment import pinned_cores
 from mnas.runtime import pinning
 from mnas.runtime.pinning import allowed_cores, pin
 
@@ -91,7 +91,7 @@ def test_actors_are_pinned_also_those_in_place_of_killed_ones(tmp_path, local_ra
         fault="kill-once", every=6, directory=str(tmp_path), note_cores=True, seconds=0.05
     )
     config = EngineConfig(kind=kind, workers=2, pin=pins)
-    mnas.engines.run(search, evaluator, config)
+    mnas.engines.drive.drive(search, evaluator, config)
     noted = [line.split(":") for line in notes(tmp_path, "cores")]
     by_process = {pid: cores for pid, cores in noted}
     everywhere = ",".join(map(str, allowed_cores()))

@@ -4,8 +4,7 @@ import socket
 import pytest
 from engine_fixtures import TableConfig, build_search, facts, notes
 
-from mnas.engines import UnusableEngine
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig, UnusableEngine
 from mnas.loop.search import TooManyFailures
 
 pytest.importorskip("ray")

@@ -5,7 +5,7 @@ import pytest
 from engine_fixtures import TableConfig, build_search, facts, notes, trainable
 
 from mnas.architecture.architecture import Architecture
-from mnas.experiment import EngineConfig
+from mnas.engines.config import EngineConfig
 from mnas.loop.early_stopping import StoppingConfig, StoppingRule
 from mnas.loop.search import TooManyFailures
 
@@ -20,7 +20,7 @@ from ray.tune.schedulers import (
 )
 
 from mnas.engines import tune as engine
-from mnas.engines.searcher import MnasSearcher
+from mnas.engines.tune_searcher import MnasSearcher
 
 TUNE = EngineConfig(kind="tune", workers=2)
 

@@ -11,7 +11,7 @@ import pytest
 import experiments
 from experiments import EXPERIMENTS, STUDIES, ablations
 from mnas.evaluators.surrogate import SurrogateConfig
-from mnas.study import Study
+from mnas.experiment.study import Study
 
 MODULES = sorted(
     path.stem for path in Path(experiments.__file__).parent.glob("*.py") if path.stem != "__init__"

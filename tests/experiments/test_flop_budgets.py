@@ -10,7 +10,7 @@ from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import find
 from mnas.evaluators.surrogate_fits import predict
-from mnas.study import Outcome, drive
+from mnas.experiment.study import Outcome, drive
 
 B0 = PUBLISHED["efficientnet-b0"]
 

@@ -6,11 +6,11 @@ import dataclasses
 from experiments import scaling_seeds
 from experiments.scaling_dimensions import EXPERIMENT, Row, write
 from experiments.scaling_seeds import read
-from mnas import run
 from mnas.architecture.scaling import DIMENSIONS
 from mnas.cli import report_mistakes
+from mnas.engines.config import EngineConfig
 from mnas.evaluation import Evaluation
-from mnas.experiment import EngineConfig
+from mnas.experiment import run
 
 
 @dataclasses.dataclass(frozen=True)

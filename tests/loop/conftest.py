@@ -1,6 +1,7 @@
 import pytest
 
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.config import SearchConfig
+from mnas.loop.search import Search
 from tests.loop.searches import ACCURACY, SPACE, open_journal
 
 

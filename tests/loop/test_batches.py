@@ -9,8 +9,8 @@ import pytest
 
 from mnas.architecture.cost import network_cost
 from mnas.evaluation import failure
+from mnas.loop.config import SearchConfig
 from mnas.loop.journal import read
-from mnas.loop.search import SearchConfig
 from mnas.reward import RewardConfig
 from tests.loop.searches import (
     ALSO_A,

@@ -9,9 +9,10 @@ import pytest
 from controllers.random_search import RandomSearch
 from mnas.architecture.architecture import Architecture, Block
 from mnas.evaluation import Evaluation
+from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.journal import FORMAT, Journal
-from mnas.loop.search import Search, SearchConfig
+from mnas.loop.search import Search
 from mnas.progress import SearchProgress
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space

@@ -1,7 +1,7 @@
 """A study: searches side by side. Variants of an experiment, several seeds of each, one table.
 
 study.json               name, seeds and trials, for `--resume`
-VARIANT/seed-N/          the run of one search, as `mnas.run` makes it
+VARIANT/seed-N/          the run of one search, as `mnas.experiment.run` makes it
 runs.csv                 a line for every search and sample count; table.csv: mean and spread
 report.html              the table and plots (`mnas.study_report`)
 
@@ -11,19 +11,17 @@ judge, an evaluator without noise, whose accuracy then stands in the table.
 """
 
 import concurrent.futures
-import csv
 import dataclasses
 import functools
 import multiprocessing
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnas import engines, run
-from mnas.architecture.architecture import Architecture
+from mnas.engines.environment import prepare_driver
 from mnas.evaluation import EvaluatorConfig
-from mnas.experiment import Experiment
+from mnas.experiment import run
+from mnas.experiment.settings import Experiment
 from mnas.loop import journal
 from mnas.loop.selection import candidates, worth
 
@@ -85,38 +83,6 @@ class Outcome:
         return found[worth(self.experiment.search.choice, decisions, rewards).argmax()]
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """What one search would have exported after `samples`; rewards and accuracy are judged."""
-
-    variant: str
-    seed: int
-    samples: int
-    trial: int
-    reward: float
-    judged_reward: float
-    accuracy: float
-    mult_adds: int
-    params: int
-    networks: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """Of one variant at one sample count, over its seeds: mean, standard deviation, worst."""
-
-    variant: str
-    samples: int
-    seeds: int
-    reward: float
-    reward_std: float
-    reward_worst: float
-    accuracy: float
-    mult_adds: float
-    params: float
-    networks: float
-
-
 # --- running ------------------------------------------------------------------------------------
 
 
@@ -157,12 +123,12 @@ def drive(
     inline = [item for item in todo if item[1].engine.kind == "inline"]
     for variant, experiment, place in todo:
         if experiment.engine.kind != "inline" or workers == 1:
-            engines.prepare_driver(experiment.engine)
+            prepare_driver(experiment.engine)
             search(experiment, place)
             done(variant, experiment.search.seed)
     if inline and workers > 1:
         context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
-        prepare = functools.partial(engines.prepare_driver, inline[0][1].engine)
+        prepare = functools.partial(prepare_driver, inline[0][1].engine)
         with concurrent.futures.ProcessPoolExecutor(workers, context, prepare) as pool:
             waiting = {
                 pool.submit(search, experiment, place): (variant, experiment.search.seed)
@@ -195,68 +161,3 @@ def _results(directory: Path) -> list[dict[str, Any]]:
 
 
 # --- the table ----------------------------------------------------------------------------------
-
-
-def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
-    """One for every search and mark of the study."""
-    judge = study.judge.build() if study.judge else None
-    found = []
-    for outcome in outcomes:
-        for samples in study.marks:
-            best = outcome.best(samples)
-            if best is None:
-                continue
-            accuracy = best["accuracy"]
-            if judge is not None:
-                architecture = Architecture.from_dict(best["architecture"])
-                accuracy = judge(architecture, outcome.seed).accuracy
-            reward = outcome.experiment.reward
-            distinct = sum(result["repeat_of"] is None for result in outcome.results[:samples])
-            found.append(
-                Row(
-                    variant=outcome.variant,
-                    seed=outcome.seed,
-                    samples=samples,
-                    trial=best["trial"],
-                    reward=best["reward"],
-                    judged_reward=reward(accuracy, best[reward.cost]),
-                    accuracy=accuracy,
-                    mult_adds=best["mult_adds"],
-                    params=best["params"],
-                    networks=distinct,
-                )
-            )
-    return found
-
-
-def summaries(found: Sequence[Row]) -> list[Summary]:
-    """One for every variant and sample count, in the order of the rows."""
-    groups: dict[tuple[str, int], list[Row]] = {}
-    for row in found:
-        groups.setdefault((row.variant, row.samples), []).append(row)
-    made = []
-    for (variant, samples), group in groups.items():
-        rewards = [row.judged_reward for row in group]
-        made.append(
-            Summary(
-                variant=variant,
-                samples=samples,
-                seeds=len(group),
-                reward=statistics.fmean(rewards),
-                reward_std=statistics.stdev(rewards) if len(rewards) > 1 else 0.0,
-                reward_worst=min(rewards),
-                accuracy=statistics.fmean(row.accuracy for row in group),
-                mult_adds=statistics.fmean(row.mult_adds for row in group),
-                params=statistics.fmean(row.params for row in group),
-                networks=statistics.fmean(row.networks for row in group),
-            )
-        )
-    return made
-
-
-def write_csv(path: Path, items: Sequence[Row] | Sequence[Summary]) -> None:
-    """Dataclasses as lines."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(items[0])] if items else ())
-        writer.writerows(dataclasses.astuple(item) for item in items)

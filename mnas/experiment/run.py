@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 import mnas
-from mnas import engines
 from mnas.architecture.spec import to_spec
 from mnas.controller import Controller
-from mnas.experiment import Experiment, override
+from mnas.engines.drive import drive
+from mnas.experiment.overrides import override
+from mnas.experiment.settings import Experiment
 from mnas.files import read_json, write_json
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.journal import FORMAT, Journal
@@ -166,7 +167,7 @@ def _flat(data: Any, path: str = "") -> dict[str, Any]:
 
 def drive(experiment: Experiment, search: Search) -> None:
     """Runs the search to its end on the experiment's engine."""
-    engines.run(search, experiment.evaluator, experiment.engine)
+    drive(search, experiment.evaluator, experiment.engine)
 
 
 def ranking(search: Search) -> list[Result]:
