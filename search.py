@@ -30,12 +30,12 @@ from rich.table import Table
 
 from controllers import CONTROLLERS
 from experiments import EXPERIMENTS, STUDIES
-from mnas import preparation
+from mnas import prepare_commands
+from mnas.analysis.comparison import compare
 from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.architecture.published import PUBLISHED
 from mnas.cli import parse, report_mistakes
-from mnas.compare import compare
-from mnas.engines.config import UnusableEngine, check
+from mnas.engines.config import UnusableEngine, check_engine
 from mnas.engines.environment import prepare_driver
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
@@ -46,11 +46,11 @@ from mnas.experiment.study import Study
 from mnas.files import read_json, write_json
 from mnas.loop.early_stopping import savings
 from mnas.loop.search import Search, TooManyFailures
-from mnas.preparation import LatencyArguments, WarmUpArguments
-from mnas.progress import SearchProgress
-from mnas.report import write_report
-from mnas.study_report import summary_table, write_study_report
-from mnas.tensorboard import TensorBoard
+from mnas.prepare_commands import LatencyArguments, WarmUpArguments
+from mnas.reports.console import SearchProgress
+from mnas.reports.run_report import write_report
+from mnas.reports.study_report import summary_table, write_study_report
+from mnas.reports.tensorboard import TensorBoard
 from search_spaces import SPACES
 
 DEFAULT = "digits"
@@ -185,7 +185,7 @@ def warm_up(name: str, flags: list[str]) -> int:
             "networks; accepted: --evaluator proxy"
         )
     check(chosen.experiment)
-    return preparation.warm_up(chosen)
+    return prepare_commands.warm_up(chosen)
 
 
 def latency_table(path: Path, name: str, flags: list[str]) -> int:
@@ -194,7 +194,7 @@ def latency_table(path: Path, name: str, flags: list[str]) -> int:
     given = LatencyArguments(experiment)
     chosen = parse(LatencyArguments, f"search.py --latency-table {name}", flags, given, description)
     check(chosen.experiment)
-    return preparation.time_blocks(path, chosen)
+    return prepare_commands.time_blocks(path, chosen)
 
 
 def resume(arguments: list[str]) -> int:
@@ -220,7 +220,7 @@ def resume(arguments: list[str]) -> int:
 
 def check(experiment: Experiment) -> None:
     """Finds mistakes before anything is started or written."""
-    check(experiment.engine)
+    check_engine(experiment.engine)
     prepare_driver(experiment.engine)  # JAX must not have started yet
     space = experiment.space.build()
     experiment.controller.build(space)
@@ -358,11 +358,11 @@ def go_study(chosen: Study, directory: Path, workers: int) -> int:
         console.print(f"search.py: {failures}")
         return 1
     found = rows(chosen, outcomes)
-    summaries = summaries(found)
+    summarized = summaries(found)
     write_csv(directory / "runs.csv", found)
-    write_csv(directory / "table.csv", summaries)
-    write_study_report(chosen, outcomes, found, summaries, directory / "report.html")
-    heads, lines = summary_table(chosen, summaries)
+    write_csv(directory / "table.csv", summarized)
+    write_study_report(chosen, outcomes, found, summarized, directory / "report.html")
+    heads, lines = summary_table(chosen, summarized)
     table = Table(*heads, box=None, pad_edge=False)
     for line in lines:
         table.add_row(*line)

@@ -42,7 +42,7 @@ from mnas.evaluators.surrogate_fits import FITS, predict, top1
 from mnas.experiment.study import Outcome, Study
 from mnas.files import write_json
 from mnas.loop.config import SearchConfig
-from mnas.page import new_figure
+from mnas.reports.figures import new_figure
 from mnas.reward import RewardConfig
 
 # A baseline is to use its budget: only where nothing lies so close below it, less will do.

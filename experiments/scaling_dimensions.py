@@ -72,7 +72,7 @@ from mnas.architecture.scaling import DIMENSIONS
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
-from mnas.page import new_figure
+from mnas.reports.figures import new_figure
 from mnas.reward import RewardConfig
 from search_spaces.scaling import ScalingDimensionsSpace
 

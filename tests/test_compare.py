@@ -4,14 +4,14 @@ import json
 import pytest
 
 from mnas import __main__ as mnas_command
+from mnas.analysis.comparison import compare, notes, tables, to_dict, totals
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.cost import Cost, network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
-from mnas.compare import compare, notes, tables, to_dict, totals
 from mnas.evaluators.surrogate_fits import predict
 from mnas.loop.journal import FORMAT, Journal
-from mnas.report import write_report
+from mnas.reports.run_report import write_report
 from mnas.reward import RewardConfig
 
 B0, A1 = PUBLISHED["efficientnet-b0"], PUBLISHED["mnasnet-a1"]

@@ -6,16 +6,15 @@ import time
 
 import pytest
 
-from mnas import latency_measurement
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import signatures
 from mnas.data.images import DataConfig
 from mnas.engines.config import EngineConfig
 from mnas.evaluators.latency_table import Check, LatencyTable
 from mnas.evaluators.proxy import ProxyConfig
-from mnas.latency_report import write_check
-from mnas.nn import timing
-from mnas.warmup import SpaceBlock
+from mnas.preparation import latency, timing
+from mnas.preparation.latency_check import write_check
+from mnas.preparation.space_blocks import SpaceBlock
 
 TINY = Architecture(
     (Block(kernel=3, stride=1, filters=8, repeats=3), Block(kernel=5, stride=2, filters=8)),
@@ -122,15 +121,15 @@ def test_filling_stops_and_goes_on(tmp_path, monkeypatch):
         timed.append(index)
         return 3.0
 
-    monkeypatch.setattr(latency_measurement, "_process", lambda engine: Inline())
-    monkeypatch.setattr(latency_measurement, "_block_ms", block_ms)
+    monkeypatch.setattr(latency, "_process", lambda engine: Inline())
+    monkeypatch.setattr(latency, "_block_ms", block_ms)
     monkeypatch.setattr(timing, "call_ms", lambda: 1.0)
     path = tmp_path / "table.json"
     with pytest.raises(KeyboardInterrupt):
-        latency_measurement.fill(path, blocks_of(TINY), EngineConfig())
+        latency.fill(path, blocks_of(TINY), EngineConfig())
     assert len(LatencyTable.read(path).blocks) == 2
-    monkeypatch.setattr(latency_measurement, "_block_ms", lambda *_: 5.0)
-    table = latency_measurement.fill(path, blocks_of(TINY), EngineConfig())
+    monkeypatch.setattr(latency, "_block_ms", lambda *_: 5.0)
+    table = latency.fill(path, blocks_of(TINY), EngineConfig())
     assert list(table.blocks.values()) == [2.0, 2.0, 4.0, 4.0]
     assert table.latency_ms(TINY) == 1 + 2 + 3 * 2 + 4 + 4
 

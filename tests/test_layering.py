@@ -20,8 +20,8 @@ NO_JAX = (
         "mnas.architecture.scaling",
     ),
     *(
-        "mnas.compare",
-        "mnas.rescore",
+        "mnas.analysis.comparison",
+        "mnas.analysis.rescoring",
         "mnas.architecture.spec",
         "mnas.evaluation",
         "mnas.evaluators.surrogate",

@@ -6,11 +6,11 @@ import os
 import types
 
 import search
-from mnas import preparation
+from mnas import prepare_commands
 from mnas.cli import report_mistakes
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.loop import journal
-from mnas.warmup import compile_ahead
+from mnas.preparation.warmup import compile_ahead
 
 
 def run_search(*arguments: str) -> int:
@@ -49,7 +49,9 @@ def test_a_warm_up_compiles_once(tmp_path, capsys, monkeypatch):
 def test_a_warm_up_whose_process_is_killed(capsys, monkeypatch):
     dies = types.SimpleNamespace(build=functools.partial(os._exit, 9))
     monkeypatch.setattr(
-        preparation, "compile_ahead", lambda blocks, _, *rest: compile_ahead(blocks, dies, *rest)
+        prepare_commands,
+        "compile_ahead",
+        lambda blocks, _, *rest: compile_ahead(blocks, dies, *rest),
     )
     assert run_search(*WARM_UP) == 1
     lines = capsys.readouterr().err.splitlines()

@@ -11,7 +11,7 @@ from mnas.evaluation import Evaluation, failure
 from mnas.loop.config import SearchConfig
 from mnas.loop.journal import FORMAT, Journal
 from mnas.loop.search import Search
-from mnas.progress import SearchProgress
+from mnas.reports.console import SearchProgress
 from mnas.reward import RewardConfig
 from search_spaces.efficientnet import EfficientNetSpace
 
@@ -64,7 +64,7 @@ def test_nothing_is_said_of_what_did_not_happen(tmp_path, capsys, monkeypatch):
 
 def test_a_long_batch_is_heard_of_before_its_end(tmp_path, capsys, monkeypatch):
     clock = itertools.count(step=70)  # seconds from one look at it to the next
-    monkeypatch.setattr("mnas.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("mnas.reports.console.time", SimpleNamespace(monotonic=lambda: next(clock)))
     lines = shown(tmp_path / "journal.jsonl", capsys, results=6)
     batches = [line for line in lines if line.startswith("batch")]
     between = [line for line in lines if line.lstrip().startswith("trials")]

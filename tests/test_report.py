@@ -12,7 +12,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import Evaluation
 from mnas.loop.journal import FORMAT, Journal
 from mnas.loop.trial import Result, Trial
-from mnas.report import write_report
+from mnas.reports.run_report import write_report
 
 
 def result(trial, reward, epochs, **others) -> dict:

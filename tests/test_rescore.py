@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas import rescore as rescoring
+from mnas.analysis import rescoring
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.spec import to_spec
 from mnas.controller import Controller, Proposals

@@ -15,7 +15,7 @@ from mnas.evaluation import Evaluation
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.loop.config import SearchConfig
-from mnas.study_report import summary_table, write_study_report
+from mnas.reports.study_report import summary_table, write_study_report
 
 RANDOM = dataclasses.replace(
     b0_imagenet.EXPERIMENT,

@@ -18,10 +18,11 @@ from mnas.engines.environment import child_environment, process_environment
 from mnas.evaluation import evaluate_safely
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.nn.network import block_shapes, network_blocks
+from mnas.preparation.space_blocks import space_blocks
+from mnas.preparation.warmup import LostWorker, compile_ahead
 from mnas.runtime.compile_stats import Compilations
 from mnas.space import OneOf, Space
 from mnas.training.config import TrainingConfig
-from mnas.warmup import LostWorker, compile_ahead, space_blocks
 
 TINY = Space(
     "tiny",
@@ -83,7 +84,7 @@ def whole_choice() -> Space:
 
 @pytest.mark.parametrize("space", [TINY, shared_and_open(), whole_choice()], ids=lambda s: s.name)
 def test_the_blocks_are_those_of_all_networks(space, monkeypatch):
-    monkeypatch.setattr("mnas.warmup.SAMPLES", 1)  # chance shall not find them
+    monkeypatch.setattr("mnas.preparation.space_blocks.SAMPLES", 1)  # chance shall not find them
     blocks, complete = space_blocks(space)
     found = [block_keys(block.architecture)[block.index] for block in blocks]
     vectors = map(np.array, itertools.product(*map(range, space.sizes)))
@@ -185,7 +186,7 @@ def test_a_killed_process_is_named_and_told_of_in_one_line(monkeypatch):
     blocks, _ = space_blocks(TINY)
     monkeypatch.setattr("mnas.runtime.machine.available_bytes", lambda: 1 << 40)
     dies = types.SimpleNamespace(build=partial(os._exit, 9))
-    monkeypatch.setattr("mnas.warmup.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("mnas.preparation.warmup.os.cpu_count", lambda: 2)
     with pytest.raises(LostWorker, match=r"^one of 2 processes .* killed.*--engine\.workers 1 "):
         compile_ahead(blocks, dies, ENGINE)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnas import rescore
+from mnas.analysis import rescoring
 from mnas.architecture.scaling import Coefficients
 from mnas.architecture.scaling_grid import KIND, ScalingGrid
 
@@ -16,14 +16,14 @@ class Ranked:
 
     index: int
     coefficients: Coefficients
-    row: rescore.Row
+    row: rescoring.Row
 
 
 def is_grid_run(directory: Path) -> bool:
     """Whether this is the directory of a run over a grid of scalings."""
     if not (directory / "journal.jsonl").is_file():
         return False
-    return _space_kind(rescore.read(directory)) == KIND
+    return _space_kind(rescoring.read(directory)) == KIND
 
 
 def _space_kind(records: Sequence[dict[str, Any]]) -> str | None:
@@ -35,14 +35,14 @@ def ranked(directory: Path) -> tuple[ScalingGrid, list[Ranked]]:
 
     ValueError where the directory holds no run over such a grid.
     """
-    records = rescore.read(directory)
+    records = rescoring.read(directory)
     kind = _space_kind(records)
     if kind != KIND:
         raise ValueError(f"{directory}: space = {kind}; accepted: a run over a grid of scalings")
     grid = ScalingGrid(**records[0]["settings"]["space"])
     points = list(grid.points().items())
     found = []
-    for row in rescore.rescore(records, rescore.reward_of(records)).rows:
+    for row in rescoring.rescore(records, rescoring.reward_of(records)).rows:
         index = row.decisions[0]
         if index >= len(points) or points[index][1].canonical_hash() != row.hash:
             raise ValueError(

@@ -45,7 +45,7 @@ class UnusableEngine(ValueError):
     """An engine that can't run as configured; the message says what would be accepted."""
 
 
-def check(config: EngineConfig) -> None:
+def check_engine(config: EngineConfig) -> None:
     """Finds what can be found wrong before anything is started; UnusableEngine names it.
 
     Ray would wait many minutes for a cluster at a HOST:PORT where nobody listens.

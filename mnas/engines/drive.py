@@ -15,7 +15,7 @@ ENGINES = {
 
 
 def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any) -> None:
-    """Drives `search` to its end. UnusableEngine where it can't drive as configured."""
+    """Drives `search` to its end. UnusableEngine where it can't run as configured."""
     try:
         engine = importlib.import_module(ENGINES[config.kind])
     except ModuleNotFoundError as error:
@@ -23,4 +23,4 @@ def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **op
             f"engine: kind = {config.kind!r} needs {error.name}, which is not installed; "
             "accepted here: inline"
         ) from None
-    engine.drive(search, evaluator, config, **options)
+    engine.run(search, evaluator, config, **options)

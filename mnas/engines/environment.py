@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-
 from mnas.engines.config import EngineConfig
 from mnas.runtime import memory
 
@@ -41,6 +39,7 @@ def prepare_driver(config: EngineConfig) -> None:
     The controller, too, computes with the experiment's number of threads, and on the CPU: the
     accelerators are the children's, who live here only with the inline engine.
     """
+    import jax
 
     os.environ["NPROC"] = str(config.threads)
     if config.kind == "inline":

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.engines.config import EngineConfig, UnusableEngine, check
+from mnas.engines.config import EngineConfig, UnusableEngine, check_engine
 from mnas.engines.environment import child_environment, pinned_cores
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.loop.search import Search
@@ -75,7 +75,7 @@ def connect(config: EngineConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if config.address:
-        check(config)
+        check_engine(config)
         options |= {"address": config.address}
     else:
         needed = (config.workers or 1) * config.threads

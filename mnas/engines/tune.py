@@ -38,7 +38,7 @@ from ray.tune.schedulers import (
 )
 
 from mnas.architecture.architecture import Architecture
-from mnas.engines.config import EngineConfig, UnusableEngine, check
+from mnas.engines.config import EngineConfig, UnusableEngine, check_engine
 from mnas.engines.environment import child_environment, pinned_cores
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.tune_searcher import METRIC, MODE, child_config
@@ -87,7 +87,7 @@ def run(
     Raises ValueError for a time limit or a scheduler that can't be had here and for a cluster that
     is too small or out of reach, RuntimeError where the evaluator can't be built.
     """
-    check(config)
+    check_engine(config)
     if isinstance(
         scheduler, HyperBandScheduler | PopulationBasedTraining | PopulationBasedTrainingReplay
     ):

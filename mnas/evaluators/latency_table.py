@@ -9,7 +9,7 @@ device while it searches, and gives the same search every time.
 where `call` is what calling a compiled program costs. How well that predicts a network compiled
 whole is for `Check` to say. Measured for children of 32 pixels (50 random ones of the digits'
 space, one core that was shared with others, batch 1): τ 0.90, R² 0.96, mean error 3.3%. What that
-takes is in `mnas.nn.timing` and `mnas.latency_measurement`: blocks timed with warm weights, or with
+takes is in `mnas.preparation.timing` and `mnas.preparation.latency`: blocks timed with warm weights, or with
 a thread of XLA's to wait for, gave τ 0.64 and a mean error of 19%.
 
 A table is a JSON file, written anew after every block that was timed, so one that was stopped goes

@@ -3,7 +3,7 @@
 experiment.json   the experiment's name and settings
 journal.jsonl     everything that happened (`mnas.loop.journal`)
 best.json         the spec of the best architecture (`mnas.architecture.spec`); top.json: the best ten
-report.html       plots and tables (`mnas.report`)
+report.html       plots and tables (`mnas.reports.run_report`)
 events.out.*      TensorBoard
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 import mnas
 from mnas.architecture.spec import to_spec
 from mnas.controller import Controller
-from mnas.engines.drive import drive
+from mnas.engines.drive import drive as drive_engine
 from mnas.experiment.overrides import override
 from mnas.experiment.settings import Experiment
 from mnas.files import read_json, write_json
@@ -167,7 +167,7 @@ def _flat(data: Any, path: str = "") -> dict[str, Any]:
 
 def drive(experiment: Experiment, search: Search) -> None:
     """Runs the search to its end on the experiment's engine."""
-    drive(search, experiment.evaluator, experiment.engine)
+    drive_engine(search, experiment.evaluator, experiment.engine)
 
 
 def ranking(search: Search) -> list[Result]:

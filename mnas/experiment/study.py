@@ -3,7 +3,7 @@
 study.json               name, seeds and trials, for `--resume`
 VARIANT/seed-N/          the run of one search, as `mnas.experiment.run` makes it
 runs.csv                 a line for every search and sample count; table.csv: mean and spread
-report.html              the table and plots (`mnas.study_report`)
+report.html              the table and plots (`mnas.reports.study_report`)
 
 What counts is what a search would export after so many samples (`mnas.loop.selection`), by rewards *as the
 search saw them*. Where evaluations are noisy those are not its true worth, so a study may name a

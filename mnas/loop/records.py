@@ -13,7 +13,7 @@ def plain(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def number(value: float | None) -> float:
+def from_plain(value: float | None) -> float:
     return math.nan if value is None else value
 
 
@@ -43,7 +43,7 @@ def to_record(result: Result) -> dict[str, Any]:
         "hash": result.trial.hash,
         "seed": result.trial.seed,
         "repeat_of": result.repeat_of,
-        # For readers that don't have the space (`mnas.rescore`, `mnas.report`).
+        # For readers that don't have the space (`mnas.analysis.rescoring`, `mnas.reports.run_report`).
         "architecture": result.trial.architecture.to_dict(),
         "reward": result.reward,
         "accuracy": plain(evaluation.accuracy),
@@ -61,7 +61,7 @@ def to_record(result: Result) -> dict[str, Any]:
 def to_evaluation(record: dict[str, Any]) -> Evaluation:
     names = ("latency_ms", "epochs", "error", "seconds", "timings")
     return Evaluation(
-        number(record["accuracy"]),
+        from_plain(record["accuracy"]),
         **{name: record[name] for name in names},
         history=tuple((epoch, accuracy) for epoch, accuracy in record.get("history", ())),
         stopped=record.get("stopped", False),

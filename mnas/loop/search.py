@@ -32,7 +32,7 @@ from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import Curves
 from mnas.loop.journal import Journal
-from mnas.loop.records import in_plain_numbers, number, plain, to_evaluation, to_record
+from mnas.loop.records import from_plain, in_plain_numbers, plain, to_evaluation, to_record
 from mnas.loop.trial import Result, Trial
 from mnas.reward import RewardConfig
 from mnas.space import Space
@@ -228,7 +228,7 @@ class Search:
         for record in self.journal.records:
             if record["kind"] == "proposals":
                 decisions = self.space.canonical(np.array(record["decisions"], np.int32))
-                log_probs = np.array([number(v) for v in record["log_probs"]], np.float32)
+                log_probs = np.array([from_plain(v) for v in record["log_probs"]], np.float32)
                 self._begin(record["first_trial"], Proposals(decisions, log_probs))
             elif record["kind"] == "result":
                 trial = next((t for t in self._batch if t.number == record["trial"]), None)

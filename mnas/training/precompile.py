@@ -1,4 +1,4 @@
-"""Compiles ahead what `mnas.training.blockwise` does, part by part: for a warm-up (`mnas.warmup`)."""
+"""Compiles ahead what `mnas.training.blockwise` does, part by part: for a warm-up (`mnas.preparation.warmup`)."""
 
 import numpy as np
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from mnas import compare as comparing
+from mnas.analysis import comparison as comparing
 from mnas.architecture.spec import find
 from mnas.cli import parse
 from mnas.verbs import Changes, Spec, rows_table

@@ -23,7 +23,7 @@ class ReportArguments:
 def report(arguments: list[str]) -> None:
     """`mnas report`."""
     from mnas.evaluators.surrogate_fits import predict
-    from mnas.report import write_report  # matplotlib takes a second to import
+    from mnas.reports.run_report import write_report
 
     chosen = parse(ReportArguments, "mnas report", arguments, tyro.MISSING_NONPROP)
     if not chosen.directories:

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from mnas import rescore as rescoring
+from mnas.analysis import rescoring
 from mnas.cli import parse
 from mnas.loop.selection import Choice
 from mnas.reward import CostKind, Form, RewardConfig

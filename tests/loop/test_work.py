@@ -13,7 +13,7 @@ from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.journal import FORMAT, Journal
 from mnas.loop.search import Search
-from mnas.progress import SearchProgress
+from mnas.reports.console import SearchProgress
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 from search_spaces.efficientnet import EfficientNetSpace

@@ -19,12 +19,12 @@ from mnas.architecture.signatures import signatures
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import pinned_cores, process_environment
 from mnas.evaluators.latency_table import LatencyTable
-from mnas.nn import timing
+from mnas.preparation import timing
+from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import cache_mended
 from mnas.runtime.machine import machine
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.programs import forget_programs
-from mnas.warmup import SpaceBlock
 
 
 def fill(

@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnas import compare
+from mnas.analysis import comparison
+from mnas.analysis.rescoring import reward_of
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
 from mnas.loop import journal
 from mnas.loop.early_stopping import savings
 from mnas.loop.selection import candidates
-from mnas.page import new_figure, svg, table, write_page
-from mnas.rescore import reward_of
+from mnas.reports.figures import new_figure, svg, table, write_page
 
 SHOWN = 10
 
 
 def write_report(
-    directories: Sequence[Path], out: Path, predict: compare.Predict | None = None
+    directories: Sequence[Path], out: Path, predict: comparison.Predict | None = None
 ) -> None:
     """Writes the page; ValueError where a directory holds no readable run.
 
@@ -44,7 +44,7 @@ def write_report(
 class _Run:
     """A run's journal, by kind of record."""
 
-    def __init__(self, directory: Path, predict: compare.Predict | None) -> None:
+    def __init__(self, directory: Path, predict: comparison.Predict | None) -> None:
         records = journal.read(directory / "journal.jsonl")
         if not records:
             raise ValueError(f"{directory}: the journal is empty; accepted: a run that has begun")
@@ -121,9 +121,9 @@ class _Run:
         if reference is None or described is None:
             return ""
         best = Architecture.from_dict(described).replace(name="the best")
-        comparison = compare.compare(best, reference, self.predict, reward_of([self.head]))
-        tables = [table(heads, rows) for heads, rows in compare.tables(comparison)]
-        notes = [f"<p>{html.escape(note)}</p>" for note in compare.notes(comparison)]
+        compared = comparison.compare(best, reference, self.predict, reward_of([self.head]))
+        tables = [table(heads, rows) for heads, rows in comparison.tables(compared)]
+        notes = [f"<p>{html.escape(note)}</p>" for note in comparison.notes(compared)]
         return f"<h3>Compared with {html.escape(reference.name)}</h3>{''.join(tables + notes)}"
 
 

@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnas.engines.environment import compilation_cache
 from mnas.experiment.settings import Experiment
-from mnas.latency_measurement import fill, wholes
-from mnas.latency_report import write_check
-from mnas.warmup import LostWorker, compile_ahead, space_blocks
+from mnas.preparation.latency import fill, wholes
+from mnas.preparation.latency_check import write_check
+from mnas.preparation.space_blocks import space_blocks
+from mnas.preparation.warmup import LostWorker, compile_ahead
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from mnas.analysis.study_table import Row, Summary
 from mnas.experiment.study import Outcome, Study
-from mnas.page import new_figure, svg, table, write_page
+from mnas.reports.figures import new_figure, svg, table, write_page
 
 
 def summary_table(study: Study, summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
