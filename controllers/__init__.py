@@ -1,11 +1,11 @@
 """The controllers that ship with mnas: each a frozen dataclass whose `build(space)` gives one."""
 
-from controllers.dyna import Dyna
-from controllers.evolution import Evolution
-from controllers.exhaustive import Exhaustive
-from controllers.ppo import Ppo
-from controllers.random_search import RandomSearch
-from controllers.reinforce import Reinforce
+from mnas.controllers.dyna import Dyna
+from mnas.controllers.evolution import Evolution
+from mnas.controllers.exhaustive import Exhaustive
+from mnas.controllers.ppo import Ppo
+from mnas.controllers.random_search import RandomSearch
+from mnas.controllers.reinforce import Reinforce
 
 CONTROLLERS = {
     "dyna": Dyna,

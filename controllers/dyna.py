@@ -38,10 +38,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from mnas.controllers.core.gaussian_process import (
+    Function,
+    Memory,
+    append,
+    draw,
+    fit,
+    indicators_of,
+)
+from mnas.controllers.core.policy import Params, canonical, factorized
 
-from controllers.policy import Params, canonical, factorized
-from controllers.reward_model import Function, Memory, append, draw, fit, indicators_of
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.space import Space
 
 # Members that have a draw in common, and places of a batch: draws are what takes time.
@@ -116,7 +124,7 @@ class Dyna:
     def __post_init__(self) -> None:
         def check(name: str, good: bool, accepted: str) -> None:
             if not good:
-                raise ValueError(f"dyna: {name} = {getattr(self, name)!r}; accepted: {accepted}")
+                raise UsageError(f"dyna: {name} = {getattr(self, name)!r}; accepted: {accepted}")
 
         for name in (
             *("members", "steps", "imagined", "neighbours"),
@@ -302,7 +310,7 @@ class Dyna:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)
             rewards = jnp.asarray(rewards, jnp.float32)
             if decisions.shape != (*rewards.shape, len(space.sizes)) or rewards.ndim != 1:
-                raise ValueError(
+                raise UsageError(
                     f"dyna: decisions of shape {decisions.shape} and rewards of shape "
                     f"{rewards.shape}; accepted: [N, {len(space.sizes)}] and [N]"
                 )

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from mnas.controllers.core.policy import canonical
 
-from controllers.policy import canonical
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.space import Space
 
 
@@ -43,7 +44,7 @@ class Evolution:
     def __post_init__(self) -> None:
         def check(name: str, good: bool, accepted: str) -> None:
             if not good:
-                raise ValueError(
+                raise UsageError(
                     f"evolution: {name} = {getattr(self, name)!r}; accepted: {accepted}"
                 )
 
@@ -104,7 +105,7 @@ class Evolution:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)
             rewards = jnp.asarray(rewards, jnp.float32)
             if decisions.shape != (*rewards.shape, count) or rewards.ndim != 1:
-                raise ValueError(
+                raise UsageError(
                     f"evolution: decisions of shape {decisions.shape} and rewards of shape "
                     f"{rewards.shape}; accepted: [N, {count}] and [N]"
                 )

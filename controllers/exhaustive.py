@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from mnas.controllers.core.policy import canonical
 
-from controllers.policy import canonical
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.space import Space
 
 
@@ -72,7 +73,7 @@ class Exhaustive:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)
             rewards = jnp.asarray(rewards, jnp.float32)
             if decisions.shape != (*rewards.shape, len(sizes)) or rewards.ndim != 1:
-                raise ValueError(
+                raise UsageError(
                     f"exhaustive: decisions of shape {decisions.shape} and rewards of shape "
                     f"{rewards.shape}; accepted: [N, {len(sizes)}] and [N]"
                 )

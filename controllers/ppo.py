@@ -3,7 +3,7 @@
 The update of NASNet's controller (arXiv 1707.07012, appendix A): several gradient steps on the same
 batch, in which a proposal takes no more part once its probability has changed by the clip in the
 direction of its advantage. A whole vector of decisions counts as one action. Baseline, scale of the
-advantages and Adam are those of `controllers.reinforce`.
+advantages and Adam are those of `mnas.controllers.reinforce`.
 
 Shapes: N proposals, D decisions.
 """
@@ -15,10 +15,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from mnas.controllers.core.advantage import advantages as advantages_of
+from mnas.controllers.core.policy import Params, factorized, lstm
 
-from controllers.baseline import advantages as advantages_of
-from controllers.policy import Params, factorized, lstm
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.space import Space
 
 # Good from 250 to 1,000 samples in batches of 16 with 4 epochs each (28 decisions, noisy rewards).
@@ -78,7 +79,7 @@ class Ppo:
     def __post_init__(self) -> None:
         def check(name: str, good: bool, accepted: str) -> None:
             if not good:
-                raise ValueError(f"ppo: {name} = {getattr(self, name)!r}; accepted: {accepted}")
+                raise UsageError(f"ppo: {name} = {getattr(self, name)!r}; accepted: {accepted}")
 
         check("policy", self.policy in LEARNING_RATES, ", ".join(LEARNING_RATES))
         rate = self.learning_rate
@@ -157,7 +158,7 @@ class Ppo:
             log_probs = jnp.asarray(proposals.log_probs, jnp.float32)
             rewards = jnp.asarray(rewards, jnp.float32)
             if decisions.shape != (*rewards.shape, len(space.sizes)) or rewards.ndim != 1:
-                raise ValueError(
+                raise UsageError(
                     f"ppo: decisions of shape {decisions.shape} and rewards of shape "
                     f"{rewards.shape}; accepted: [N, {len(space.sizes)}] and [N]"
                 )

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from mnas.controllers.core.policy import factorized
 
-from controllers.policy import factorized
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.space import Space
 
 
@@ -47,7 +48,7 @@ class RandomSearch:
         ) -> RandomSearchState:
             shape, rewards = jnp.shape(proposals.decisions), jnp.asarray(rewards, jnp.float32)
             if shape != (*rewards.shape, len(space.sizes)) or rewards.ndim != 1:
-                raise ValueError(
+                raise UsageError(
                     f"random: decisions of shape {shape} and rewards of shape {rewards.shape}; "
                     f"accepted: [N, {len(space.sizes)}] and [N]"
                 )

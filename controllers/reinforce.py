@@ -14,10 +14,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from mnas.controllers.core.advantage import advantages as advantages_of
+from mnas.controllers.core.policy import Params, Policy, factorized, lstm
 
-from controllers.baseline import advantages as advantages_of
-from controllers.policy import Params, Policy, factorized, lstm
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.space import Space
 
 # Good both at 64 samples in batches of 8 and at 512 in batches of 16 (28 decisions, noisy rewards).
@@ -67,7 +68,7 @@ class Reinforce:
     def __post_init__(self) -> None:
         def check(name: str, good: bool, accepted: str) -> None:
             if not good:
-                raise ValueError(
+                raise UsageError(
                     f"reinforce: {name} = {getattr(self, name)!r}; accepted: {accepted}"
                 )
 
@@ -129,7 +130,7 @@ class Reinforce:
             decisions = jnp.asarray(proposals.decisions, jnp.int32)
             rewards = jnp.asarray(rewards, jnp.float32)
             if decisions.shape != (*rewards.shape, len(space.sizes)) or rewards.ndim != 1:
-                raise ValueError(
+                raise UsageError(
                     f"reinforce: decisions of shape {decisions.shape} and rewards of shape "
                     f"{rewards.shape}; accepted: [N, {len(space.sizes)}] and [N]"
                 )

@@ -14,19 +14,20 @@ layer has networks that the surrogate doesn't know.
 
 import dataclasses
 
-from controllers.dyna import Dyna
-from controllers.evolution import Evolution
-from controllers.ppo import Ppo
-from controllers.random_search import RandomSearch
-from controllers.reinforce import Reinforce
-from experiments import b0_imagenet, digits
+from mnas.controllers.dyna import Dyna
+from mnas.controllers.evolution import Evolution
+from mnas.controllers.ppo import Ppo
+from mnas.controllers.random_search import RandomSearch
+from mnas.controllers.reinforce import Reinforce
+from mnas.experiments import b0_imagenet, digits
+from mnas.search_spaces.per_layer import PerLayerSpace
+from mnas.search_spaces.single_cell import SingleCellSpace
+
 from mnas.evaluators.surrogate import SEED_SPREAD, SurrogateConfig
 from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Study
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
-from search_spaces.per_layer import PerLayerSpace
-from search_spaces.single_cell import SingleCellSpace
 
 EXACT, NOISY = SurrogateConfig(fit="ridge"), SurrogateConfig(fit="ridge", noise_points=SEED_SPREAD)
 BASE = dataclasses.replace(b0_imagenet.EXPERIMENT, evaluator=EXACT)

@@ -17,9 +17,10 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnas.controllers.dyna import Dyna
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from rich.console import Console
 
-from controllers.dyna import Dyna
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
@@ -30,7 +31,6 @@ from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Outcome, Study
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
-from search_spaces.accel_nasbench import AccelNasbenchSpace
 
 EXPERIMENT = Experiment(
     name="b0-imagenet",

@@ -9,7 +9,7 @@ r"""The grid search of compound scaling: which (α, β, γ) with α·β²·γ² 
     mnas scale runs/compound-scaling-1 --grid-search            the ranking again
 
 Step 1 of arXiv 1905.11946, section 3.3, as a search like any other: every point of the grid once
-(`controllers.exhaustive`), by any evaluator, on any engine, resumed by `--resume`. Images come at
+(`mnas.controllers.exhaustive`), by any evaluator, on any engine, resumed by `--resume`. Images come at
 the resolution that the point asks for, γ times the base's. Beside the run's own files: grid.csv,
 all points by rank.
 
@@ -32,10 +32,11 @@ and (1.2, 1.3, 1.0), within half a point of each other.
 import csv
 from pathlib import Path
 
+from mnas.controllers.exhaustive import Exhaustive
+from mnas.search_spaces.scaling import ScalingGridSpace
 from rich.console import Console
 from rich.table import Table
 
-from controllers.exhaustive import Exhaustive
 from mnas.analysis.grid_ranking import ranked
 from mnas.architecture.scaling import DIVISOR
 from mnas.data.images import DataConfig
@@ -45,7 +46,6 @@ from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
-from search_spaces.scaling import ScalingGridSpace
 
 TINY = "r2_k3_s11_e1_i8_o8;r2_k3_s22_e1_i8_o8;r2_k3_s22_e1_i8_o16"
 EVALUATOR = ProxyConfig(

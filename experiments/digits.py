@@ -4,7 +4,7 @@
 
 Seven MBConv stages around EfficientNet-B0 at 32×32 pixels, proxy-trained on scikit-learn's
 handwritten digits by Ray workers on this machine: 48 children, 3 epochs of 960 images each, steered
-by REINFORCE on a model of the rewards (`controllers.dyna`). That is just enough to tell a network
+by REINFORCE on a model of the rewards (`mnas.controllers.dyna`). That is just enough to tell a network
 that learns fast from one that doesn't.
 
 Measured on 2 cores, seed 0: 5.9 minutes from a cold compilation cache; mean reward of the first
@@ -14,14 +14,15 @@ Filters stay B0's: each choice of them makes for more programs to compile, and f
 compiling is a third of the time already. `--space.filters around-b0` searches them too.
 """
 
-from controllers.dyna import Dyna
+from mnas.controllers.dyna import Dyna
+from mnas.search_spaces.efficientnet import EfficientNetSpace
+
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
 from mnas.training.config import TrainingConfig
-from search_spaces.efficientnet import EfficientNetSpace
 
 EXPERIMENT = Experiment(
     name="digits",

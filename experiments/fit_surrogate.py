@@ -1,6 +1,6 @@
 """Fits `mnas/evaluators/surrogate.npz` to the measurements of Accel-NASBench, and tells how good the fits are.
 
-Command   python -m experiments.fit_surrogate accel_nasbench.csv.gz [OUT.npz]
+Command   python -m mnas.experiments.fit_surrogate accel_nasbench.csv.gz [OUT.npz]
 Takes     under a minute on 2 cores
 Data      a table with one row a network: the choices block{0-6}_{e,k,l,se} (expand ratio, kernel,
           layers, SE), val_top1 in percent, throughput_{a100,3090,tpuv2,tpuv3,vck190,zcu102} in
@@ -28,7 +28,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
-from mnas.cli import report_mistakes
+from mnas.cli.arguments import report_mistakes
+from mnas.errors import UsageError
 from mnas.evaluators.surrogate_fits import (
     CHOICES,
     FIELDS,
@@ -72,13 +73,13 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
             reader = csv.DictReader(file)
             rows, found = list(reader), reader.fieldnames or ()
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
+        raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
     short = dict(zip(FIELDS, "ekl", strict=False)) | {"se_ratio": "se"}
     fields = [divmod(d, len(FIELDS)) for d in range(len(CHOICES))]
     columns = [f"block{block}_{short[FIELDS[field]]}" for block, field in fields]
     missing = [c for c in (*columns, "val_top1", *DEVICE_COLUMNS.values()) if c not in found]
     if missing or not rows:
-        raise ValueError(f"{path} has no {'column ' + missing[0] if missing else 'rows'}")
+        raise UsageError(f"{path} has no {'column ' + missing[0] if missing else 'rows'}")
     choices = np.zeros((len(rows), len(CHOICES)), np.int64)
     for d, (column, accepted) in enumerate(zip(columns, CHOICES, strict=True)):
         if column.endswith("_se"):
@@ -86,7 +87,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         index = {str(value): i for i, value in enumerate(accepted)}
         for n, row in enumerate(rows):
             if row[column] not in index:
-                raise ValueError(
+                raise UsageError(
                     f"{path}, row {n + 1}: {column} = {row[column]!r}; accepted: {', '.join(index)}"
                 )
             choices[n, d] = index[row[column]]
@@ -271,7 +272,7 @@ def fit_devices(x: np.ndarray, devices: dict[str, np.ndarray]) -> Coefficients:
 def main(arguments: list[str]) -> int:
     """Cross-validates, fits everything to all rows, writes."""
     if not 1 <= len(arguments) <= 2:
-        raise ValueError(
+        raise UsageError(
             f"{len(arguments)} arguments; "
             "accepted: the table, and where to write (mnas/evaluators/surrogate.npz)"
         )

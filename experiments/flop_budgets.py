@@ -29,11 +29,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mnas.controllers.dyna import Dyna
+from mnas.experiments import b0_imagenet
 from rich.console import Console
 from rich.table import Table
 
-from controllers.dyna import Dyna
-from experiments import b0_imagenet
 from mnas.architecture.architecture import Architecture, block_strings
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED

@@ -6,7 +6,7 @@ r"""Depth, width or resolution alone, or all three: EfficientNet's Figure 3 in s
 A small network, and at 2, 4 and 8 times its mult-adds (as near as rounding lets them come: the
 multiplier is searched for, `mnas.architecture.scaling.scale_to`) its scalings by one dimension alone and by the
 formula. All are trained alike. Beside the run's own files: scaling.csv, scaling.svg;
-`experiments.scaling_seeds` makes one such pair of several runs, seeds that is: mean and deviation.
+`mnas.experiments.scaling_seeds` makes one such pair of several runs, seeds that is: mean and deviation.
 
 The paper's finding (arXiv 1905.11946, Fig. 3 and Table 3; ImageNet, 350 epochs): every dimension
 alone gains less and less, and compound scaling gains most for the same mult-adds.
@@ -63,18 +63,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mnas.controllers.exhaustive import Exhaustive
+from mnas.experiments.compound_scaling import EVALUATOR, TINY
+from mnas.search_spaces.scaling import ScalingDimensionsSpace
 from rich.console import Console
 from rich.table import Table
 
-from controllers.exhaustive import Exhaustive
-from experiments.compound_scaling import EVALUATOR, TINY
 from mnas.architecture.scaling import DIMENSIONS
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reports.figures import new_figure
 from mnas.reward import RewardConfig
-from search_spaces.scaling import ScalingDimensionsSpace
 
 
 class Row(NamedTuple):

@@ -1,9 +1,9 @@
 """Several runs of scaling-dimensions, of different seeds, in one table and one plot.
 
-    python -m experiments.scaling_seeds runs/scaling-dimensions-1 runs/scaling-dimensions-2
-    python -m experiments.scaling_seeds RUN ... --out figure
+    python -m mnas.experiments.scaling_seeds runs/scaling-dimensions-1 runs/scaling-dimensions-2
+    python -m mnas.experiments.scaling_seeds RUN ... --out figure
 
-Writes scaling.csv and scaling.svg; `experiments.scaling_dimensions` says what they show.
+Writes scaling.csv and scaling.svg; `mnas.experiments.scaling_dimensions` says what they show.
 """
 
 import csv
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from mnas.experiments.scaling_dimensions import Row, write
 
-from experiments.scaling_dimensions import Row, write
-from mnas.cli import parse, report_mistakes
+from mnas.cli.arguments import parse, report_mistakes
+from mnas.errors import UsageError
 from mnas.experiment import run
 
 
@@ -35,18 +36,18 @@ def read(path: Path) -> list[Row]:
         with open(path, newline="") as file:
             lines = list(csv.DictReader(file))
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
     kinds = Row.__annotations__
     if any(set(line) != set(kinds) for line in lines):
-        raise ValueError(f"{path}: {', '.join(lines[0])}; accepted: columns {', '.join(kinds)}")
+        raise UsageError(f"{path}: {', '.join(lines[0])}; accepted: columns {', '.join(kinds)}")
     return [Row(**{name: kind(line[name]) for name, kind in kinds.items()}) for line in lines]
 
 
 def main(flags: list[str]) -> int:
     """Puts runs together."""
-    chosen = parse(Arguments, "experiments.scaling_seeds", flags, tyro.MISSING_NONPROP)
+    chosen = parse(Arguments, "mnas.experiments.scaling_seeds", flags, tyro.MISSING_NONPROP)
     if not chosen.directories:
-        raise ValueError("no run named; accepted: one directory or more")
+        raise UsageError("no run named; accepted: one directory or more")
     rows = [row for name in chosen.directories for row in read(Path(name) / "scaling.csv")]
     given = chosen.out and Path(chosen.out)
     out = given or run.new_directory(Path("runs"), "scaling-dimensions-seeds")
@@ -56,4 +57,4 @@ def main(flags: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(report_mistakes("experiments.scaling_seeds", lambda: main(sys.argv[1:])))
+    sys.exit(report_mistakes("mnas.experiments.scaling_seeds", lambda: main(sys.argv[1:])))

@@ -1,6 +1,6 @@
 """What stopping hopeless children is worth: the same networks trained four ways.
 
-Command   python -m experiments.stopping [--trials 48] [--epochs 3] [--train-images 960] [--out DIR]
+Command   python -m mnas.experiments.stopping [--trials 48] [--epochs 3] [--train-images 960] [--out DIR]
 Takes     a good 20 minutes on 2 cores at its own size
 Expect    fewer epochs for the same network found; seconds fall by less, as a child that may be
           stopped is evaluated after every epoch
@@ -32,15 +32,16 @@ import sys
 import time
 from pathlib import Path
 
+from mnas.controllers import CONTROLLERS
+from mnas.experiments import digits
 from rich.console import Console
 from rich.table import Table
 
-from controllers import CONTROLLERS
-from experiments import digits
-from mnas.cli import parse, report_mistakes
+from mnas.cli.arguments import parse, report_mistakes
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.engines.environment import prepare_driver
+from mnas.errors import UsageError
 from mnas.experiment import run
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
@@ -74,7 +75,7 @@ class Arguments:
     def __post_init__(self) -> None:
         if self.controller not in CONTROLLERS:
             accepted = ", ".join(CONTROLLERS)
-            raise ValueError(f"controller = {self.controller!r}; accepted: {accepted}")
+            raise UsageError(f"controller = {self.controller!r}; accepted: {accepted}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +153,7 @@ def row(name: str, finished: Search, wall_seconds: float) -> list[str]:
 
 def main(flags: list[str]) -> int:
     """Runs all variants one after the other and prints the table."""
-    arguments = parse(Arguments, "experiments.stopping", flags, Arguments())
+    arguments = parse(Arguments, "mnas.experiments.stopping", flags, Arguments())
     out = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), "stopping")
     prepare_driver(experiment_of(VARIANTS["off"], arguments).engine)
     batch_size = digits.EXPERIMENT.evaluator.training.batch_size
@@ -168,4 +169,4 @@ def main(flags: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(report_mistakes("experiments.stopping", lambda: main(sys.argv[1:])))
+    sys.exit(report_mistakes("mnas.experiments.stopping", lambda: main(sys.argv[1:])))

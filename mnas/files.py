@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from mnas.errors import UsageError
+
 
 def read_json(path: Path) -> Any:
     """A JSON file's content; ValueError where there is none."""
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+        raise UsageError(f"{path} is not JSON: {error}") from None
 
 
 def write_json(path: Path, data: Any) -> None:

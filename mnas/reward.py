@@ -7,6 +7,8 @@ import dataclasses
 import math
 from typing import Literal, get_args
 
+from mnas.errors import UsageError
+
 Form = Literal["soft", "hard", "absolute"]
 CostKind = Literal["mult_adds", "params", "latency_ms"]
 
@@ -58,15 +60,15 @@ class RewardConfig:
         for name, accepted in (("form", get_args(Form)), ("cost", get_args(CostKind))):
             value = getattr(self, name)
             if value not in accepted:
-                raise ValueError(f"reward: {name} = {value!r}; accepted: {', '.join(accepted)}")
+                raise UsageError(f"reward: {name} = {value!r}; accepted: {', '.join(accepted)}")
         for name in ("target_madds", "target_params", "target_latency_ms"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"reward: {name} = {value}; accepted: a number above 0")
+                raise UsageError(f"reward: {name} = {value}; accepted: a number above 0")
         for name in ("w", "alpha", "beta"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value <= 0):
-                raise ValueError(f"reward: {name} = {value}; accepted: a number of at most 0")
+                raise UsageError(f"reward: {name} = {value}; accepted: a number of at most 0")
 
     @property
     def target(self) -> float:
@@ -81,7 +83,7 @@ class RewardConfig:
     def __call__(self, accuracy: float, cost: float) -> float:
         """The reward of one network; ValueError for a cost that is not a positive number."""
         if not (cost > 0 and math.isfinite(cost)):
-            raise ValueError(f"reward: {self.cost} = {cost}; accepted: a positive number")
+            raise UsageError(f"reward: {self.cost} = {cost}; accepted: a positive number")
         if self.form == "soft":
             return soft(accuracy, cost, self.target, self.w)
         beta = {} if self.beta is None else {"beta": self.beta}

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
+from mnas.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
@@ -45,7 +46,7 @@ class OneOf:
 
     def __init__(self, *choices: Any, when: Mapping[str, Sequence[Any]] | None = None) -> None:
         if not choices or len(set(choices)) != len(choices):
-            raise ValueError(f"OneOf{choices!r}: accepted: one choice or more, all different")
+            raise UsageError(f"OneOf{choices!r}: accepted: one choice or more, all different")
         object.__setattr__(self, "choices", choices)
         conditions = {name: tuple(accepted) for name, accepted in (when or {}).items()}
         object.__setattr__(self, "when", conditions)
@@ -85,7 +86,7 @@ class Space:
         self._found: list[Decision] = []
         self._collect(template, "", {})
         if not self._found:
-            raise ValueError(f"space {name}: no choice is open; accepted: one OneOf or more")
+            raise UsageError(f"space {name}: no choice is open; accepted: one OneOf or more")
         self.decisions = tuple(self._found)
         self.sizes = np.array([len(d.choices) for d in self.decisions], np.int32)
         self.parents, self.accepted = self._condition_arrays()
@@ -99,7 +100,7 @@ class Space:
     def _collect(self, node: Any, path: str, siblings: dict[str, Any]) -> None:
         if isinstance(node, functools.partial):
             if node.args:
-                raise ValueError(
+                raise UsageError(
                     f"space {self.name}: {path or 'the template'} has unnamed arguments "
                     f"{node.args!r}; accepted: keywords"
                 )
@@ -116,7 +117,7 @@ class Space:
                 self._found.append(Decision(path, node.choices, conditions))
                 self._open.append(node)
             elif conditions != (first := self._found[self._index(node)]).conditions:
-                raise ValueError(
+                raise UsageError(
                     f"space {self.name}: {path} is the same decision as {first.name}, but depends "
                     "on others; accepted: a OneOf whose siblings of `when` are shared with it"
                 )
@@ -127,7 +128,7 @@ class Space:
         conditions = []
         for key, accepted in node.when.items():
             if key not in siblings:
-                raise ValueError(
+                raise UsageError(
                     f"space {self.name}: {path} depends on {key!r}; "
                     f"accepted: a sibling written before it ({', '.join(siblings) or 'none'})"
                 )
@@ -135,7 +136,7 @@ class Space:
             choices = sibling.choices if isinstance(sibling, OneOf) else (sibling,)
             indices = frozenset(i for i, choice in enumerate(choices) if choice in accepted)
             if not indices:
-                raise ValueError(
+                raise UsageError(
                     f"space {self.name}: {path} is never active: "
                     f"{key} can't be any of {', '.join(map(str, accepted))}"
                 )
@@ -182,14 +183,14 @@ class Space:
     def _check(self, decisions: Any) -> np.ndarray:
         vector = np.asarray(decisions)
         if vector.shape[-1:] != (len(self.sizes),) or vector.dtype.kind not in "iu":
-            raise ValueError(
+            raise UsageError(
                 f"space {self.name}: decisions of shape {vector.shape} and type {vector.dtype}; "
                 f"accepted: whole numbers [..., {len(self.sizes)}]"
             )
         wrong = np.argwhere((vector < 0) | (vector >= self.sizes))
         if len(wrong):
             d = wrong[0][-1]
-            raise ValueError(
+            raise UsageError(
                 f"space {self.name}: {self.decisions[d].name} = choice {vector[tuple(wrong[0])]}; "
                 f"accepted: 0 to {self.sizes[d] - 1}"
             )
@@ -216,7 +217,7 @@ class Space:
         """The architecture of one vector [D]."""
         vector = self.canonical(decisions)
         if vector.ndim != 1:
-            raise ValueError(f"space {self.name}: decode takes one vector, not {vector.shape}")
+            raise UsageError(f"space {self.name}: decode takes one vector, not {vector.shape}")
 
         def fill(node: Any) -> Any:
             if isinstance(node, functools.partial):
@@ -269,7 +270,7 @@ class Space:
             else:
                 refuse(decision.name, wanted[d], decision.choices)
         if refusals:
-            raise ValueError(
+            raise UsageError(
                 f"space {self.name} can't express {architecture.name}: {'; '.join(refusals)}"
             )
         # An inactive choice stands at its first value, which need not be what was asked for.
@@ -277,7 +278,7 @@ class Space:
             for d in np.flatnonzero(~self.active(vector)):
                 if wanted[d] != self.decisions[d].choices[0]:
                     refuse(self.decisions[d].name, wanted[d], self.decisions[d].choices[:1])
-            raise ValueError(
+            raise UsageError(
                 f"space {self.name} can't express {architecture.name}: {'; '.join(refusals)}"
             )
         return vector

@@ -1,11 +1,11 @@
 """The search spaces that ship with mnas: frozen dataclasses whose `build()` gives a `Space`."""
 
-from search_spaces.accel_nasbench import AccelNasbenchSpace
-from search_spaces.efficientnet import EfficientNetSpace
-from search_spaces.mnasnet import MnasNetSpace
-from search_spaces.per_layer import PerLayerSpace
-from search_spaces.scaling import ScalingDimensionsSpace, ScalingGridSpace
-from search_spaces.single_cell import SingleCellSpace
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
+from mnas.search_spaces.efficientnet import EfficientNetSpace
+from mnas.search_spaces.mnasnet import MnasNetSpace
+from mnas.search_spaces.per_layer import PerLayerSpace
+from mnas.search_spaces.scaling import ScalingDimensionsSpace, ScalingGridSpace
+from mnas.search_spaces.single_cell import SingleCellSpace
 
 SPACES = {
     "mnasnet": MnasNetSpace,

@@ -1,7 +1,7 @@
 """A factorized hierarchical MBConv space around EfficientNet-B0 (arXiv 1905.11946, Table 1).
 
 The EfficientNet paper says that B0 was found in MnasNet's space; the published grid can't express
-it (see `search_spaces.mnasnet`). This space can: seven stages, B0's strides, and for each stage
+it (see `mnas.search_spaces.mnasnet`). This space can: seven stages, B0's strides, and for each stage
 
     expand ratio  1, 3, 6
     kernel        3, 5

@@ -1,6 +1,6 @@
 """Scalings of one network as a space: one decision, which of them.
 
-With `controllers.exhaustive` a search over such a space is a grid search, and has all that a search
+With `mnas.controllers.exhaustive` a search over such a space is a grid search, and has all that a search
 has: engines, journal, resume, report.
 """
 
@@ -14,6 +14,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
 from mnas.architecture.scaling_grid import ScalingGrid, trained_base
+from mnas.errors import UsageError
 from mnas.space import OneOf, Space
 
 
@@ -30,7 +31,7 @@ class ListedSpace(Space):
         for index, network in enumerate(self.networks.values()):
             if network.canonical_hash() == wanted:
                 return np.array([index], np.int32)
-        raise ValueError(
+        raise UsageError(
             f"space {self.name} can't express {architecture.name}: which = none "
             f"(accepted: one of {len(self.networks)} listed networks)"
         )
@@ -77,7 +78,7 @@ class ScalingDimensionsSpace:
 
     def __post_init__(self) -> None:
         if not 1 <= self.doublings <= 10:
-            raise ValueError(f"scaling: doublings = {self.doublings}; accepted: 1 to 10")
+            raise UsageError(f"scaling: doublings = {self.doublings}; accepted: 1 to 10")
 
     def build(self) -> ListedSpace:
         base = trained_base(self.base, self.resolution, self.classes, self.head)

@@ -91,7 +91,9 @@ def reached(module: str) -> set[str]:
 
 
 def test_the_walk_sees_what_there_is():
-    assert {"mnas", "mnas.loop.search", "mnas.engines.ray", "search_spaces.mnasnet"} <= set(MODULES)
+    assert {"mnas", "mnas.loop.search", "mnas.engines.ray", "mnas.search_spaces.mnasnet"} <= set(
+        MODULES
+    )
     assert {"jax", "mnas.space", "mnas.space.Space"} <= imports("mnas.controller")
     assert {"mnas.space", "mnas.architecture.architecture"} <= reached("mnas.controller")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import search
-from experiments import EXPERIMENTS, STUDIES
 from mnas import __main__ as mnas_command
-from mnas.cli import parse
+from mnas.cli import prepare, search, study
+from mnas.cli.arguments import parse
+from tests.registered import EXPERIMENTS, STUDIES
 
-README = (Path(search.__file__).parent / "README.md").read_text()
+README = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
 
 
@@ -30,12 +30,12 @@ def test_flags_of_search_commands_exist(command):
         return
     if words[0] == "--latency-table":
         experiment = EXPERIMENTS[words[2]]
-        arguments = search.LatencyArguments(experiment)
-        parse(search.LatencyArguments, "search.py", words[3:], arguments)
+        arguments = prepare.LatencyArguments(experiment)
+        parse(prepare.LatencyArguments, "search.py", words[3:], arguments)
         return
     name = "digits" if words[0].startswith("-") else words.pop(0)
     if name in STUDIES:
-        parse(search.StudyArguments, "search.py", words, search.StudyArguments(1, 1, 1))
+        parse(study.StudyArguments, "search.py", words, study.StudyArguments(1, 1, 1))
         return
     experiment, flags = search.exchange(EXPERIMENTS[name], words)
     parse(search.Arguments, "search.py", flags, search.Arguments(experiment))

@@ -8,6 +8,7 @@ from typing import Any
 from mnas.analysis import rescoring
 from mnas.architecture.scaling import Coefficients
 from mnas.architecture.scaling_grid import KIND, ScalingGrid
+from mnas.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +39,14 @@ def ranked(directory: Path) -> tuple[ScalingGrid, list[Ranked]]:
     records = rescoring.read(directory)
     kind = _space_kind(records)
     if kind != KIND:
-        raise ValueError(f"{directory}: space = {kind}; accepted: a run over a grid of scalings")
+        raise UsageError(f"{directory}: space = {kind}; accepted: a run over a grid of scalings")
     grid = ScalingGrid(**records[0]["settings"]["space"])
     points = list(grid.points().items())
     found = []
     for row in rescoring.rescore(records, rescoring.reward_of(records)).rows:
         index = row.decisions[0]
         if index >= len(points) or points[index][1].canonical_hash() != row.hash:
-            raise ValueError(
+            raise UsageError(
                 f"{directory}: trial {row.trial} is none of the grid over {grid.base!r} as it is "
                 "now; accepted: a base that has not changed since"
             )

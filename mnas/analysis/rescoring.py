@@ -15,6 +15,7 @@ import numpy as np
 import mnas
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import from_spec, to_spec
+from mnas.errors import UsageError
 from mnas.files import read_json
 from mnas.loop import journal
 from mnas.loop.selection import Choice, candidates, worth
@@ -63,7 +64,7 @@ def read(directory: Path) -> list[dict[str, Any]]:
     """The journal of a run that has begun; ValueError where there is none."""
     records = journal.read(directory / "journal.jsonl")
     if not records:
-        raise ValueError(f"{directory}: the journal is empty; accepted: a run that has begun")
+        raise UsageError(f"{directory}: the journal is empty; accepted: a run that has begun")
     return records
 
 
@@ -73,7 +74,7 @@ def reward_of(records: Sequence[dict[str, Any]]) -> RewardConfig:
     try:
         return RewardConfig(**settings)
     except TypeError:
-        raise ValueError(
+        raise UsageError(
             f"the journal's first line: settings.reward = {settings!r}; accepted: the settings "
             "of a reward, as search.py writes them"
         ) from None
@@ -90,12 +91,12 @@ def rescore(
     found = candidates(results)
     measured = [result for result in found if (result[reward.cost] or 0) > 0]
     if found and not measured:
-        raise ValueError(
+        raise UsageError(
             f"reward: cost = {reward.cost!r}, which the run did not measure; "
             "accepted: mult_adds, params"
         )
     if not measured:
-        raise ValueError(
+        raise UsageError(
             f"no network to rank: {len(results)} results, {failed} of them failed; "
             "accepted: a run with results"
         )
@@ -143,7 +144,7 @@ def _score(result: dict[str, Any], reward: RewardConfig) -> float:
     except OverflowError:
         score = math.inf
     if not math.isfinite(score):
-        raise ValueError(
+        raise UsageError(
             f"reward: target = {reward.target:g} gives trial {result['trial']} with "
             f"{reward.cost} = {result[reward.cost]:g} no finite reward; accepted: a target and "
             "exponents nearer to the run's"
@@ -160,7 +161,7 @@ def architecture_of(row: Row, directory: Path) -> Architecture:
     for architecture in (from_spec(spec, str(path)) for spec in specs):
         if architecture.canonical_hash() == row.hash:
             return architecture
-    raise ValueError(
+    raise UsageError(
         f"{directory}: the journal, which is an older one, describes no networks, and top.json "
         f"has not that of trial {row.trial}; accepted: a reward under which one of it is best"
     )

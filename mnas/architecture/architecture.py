@@ -17,14 +17,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mnas.architecture.block import (
-    Block,
-    Layer,
-    is_number,
-    require_odd,
-    require_one_of,
-    require_whole,
-)
+from mnas.architecture.block import Block, Layer
 from mnas.architecture.block_strings import (
     block_string,
     parse_block_string,
@@ -33,6 +26,7 @@ from mnas.architecture.block_strings import (
     timm_refusal,
     timm_string,
 )
+from mnas.errors import UsageError, is_number, require_odd, require_one_of, require_whole
 
 __all__ = [
     "Architecture",
@@ -90,22 +84,22 @@ class Architecture:
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if not self.blocks or not all(isinstance(block, Block) for block in self.blocks):
-            raise ValueError(f"architecture: blocks = {self.blocks!r}; accepted: one Block or more")
+            raise UsageError(f"architecture: blocks = {self.blocks!r}; accepted: one Block or more")
         for field in ("resolution", "stem", "classes"):
             require_whole("architecture", field, getattr(self, field))
         require_whole("architecture", "head", self.head, least=0)
         require_one_of("architecture", "activation", self.activation, ACTIVATIONS)
         require_odd("architecture", "stem_kernel", self.stem_kernel)
         if not isinstance(self.stem_pool, bool):
-            raise ValueError(f"architecture: stem_pool = {self.stem_pool!r}; accepted: True, False")
+            raise UsageError(f"architecture: stem_pool = {self.stem_pool!r}; accepted: True, False")
         require_one_of("architecture", "padding", self.padding, PADDINGS)
         epsilon = self.bn_epsilon
         if not is_number(epsilon) or not 0 < epsilon < 1:
-            raise ValueError(
+            raise UsageError(
                 f"architecture: bn_epsilon = {epsilon!r}; accepted: a number above 0, below 1"
             )
         if not isinstance(self.name, str):
-            raise ValueError(f"architecture: name = {self.name!r}; accepted: text")
+            raise UsageError(f"architecture: name = {self.name!r}; accepted: text")
 
     def replace(self, **changes: Any) -> "Architecture":
         return dataclasses.replace(self, **changes)
@@ -176,16 +170,16 @@ class Architecture:
     def from_dict(cls, data: Mapping[str, Any]) -> "Architecture":
         """The architecture of such a dictionary; what it leaves out has its default."""
         if not isinstance(data, Mapping):
-            raise ValueError(f"architecture: {data!r}; accepted: a dictionary as of to_dict")
+            raise UsageError(f"architecture: {data!r}; accepted: a dictionary as of to_dict")
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
-            raise ValueError(
+            raise UsageError(
                 f"architecture: unknown key {unknown[0]!r}; accepted: {', '.join(sorted(known))}"
             )
         blocks = data.get("blocks")
         if not isinstance(blocks, Sequence) or isinstance(blocks, str) or not blocks:
-            raise ValueError(f"architecture: blocks = {blocks!r}; accepted: block strings")
+            raise UsageError(f"architecture: blocks = {blocks!r}; accepted: block strings")
         rest = {key: value for key, value in data.items() if key != "blocks"}
         return from_block_strings(blocks, **rest)
 
@@ -207,7 +201,7 @@ def tf_block_strings(architecture: Architecture) -> tuple[str, ...]:
     """
     for index, block in enumerate(architecture.blocks):
         if what := tf_refusal(block):
-            raise ValueError(f"blocks[{index}]: {what} has no TF block string")
+            raise UsageError(f"blocks[{index}]: {what} has no TF block string")
     for field, only, reason in (
         ("stem_kernel", 3, "TF's stem is 3×3"),
         ("stem_pool", False, "TF's stem does not pool"),
@@ -215,9 +209,9 @@ def tf_block_strings(architecture: Architecture) -> tuple[str, ...]:
     ):
         if getattr(architecture, field) != only:
             value = getattr(architecture, field)
-            raise ValueError(f"architecture: {field} = {value!r} has no TF form: {reason}")
+            raise UsageError(f"architecture: {field} = {value!r} has no TF form: {reason}")
     if not architecture.head:
-        raise ValueError("architecture: head = 0 has no TF form: TF always has a 1×1 head")
+        raise UsageError("architecture: head = 0 has no TF form: TF always has a 1×1 head")
     return block_strings(architecture)
 
 
@@ -228,7 +222,7 @@ def from_block_strings(strings: Sequence[str], **settings: Any) -> Architecture:
     the first block's are the stem.
     """
     if isinstance(strings, str):
-        raise ValueError(f"block strings {strings!r}; accepted: a list of strings")
+        raise UsageError(f"block strings {strings!r}; accepted: a list of strings")
     parsed = [parse_block_string(string) for string in strings]
     if parsed:
         settings.setdefault("stem", parsed[0][0])
@@ -236,7 +230,7 @@ def from_block_strings(strings: Sequence[str], **settings: Any) -> Architecture:
     expected = architecture.stem
     for string, (in_filters, block) in zip(strings, parsed, strict=True):
         if in_filters != expected:
-            raise ValueError(
+            raise UsageError(
                 f"block string {string!r}: i{in_filters}, but {expected} filters come in; "
                 f"accepted: i{expected}"
             )
@@ -252,16 +246,16 @@ def arch_def(architecture: Architecture) -> list[list[str]]:
     `bn_eps`, the input and `num_classes`.
     """
     if architecture.stem_pool:
-        raise ValueError("architecture: stem_pool = True has no timm form: timm's stem has no pool")
+        raise UsageError("architecture: stem_pool = True has no timm form: timm's stem has no pool")
     stages = []
     for index, block in enumerate(architecture.blocks):
         try:
             stages.append([timm_string(block)])
         except ValueError as error:
-            raise ValueError(f"blocks[{index}]: {error}") from None
+            raise UsageError(f"blocks[{index}]: {error}") from None
     for index, layers in enumerate(architecture.stages()):
         for refusal in filter(None, map(timm_refusal, layers)):
-            raise ValueError(f"blocks[{index}]: {refusal}: it has no timm arch_def")
+            raise UsageError(f"blocks[{index}]: {refusal}: it has no timm arch_def")
     return stages
 
 

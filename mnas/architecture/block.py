@@ -1,39 +1,11 @@
 """One stage of an architecture, and one layer of a stage, as plain data."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+
+from mnas.errors import UsageError, is_number, require_odd, require_one_of, require_whole
 
 OPS = ("mbconv", "conv", "separable", "basic", "bottleneck")
 SKIPS = ("identity", "none", "pool", "projection")
-
-
-def require_whole(owner: str, field: str, value: Any, least: int = 1) -> None:
-    """ValueError unless `value` is a whole number of at least `least`."""
-    # bool is an int to Python, and numpy integers are not; neither belongs in a spec.
-    if type(value) is not int or value < least:
-        raise ValueError(
-            f"{owner}: {field} = {value!r}; accepted: a whole number of at least {least}"
-        )
-
-
-def require_odd(owner: str, field: str, value: Any) -> None:
-    """ValueError unless `value` can be the side of a kernel."""
-    if type(value) is not int or value < 1 or value % 2 == 0:
-        raise ValueError(
-            f"{owner}: {field} = {value!r}; accepted: an odd whole number (3, 5, 7, ...)"
-        )
-
-
-def require_one_of(owner: str, field: str, value: Any, accepted: Sequence[Any]) -> None:
-    """ValueError unless `value` is among `accepted`."""
-    if value not in accepted:
-        raise ValueError(f"{owner}: {field} = {value!r}; accepted: {', '.join(map(str, accepted))}")
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is an int or a float, which a bool is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,18 +51,18 @@ class Block:
             require_whole("block", field, getattr(self, field))
         require_one_of("block", "stride", self.stride, (1, 2))
         if self.op not in ("mbconv", "bottleneck") and self.expand_ratio != 1:
-            raise ValueError(
+            raise UsageError(
                 f"block: expand_ratio = {self.expand_ratio} with op {self.op!r}; accepted: 1"
             )
         if self.op == "bottleneck" and self.filters % self.expand_ratio:
-            raise ValueError(
+            raise UsageError(
                 f"block: expand_ratio = {self.expand_ratio} with op 'bottleneck'; "
                 f"accepted: a divisor of its {self.filters} filters"
             )
         if not is_number(self.se_ratio) or not 0 <= self.se_ratio <= 1:
-            raise ValueError(f"block: se_ratio = {self.se_ratio!r}; accepted: 0 to 1")
+            raise UsageError(f"block: se_ratio = {self.se_ratio!r}; accepted: 0 to 1")
         if self.op in ("basic", "bottleneck") and self.se_ratio:
-            raise ValueError(f"block: se_ratio = {self.se_ratio} with op {self.op!r}; accepted: 0")
+            raise UsageError(f"block: se_ratio = {self.se_ratio} with op {self.op!r}; accepted: 0")
         object.__setattr__(self, "se_ratio", float(self.se_ratio))
         require_one_of("block", "skip", self.skip, SKIPS)
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mnas.architecture.block import OPS, Block, Layer
+from mnas.errors import UsageError
 
 _NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 _FIELD = re.compile(rf"(cc|se|[rkseiocfdp]){_NUMBER}", re.ASCII)
@@ -72,13 +73,13 @@ def _fields(
     for token in tokens:
         match = pattern.fullmatch(token)
         if not match and token not in words:
-            raise ValueError(
+            raise UsageError(
                 f"{what}: unknown field {token!r}; "
                 f"accepted: like {example}, with {', '.join(words)}"
             )
         key, value = match.groups() if match else (token, "")
         if key in values:
-            raise ValueError(f"{what}: field {key!r} stands twice; accepted: once")
+            raise UsageError(f"{what}: field {key!r} stands twice; accepted: once")
         values[key] = value
     return values
 
@@ -86,16 +87,16 @@ def _fields(
 def _whole_numbers(what: str, values: Mapping[str, str], keys: str, example: str) -> list[int]:
     for key in keys:
         if key not in values:
-            raise ValueError(f"{what}: field {key!r} is missing; accepted: like {example}")
+            raise UsageError(f"{what}: field {key!r} is missing; accepted: like {example}")
         if not values[key].isdigit():
-            raise ValueError(f"{what}: {key}{values[key]}; accepted: {key} and a whole number")
+            raise UsageError(f"{what}: {key}{values[key]}; accepted: {key} and a whole number")
     return [int(values[key]) for key in keys]
 
 
 def _only_one_of(what: str, values: Mapping[str, str], words: Iterable[str]) -> str | None:
     found = [word for word in words if word in values]
     if len(found) > 1:
-        raise ValueError(f"{what}: both {found[0]} and {found[1]}; accepted: one of them")
+        raise UsageError(f"{what}: both {found[0]} and {found[1]}; accepted: one of them")
     return found[0] if found else None
 
 
@@ -103,18 +104,18 @@ def parse_block_string(string: str) -> tuple[int, Block]:
     """(input filters, block) of one block string."""
     what = f"block string {string!r}"
     if not isinstance(string, str):
-        raise ValueError(f"{what}; accepted: text like {_EXAMPLE}")
+        raise UsageError(f"{what}; accepted: text like {_EXAMPLE}")
     values = _fields(what, string.strip().split("_"), _FIELD, _WORDS, _EXAMPLE)
     for key, meaning in _ZERO_FIELDS.items():
         if values.get(key, "0") != "0":
-            raise ValueError(f"{what}: {key}{values[key]} ({meaning}); accepted: {key}0")
+            raise UsageError(f"{what}: {key}{values[key]} ({meaning}); accepted: {key}0")
     repeats, kernel, strides, expand_ratio, in_filters, filters = _whole_numbers(
         what, values, "rkseio", _EXAMPLE
     )
     if strides not in (11, 22):
-        raise ValueError(f"{what}: s{values['s']}; accepted: s11, s22")
+        raise UsageError(f"{what}: s{values['s']}; accepted: s11, s22")
     if in_filters < 1:
-        raise ValueError(f"{what}: i{values['i']}; accepted: i1 or more")
+        raise UsageError(f"{what}: i{values['i']}; accepted: i1 or more")
     op = _only_one_of(what, values, _OP_WORDS)
     skip = _only_one_of(what, values, _SKIP_WORDS)
     try:
@@ -129,7 +130,7 @@ def parse_block_string(string: str) -> tuple[int, Block]:
             skip=_SKIP_WORDS[skip] if skip else "identity",
         )
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
+        raise UsageError(f"{what}: {error}") from None
     return in_filters, block
 
 
@@ -144,13 +145,13 @@ _TIMM_EXAMPLE = "ir_r2_k3_s2_e6_c24_se0.25"
 def timm_string(block: Block) -> str:
     """The string of timm's `arch_def`; ValueError where timm has no word."""
     if block.op in ("basic", "bottleneck"):
-        raise ValueError(f"op = {block.op!r} has no timm arch_def (timm builds ResNets by others)")
+        raise UsageError(f"op = {block.op!r} has no timm arch_def (timm builds ResNets by others)")
     if block.skip in ("pool", "projection"):
-        raise ValueError(f"skip = {block.skip!r} has no timm arch_def")
+        raise UsageError(f"skip = {block.skip!r} has no timm arch_def")
     if block.op == "conv" and block.se_ratio:
-        raise ValueError("op = 'conv' with se_ratio has no timm arch_def")
+        raise UsageError("op = 'conv' with se_ratio has no timm arch_def")
     if block.op == "separable" and block.skip != "none":
-        raise ValueError(
+        raise UsageError(
             "op = 'separable' with skip = 'identity' has no timm arch_def (timm's dsa never skips)"
         )
     shape = f"r{block.repeats}_k{block.kernel}_s{block.stride}"
@@ -192,10 +193,10 @@ def parse_timm_string(string: str) -> Block:
     """The block of one string of timm's `arch_def`."""
     what = f"timm block {string!r}"
     if not isinstance(string, str):
-        raise ValueError(f"{what}; accepted: text like {_TIMM_EXAMPLE}")
+        raise UsageError(f"{what}; accepted: text like {_TIMM_EXAMPLE}")
     kind, *tokens = string.split("_")
     if kind not in _TIMM_OPS:
-        raise ValueError(f"{what}: type {kind!r}; accepted: {', '.join(_TIMM_OPS)}")
+        raise UsageError(f"{what}: type {kind!r}; accepted: {', '.join(_TIMM_OPS)}")
     values = _fields(what, tokens, _TIMM_FIELD, _TIMM_WORDS, _TIMM_EXAMPLE)
     repeats, kernel, stride, filters = _whole_numbers(what, values, "rksc", _TIMM_EXAMPLE)
     # timm: 'ir' always has an expansion, the others never; 'cn' has no SE, 'dsa' no skip.
@@ -204,13 +205,13 @@ def parse_timm_string(string: str) -> Block:
         (expand_ratio,) = _whole_numbers(what, values, "e", _TIMM_EXAMPLE)
     if (kind == "ir") == (expand_ratio == 1):
         accepted = "e2 or more, or type ds" if kind == "ir" else "e1, or type ir"
-        raise ValueError(f"{what}: e{expand_ratio}; accepted: {accepted}")
+        raise UsageError(f"{what}: e{expand_ratio}; accepted: {accepted}")
     if kind == "cn" and "se" in values:
-        raise ValueError(f"{what}: se{values['se']}; accepted: no se with type cn")
+        raise UsageError(f"{what}: se{values['se']}; accepted: no se with type cn")
     if "skip" in values and "noskip" in values:
-        raise ValueError(f"{what}: both skip and noskip; accepted: one of them")
+        raise UsageError(f"{what}: both skip and noskip; accepted: one of them")
     if kind == "dsa" and "skip" in values:
-        raise ValueError(f"{what}: skip; accepted: no skip with type dsa")
+        raise UsageError(f"{what}: skip; accepted: no skip with type dsa")
     skips = "skip" in values if kind == "cn" else kind != "dsa" and "noskip" not in values
     try:
         return Block(
@@ -224,4 +225,4 @@ def parse_timm_string(string: str) -> Block:
             skip="identity" if skips else "none",
         )
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
+        raise UsageError(f"{what}: {error}") from None

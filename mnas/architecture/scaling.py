@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.cost import network_cost
+from mnas.errors import UsageError
 
 DIVISOR = 8  # filters are multiples of it; EfficientNet's depth_divisor
 STEPS = 200  # of φ to a doubling, where a target is to be met
@@ -99,12 +100,12 @@ def multiply(
     given = {"depth": depth, "width": width, "resolution": resolution}
     for name, value in given.items():
         if not 0 < value <= LARGEST:
-            raise ValueError(
+            raise UsageError(
                 f"scaling: {name} = {value:g}; accepted: a factor above 0, of at most {LARGEST}"
             )
 
     if divisor < 1:
-        raise ValueError(f"scaling: divisor = {divisor}; accepted: at least 1")
+        raise UsageError(f"scaling: divisor = {divisor}; accepted: at least 1")
 
     def filters(count: int) -> int:
         return count if width == 1 or not count else round_filters(count, width, divisor)
@@ -132,15 +133,15 @@ def multipliers(
 ) -> dict[str, float]:
     """{depth, width, resolution} of compound scaling by φ."""
     if not (math.isfinite(phi) and phi >= 0):
-        raise ValueError(f"scaling: phi = {phi}; accepted: a number of at least 0")
+        raise UsageError(f"scaling: phi = {phi}; accepted: a number of at least 0")
     for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
         if not (math.isfinite(value) and value >= 1):
-            raise ValueError(f"scaling: {name} = {value}; accepted: a number of at least 1")
+            raise UsageError(f"scaling: {name} = {value}; accepted: a number of at least 1")
     try:
         # d = α^φ, w = β^φ, r = γ^φ  (Eq. 3)
         return {"depth": alpha**phi, "width": beta**phi, "resolution": gamma**phi}
     except OverflowError:
-        raise ValueError(f"scaling: phi = {phi}; accepted: factors of at most {LARGEST}") from None
+        raise UsageError(f"scaling: phi = {phi}; accepted: factors of at most {LARGEST}") from None
 
 
 def scale(
@@ -163,7 +164,7 @@ def scale(
 def published(variant: str) -> Published:
     """The line of the published table; ValueError for a name that isn't in it."""
     if variant.lower() not in COEFFICIENTS:
-        raise ValueError(f"published = {variant!r}; accepted: {', '.join(COEFFICIENTS)}")
+        raise UsageError(f"published = {variant!r}; accepted: {', '.join(COEFFICIENTS)}")
     return COEFFICIENTS[variant.lower()]
 
 
@@ -202,7 +203,7 @@ def along(dimension: Dimension, phi: float, coefficients: Coefficients = PAPER) 
     if dimension == "compound":
         return multipliers(phi, *coefficients)
     if dimension not in DIMENSIONS:
-        raise ValueError(f"scaling: dimension = {dimension!r}; accepted: {', '.join(DIMENSIONS)}")
+        raise UsageError(f"scaling: dimension = {dimension!r}; accepted: {', '.join(DIMENSIONS)}")
     alone = {"depth": 1.0, "width": 1.0, "resolution": 1.0}
     return {**alone, dimension: 2**phi if dimension == "depth" else 2 ** (phi / 2)}
 
@@ -220,7 +221,7 @@ def scale_to(
     one of them half as many mult-adds again as another. Never smaller than the network itself.
     """
     if not any(value > 1 for value in along(dimension, 1, coefficients).values()):
-        raise ValueError(f"scaling: {coefficients} changes nothing; accepted: one of them above 1")
+        raise UsageError(f"scaling: {coefficients} changes nothing; accepted: one of them above 1")
 
     def scaled(steps: int) -> Architecture:
         return multiply(
@@ -235,7 +236,7 @@ def scale_to(
         while madds(high) < target_madds:
             low, high = high, 2 * high
     except ValueError:
-        raise ValueError(
+        raise UsageError(
             f"scaling: {dimension} to {target_madds:,.0f} mult-adds; accepted: less, as no factor "
             f"goes beyond {LARGEST}"
         ) from None

@@ -2,7 +2,7 @@
 
 The paper fixes φ = 1, tries α, β, γ on a grid under α·β²·γ² ≈ 2, and keeps those whose network is
 the most accurate (arXiv 1905.11946, section 3.3, step 1). Here are the points; the search over them
-is a search like any other (`search_spaces.scaling`, `experiments.compound_scaling`).
+is a search like any other (`mnas.search_spaces.scaling`, `mnas.experiments.compound_scaling`).
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import DIVISOR, Coefficients, scale
 from mnas.architecture.spec import find
+from mnas.errors import UsageError
 
 FINEST = 0.01
 KIND = "ScalingGridSpace"  # what a run's settings call its space
@@ -59,9 +60,9 @@ class ScalingGrid:
             ("tolerance", 0 <= self.tolerance < 1, "0 or more, below 1"),
         ):
             if not good:
-                raise ValueError(f"grid: {name} = {getattr(self, name)}; accepted: {accepted}")
+                raise UsageError(f"grid: {name} = {getattr(self, name)}; accepted: {accepted}")
         if self.constraint not in ("formula", "mult-adds"):
-            raise ValueError(
+            raise UsageError(
                 f"grid: constraint = {self.constraint!r}; accepted: formula, mult-adds"
             )
 
@@ -96,7 +97,7 @@ class ScalingGrid:
         ]
         if not found:
             what = "α·β²·γ²" if self.constraint == "formula" else "mult-adds"
-            raise ValueError(
+            raise UsageError(
                 f"grid: no point with {what} within {self.tolerance:.1%} of {self.product:g} times "
                 f"at step = {self.step:g}; accepted: a smaller step or a larger tolerance"
             )

@@ -20,6 +20,7 @@ from typing import Any
 from mnas.architecture.architecture import Architecture, arch_def, from_block_strings
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED, TIMM
+from mnas.errors import UsageError
 from mnas.files import read_json
 
 FORMAT = "mnas-spec/1"
@@ -46,19 +47,19 @@ def to_spec(architecture: Architecture, search: dict[str, Any] | None = None) ->
 def from_spec(data: Any, source: str = "spec") -> Architecture:
     """The architecture of a spec. ValueError names what is wrong in `source`."""
     if not isinstance(data, dict):
-        raise ValueError(f"{source}: {type(data).__name__}; accepted: a JSON object")
+        raise UsageError(f"{source}: {type(data).__name__}; accepted: a JSON object")
     if data.get("format") != FORMAT:
-        raise ValueError(f"{source}: format = {data.get('format')!r}; accepted: {FORMAT!r}")
+        raise UsageError(f"{source}: format = {data.get('format')!r}; accepted: {FORMAT!r}")
     described = {key: value for key, value in data.items() if key not in DERIVED}
     try:
         architecture = Architecture.from_dict(described)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{source}: {error}") from None
+        raise UsageError(f"{source}: {error}") from None
     cost = network_cost(architecture)
     for key in ("params", "mult_adds"):
         # A spec edited by hand would otherwise carry figures of another network.
         if data.get(key, getattr(cost, key)) != getattr(cost, key):
-            raise ValueError(
+            raise UsageError(
                 f"{source}: {key} = {data[key]!r}, but the blocks have {getattr(cost, key)}; "
                 "accepted: that, or no such key"
             )
@@ -78,7 +79,7 @@ def find(text: str) -> Architecture:
     path = Path(text)
     if path.is_dir():
         if not (path / "best.json").is_file():
-            raise ValueError(f"{text} has no best.json; accepted: the directory of a run")
+            raise UsageError(f"{text} has no best.json; accepted: the directory of a run")
         return read(path / "best.json")
     if path.is_file():
         return read(path)
@@ -89,4 +90,4 @@ def find(text: str) -> Architecture:
     nearest = max(known, key=lambda name: difflib.SequenceMatcher(None, name, text).ratio())
     near = difflib.get_close_matches(text, [nearest])
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(PUBLISHED)},"
-    raise ValueError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")
+    raise UsageError(f"no spec {text!r}; {hint} a spec file, a run's directory, or block strings")

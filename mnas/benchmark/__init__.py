@@ -30,8 +30,7 @@ from typing import Any
 from mnas.architecture.architecture import Architecture
 from mnas.benchmark import children as material
 from mnas.benchmark import figures
-from mnas.benchmark.progress import BenchmarkProgress
-from mnas.benchmark.sides import (
+from mnas.benchmark.processes import (
     OURS,
     SIDES,
     Arrangement,
@@ -41,6 +40,8 @@ from mnas.benchmark.sides import (
     interpreter,
     unless_a_peer_fails,
 )
+from mnas.benchmark.progress import BenchmarkProgress
+from mnas.errors import UsageError
 from mnas.runtime.machine import machine
 from mnas.runtime.pinning import allowed_cores
 
@@ -89,24 +90,24 @@ class BenchmarkConfig:
         ):
             value = getattr(self, field)
             if value is not None and value < least:
-                raise ValueError(f"benchmark: {field} = {value}; accepted: at least {least}")
+                raise UsageError(f"benchmark: {field} = {value}; accepted: at least {least}")
         if not 0 < self.window_seconds < math.inf:
-            raise ValueError(
+            raise UsageError(
                 f"benchmark: window_seconds = {self.window_seconds}; accepted: a number above 0"
             )
         if self.images < self.batch:
-            raise ValueError(
+            raise UsageError(
                 f"benchmark: images = {self.images}; accepted: at least one batch, {self.batch}"
             )
         for name in self.names:
             if name not in SIDES:
-                raise ValueError(f"benchmark: side {name!r}; accepted: {', '.join(SIDES)}")
+                raise UsageError(f"benchmark: side {name!r}; accepted: {', '.join(SIDES)}")
         if OURS not in self.names:
-            raise ValueError(
+            raise UsageError(
                 f"benchmark: sides = {self.sides!r}; accepted: {OURS}, and any of the others"
             )
         if self.torch_python is not None and not shutil.which(self.torch_python):
-            raise ValueError(
+            raise UsageError(
                 f"benchmark: torch_python = {self.torch_python!r}; accepted: a Python interpreter"
             )
 

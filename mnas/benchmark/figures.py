@@ -11,7 +11,7 @@ from typing import Any
 
 from mnas.architecture.architecture import Architecture, block_strings
 from mnas.architecture.cost import network_cost
-from mnas.benchmark.sides import OURS
+from mnas.benchmark.processes import OURS
 
 
 def child_row(child: Architecture, speeds: dict[str, list[float]]) -> dict[str, Any]:

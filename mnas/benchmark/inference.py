@@ -23,8 +23,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import find
 from mnas.benchmark import figures
 from mnas.benchmark.children import description
-from mnas.benchmark.progress import BenchmarkProgress
-from mnas.benchmark.sides import (
+from mnas.benchmark.processes import (
     HERE,
     OURS,
     Arrangement,
@@ -34,6 +33,8 @@ from mnas.benchmark.sides import (
     interpreter,
     unless_a_peer_fails,
 )
+from mnas.benchmark.progress import BenchmarkProgress
+from mnas.errors import UsageError
 from mnas.runtime.machine import machine
 from mnas.runtime.pinning import allowed_cores
 
@@ -70,15 +71,15 @@ class InferenceConfig:
     def __post_init__(self) -> None:
         for name in self.sides:
             if name not in SIDES:
-                raise ValueError(f"benchmark: side {name!r}; accepted: {', '.join(SIDES)}")
+                raise UsageError(f"benchmark: side {name!r}; accepted: {', '.join(SIDES)}")
         if OURS not in self.sides:
-            raise ValueError(f"benchmark: sides = {', '.join(self.sides)}; accepted: {OURS} and so")
+            raise UsageError(f"benchmark: sides = {', '.join(self.sides)}; accepted: {OURS} and so")
         for field, least in (("rounds", 1), ("batch", 0)):
             if getattr(self, field) < least:
                 value = getattr(self, field)
-                raise ValueError(f"benchmark: {field} = {value}; accepted: at least {least}")
+                raise UsageError(f"benchmark: {field} = {value}; accepted: at least {least}")
         if not 0 < self.window_seconds < math.inf:
-            raise ValueError(
+            raise UsageError(
                 f"benchmark: window_seconds = {self.window_seconds}; accepted: a number above 0"
             )
         for name in self.networks:

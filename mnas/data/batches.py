@@ -9,22 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
+from mnas.errors import UsageError
 
 
 def check_images(architecture: Architecture, images: np.ndarray, labels: np.ndarray) -> None:
     """ValueError for images and labels that a network like this one can't be trained on."""
     side = architecture.resolution
     if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3) or not len(images):
-        raise ValueError(
+        raise UsageError(
             f"images: {images.dtype} {list(images.shape)}; "
             f"accepted: uint8 [N, {side}, {side}, 3] with N of at least 1"
         )
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
+        raise UsageError(
             f"labels: {labels.dtype} {list(labels.shape)}; accepted: whole numbers [{len(images)}]"
         )
     if labels.min() < 0 or labels.max() >= architecture.classes:
-        raise ValueError(
+        raise UsageError(
             f"labels: {labels.min()} to {labels.max()}; accepted: 0 to {architecture.classes - 1}"
         )
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mnas.errors import UsageError
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 
 
@@ -30,16 +32,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not self.validation > 0 or (self.validation >= 1 and self.validation % 1):
-            raise ValueError(
+            raise UsageError(
                 f"data: validation = {self.validation}; "
                 "accepted: a share between 0 and 1, or a whole number of images"
             )
         if self.train_images is not None and self.train_images < 1:
-            raise ValueError(
+            raise UsageError(
                 f"data: train_images = {self.train_images}; accepted: a number of at least 1"
             )
         if self.split_seed < 0:
-            raise ValueError(f"data: split_seed = {self.split_seed}; accepted: 0 or more")
+            raise UsageError(f"data: split_seed = {self.split_seed}; accepted: 0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def load(config: DataConfig, resolution: int) -> Images:
     held_out = config.validation
     count = int(held_out) if held_out >= 1 else round(held_out * len(images))
     if not 0 < count < len(images):
-        raise ValueError(
+        raise UsageError(
             f"data: validation = {held_out} of {len(images)} training images leaves "
             f"{len(images) - count} to train on; accepted: at least one on either side"
         )
@@ -113,32 +115,32 @@ def _digits() -> Loaded:
 def _arrays(path: Path) -> Loaded:
     """A `.npz` with train_images, train_labels, and perhaps test_images, test_labels, classes."""
     if not path.is_file():
-        raise ValueError(f"data: no file {path}; accepted: digits, a .npz file or a folder")
+        raise UsageError(f"data: no file {path}; accepted: digits, a .npz file or a folder")
     try:
         with zipfile.ZipFile(path):  # np.load also opens what is no .npz
             pass
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"data: {path} can't be read as .npz: {error}") from None
+        raise UsageError(f"data: {path} can't be read as .npz: {error}") from None
     splits = {}
     for split in ("train", "test"):
         images, labels = (arrays.get(f"{split}_{part}") for part in ("images", "labels"))
         if split == "test" and images is None and labels is None:
             continue
         if images is None or labels is None:
-            raise ValueError(
+            raise UsageError(
                 f"data: {path} has {', '.join(arrays) or 'nothing'}; accepted: train_images "
                 "and train_labels, perhaps test_images and test_labels, perhaps classes"
             )
         grey_or_rgb = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))
         if images.dtype != np.uint8 or not grey_or_rgb or not images.size:
-            raise ValueError(
+            raise UsageError(
                 f"data: {path}: {split}_images is {images.dtype} {images.shape}; "
                 "accepted: uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3]"
             )
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
-            raise ValueError(
+            raise UsageError(
                 f"data: {path}: {split}_labels is {labels.dtype} {labels.shape}; "
                 f"accepted: whole numbers from 0, [{len(images)}]"
             )
@@ -146,18 +148,18 @@ def _arrays(path: Path) -> Loaded:
     count = int(max(labels.max() for _, labels in splits.values())) + 1
     names = tuple(map(str, arrays["classes"])) if "classes" in arrays else ()
     if names and len(names) < count:
-        raise ValueError(f"data: {path}: {len(names)} classes, but labels up to {count - 1}")
+        raise UsageError(f"data: {path}: {len(names)} classes, but labels up to {count - 1}")
     return splits["train"], splits.get("test"), names or tuple(map(str, range(count)))
 
 
 def _folder(path: Path, resolution: int) -> Loaded:
     """`path/CLASS/*.png`, or `path/train/CLASS/*` with a test set in `path/val` or `path/test`."""
     if not path.is_dir():
-        raise ValueError(f"data: no folder {path}; accepted: digits, a .npz file or a folder")
+        raise UsageError(f"data: no folder {path}; accepted: digits, a .npz file or a folder")
     root = path / "train" if (path / "train").is_dir() else path
     names = tuple(sorted(child.name for child in root.iterdir() if child.is_dir()))
     if len(names) < 2:
-        raise ValueError(f"data: {root} has {len(names)} class folders; accepted: 2 or more")
+        raise UsageError(f"data: {root} has {len(names)} class folders; accepted: 2 or more")
     test = None
     if root != path:
         held = next((path / name for name in ("test", "val") if (path / name).is_dir()), None)
@@ -170,7 +172,7 @@ def _read_folder(root: Path, names: tuple[str, ...], resolution: int) -> Labelle
     for label, name in enumerate(names):
         files = sorted(f for f in (root / name).rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
         if not files:
-            raise ValueError(
+            raise UsageError(
                 f"data: no images in {root / name}; accepted: {', '.join(IMAGE_SUFFIXES)}"
             )
         images += [_read_image(file, resolution) for file in files]
@@ -188,7 +190,7 @@ def _read_image(path: Path, resolution: int) -> np.ndarray:
                 image.convert("RGB"), (resolution, resolution), Image.Resampling.BILINEAR
             )
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"data: {path} can't be read as an image: {error}") from None
+        raise UsageError(f"data: {path} can't be read as an image: {error}") from None
     return np.asarray(fitted)
 
 

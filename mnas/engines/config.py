@@ -4,6 +4,8 @@ import dataclasses
 import socket
 from typing import Literal
 
+from mnas.errors import UsageError
+
 
 @dataclasses.dataclass(frozen=True)
 class EngineConfig:
@@ -30,18 +32,18 @@ class EngineConfig:
         for name, least in (("workers", 1), ("threads", 1), ("retries", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ValueError(f"engine: {name} = {value}; accepted: at least {least}")
+                raise UsageError(f"engine: {name} = {value}; accepted: at least {least}")
         if self.gpus_per_worker < 0:
-            raise ValueError(
+            raise UsageError(
                 f"engine: gpus_per_worker = {self.gpus_per_worker}; accepted: 0 or more"
             )
         if self.time_limit_seconds is not None and not self.time_limit_seconds > 0:
-            raise ValueError(
+            raise UsageError(
                 f"engine: time_limit_seconds = {self.time_limit_seconds}; accepted: above 0"
             )
 
 
-class UnusableEngine(ValueError):
+class UnusableEngine(UsageError):
     """An engine that can't run as configured; the message says what would be accepted."""
 
 

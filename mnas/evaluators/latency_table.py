@@ -29,6 +29,7 @@ from scipy import stats
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import signatures
+from mnas.errors import UsageError
 from mnas.files import read_json, write_json
 
 FORMAT = "mnas-latency/1"
@@ -53,7 +54,7 @@ class Check:
     def of(cls, sums: Sequence[float], wholes: Sequence[float]) -> "Check":
         """Of milliseconds [N] each; ValueError for fewer than two networks."""
         if len(sums) < 2:
-            raise ValueError(f"networks = {len(sums)}; accepted: at least 2")
+            raise UsageError(f"networks = {len(sums)}; accepted: at least 2")
         predicted, measured = np.array(sums), np.array(wholes)
         residual = ((measured - predicted) ** 2).sum()
         return cls(
@@ -74,11 +75,11 @@ class LatencyTable:
         """ValueError where there is none, or another kind of file."""
         data = read_json(path)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ValueError(f"{path}: not a table of latencies; accepted: format {FORMAT!r}")
+            raise UsageError(f"{path}: not a table of latencies; accepted: format {FORMAT!r}")
         blocks, call = data.pop("blocks", None), data.get("call_ms")
         numbers = [call, *blocks.values()] if isinstance(blocks, dict) else [None]
         if not all(type(value) in (int, float) and value >= 0 for value in numbers):
-            raise ValueError(f"{path}: call_ms or blocks; accepted: milliseconds of at least 0")
+            raise UsageError(f"{path}: call_ms or blocks; accepted: milliseconds of at least 0")
         return cls(path, data, blocks)
 
     @classmethod
@@ -92,7 +93,7 @@ class LatencyTable:
         table = cls.read(path)
         for name in CONDITIONS:
             if table.head.get(name) != head[name]:
-                raise ValueError(
+                raise UsageError(
                     f"{path}: {name} = {table.head.get(name)!r}, and it is {head[name]!r} now; "
                     "accepted: the same, or a new file"
                 )
@@ -107,14 +108,14 @@ class LatencyTable:
         try:
             write_json(self.path, {**self.head, "blocks": self.blocks})
         except OSError as error:
-            raise ValueError(f"{self.path} can't be written: {error.strerror}") from None
+            raise UsageError(f"{self.path} can't be written: {error.strerror}") from None
 
     def latency_ms(self, architecture: Architecture) -> float:
         """Of one image; ValueError names the first block that the table lacks."""
         found = [self.blocks.get(signature) for signature in signatures(architecture)]
         if None in found:
             missing = signatures(architecture)[found.index(None)]
-            raise ValueError(
+            raise UsageError(
                 f"{self.path}: no block {missing}; accepted: blocks of the space that the table "
                 "was made for"
             )

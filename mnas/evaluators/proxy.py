@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
 from mnas.data.images import DataConfig, Images, load
+from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.runtime.cache_repair import cache_mended
@@ -29,7 +30,7 @@ class ProxyConfig:
 
     def __post_init__(self) -> None:
         if self.measure_latency and self.latency_table is not None:
-            raise ValueError(
+            raise UsageError(
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
                 "accepted: one of the two"
             )
@@ -74,7 +75,7 @@ class ProxyEvaluator:
             self._images[resolution] = load(self.config.data, resolution)
         images = self._images[resolution]
         if architecture.classes != len(images.classes):
-            raise ValueError(
+            raise UsageError(
                 f"the architecture has {architecture.classes} classes, "
                 f"{self.config.data.source} has {len(images.classes)}"
             )

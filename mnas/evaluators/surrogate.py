@@ -25,6 +25,7 @@ import time
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
+from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.surrogate_devices import DEVICES, Device, latency_ms
 from mnas.evaluators.surrogate_fits import (
@@ -58,7 +59,7 @@ class SurrogateConfig:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.noise_points) and self.noise_points >= 0):
-            raise ValueError(f"surrogate: noise_points = {self.noise_points}; accepted: 0 or more")
+            raise UsageError(f"surrogate: noise_points = {self.noise_points}; accepted: 0 or more")
         _require("fit", self.fit, FITS)
         _require("device", self.device, (None, *DEVICES))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
+from mnas.errors import UsageError
 
 Fit = Literal["mlp", "ridge"]
 
@@ -95,7 +96,7 @@ def _refusal(
 def _require(name: str, value: object, accepted: Sequence[object]) -> None:
     if value not in accepted:
         names = ", ".join(map(str, accepted))
-        raise ValueError(f"surrogate: {name} = {value!r}; accepted: {names}")
+        raise UsageError(f"surrogate: {name} = {value!r}; accepted: {names}")
 
 
 def top1(architectures: Sequence[Architecture], fit: Fit = "mlp") -> Prediction:

@@ -6,6 +6,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from mnas.errors import UsageError
+
 
 def override(target: Any, changes: Mapping[str, Any], path: str = "") -> Any:
     """A copy of a dataclass with nested `changes`; ValueError for unknown keys and wrong kinds."""
@@ -17,12 +19,12 @@ def override(target: Any, changes: Mapping[str, Any], path: str = "") -> Any:
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(names)}"
-            raise ValueError(f"unknown setting {place} = {value!r}; {hint}")
+            raise UsageError(f"unknown setting {place} = {value!r}; {hint}")
         current = getattr(target, key)
         if dataclasses.is_dataclass(current):
             if not isinstance(value, Mapping):
                 parts = ", ".join(field.name for field in dataclasses.fields(current))
-                raise ValueError(f"{place} = {value!r}; accepted: settings by name ({parts})")
+                raise UsageError(f"{place} = {value!r}; accepted: settings by name ({parts})")
             values[key] = override(current, value, place)
         else:
             values[key] = _checked(place, value, types[key])
@@ -41,7 +43,7 @@ def _checked(place: str, value: Any, kind: Any) -> Any:
         elif accepted is Any or type(value) is accepted:
             return value
     accepted = " or ".join(map(_kind_text, kinds or (kind,)))
-    raise ValueError(f"{place} = {value!r}; accepted: {accepted}")
+    raise UsageError(f"{place} = {value!r}; accepted: {accepted}")
 
 
 def _kind_text(kind: Any) -> str:

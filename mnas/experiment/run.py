@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ import mnas
 from mnas.architecture.spec import to_spec
 from mnas.controller import Controller
 from mnas.engines.drive import drive as drive_engine
+from mnas.errors import UsageError
+from mnas.experiment import registry
 from mnas.experiment.overrides import override
 from mnas.experiment.settings import Experiment
 from mnas.files import read_json, write_json
@@ -58,7 +60,7 @@ def _digest(path: Path) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
 
 
 def new_directory(root: Path, name: str) -> Path:
@@ -75,11 +77,11 @@ def new_directory(root: Path, name: str) -> Path:
 def create(experiment: Experiment, directory: Path) -> None:
     """Makes the directory of a new run; ValueError where one stands already."""
     if (directory / "journal.jsonl").exists():
-        raise ValueError(f"{directory} holds a run already; accepted: a new directory, or --resume")
+        raise UsageError(f"{directory} holds a run already; accepted: a new directory, or --resume")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{directory} can't be made: {error.strerror}") from None
+        raise UsageError(f"{directory} can't be made: {error.strerror}") from None
     write_experiment(experiment, directory)
 
 
@@ -89,27 +91,19 @@ def write_experiment(experiment: Experiment, directory: Path) -> None:
     write_json(directory / "experiment.json", {**head, **experiment.settings()})
 
 
-def read_experiment(
-    directory: Path,
-    known: Mapping[str, Experiment],
-    registries: Mapping[str, Mapping[str, type]],
-) -> Experiment:
-    """The experiment of a run: the known one of its name with the run's parts and settings.
-
-    `registries` has the configurations of spaces, controllers and evaluators there are, by part.
-    """
+def read_experiment(directory: Path) -> Experiment:
+    """Return the registered experiment of a run's name with the run's parts and settings."""
     path = directory / "experiment.json"
     data = read_json(path)
-    if not isinstance(data, dict) or data.get("name") not in known:
-        name = data.get("name") if isinstance(data, dict) else data
-        raise ValueError(f"{path}: name = {name!r}; accepted: {', '.join(known)}")
-    experiment = known[data["name"]]
+    name = data.get("name") if isinstance(data, dict) else data
+    if not isinstance(name, str) or name not in registry.entries("experiment"):
+        known = ", ".join(registry.entries("experiment"))
+        raise UsageError(f"{path}: name = {name!r}; accepted: {known}")
+    experiment = registry.load("experiment", name)
     for part, kind in data.get("kinds", {}).items():
         if kind != experiment.kinds().get(part):
-            classes = {found.__name__: found for found in registries.get(part, {}).values()}
-            if kind not in classes:
-                raise ValueError(f"{path}: {part} = {kind!r}; accepted: {', '.join(classes)}")
-            experiment = dataclasses.replace(experiment, **{part: classes[kind]()})
+            config = registry.config_class(part, kind)
+            experiment = dataclasses.replace(experiment, **{part: config()})
     rest = ("name", "version", "kinds")
     return override(experiment, {key: value for key, value in data.items() if key not in rest})
 
@@ -149,7 +143,7 @@ def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> Non
     parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
     for name in parts_first:
         if name not in FREE and before.get(name) != now.get(name):
-            raise ValueError(
+            raise UsageError(
                 f"{path}: {name} was {before.get(name)!r} and is {now.get(name)!r} now; "
                 "a resumed search keeps its settings (but for search.trials and engine)"
             )

@@ -14,6 +14,7 @@ import tyro
 
 from mnas.architecture.published import PUBLISHED
 from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
@@ -45,7 +46,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.reference is not None and self.reference not in PUBLISHED:
-            raise ValueError(
+            raise UsageError(
                 f"experiment: reference = {self.reference!r}; accepted: {', '.join(PUBLISHED)}"
             )
 

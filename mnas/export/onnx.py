@@ -18,6 +18,7 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
+from mnas.errors import UsageError
 from mnas.nn.network import Variables
 from mnas.nn.ops import padding_of
 from mnas.nn.weights import module_names, to_state_dict
@@ -81,7 +82,7 @@ class Graph:
                 return self.add("Relu", x)
             case "relu6":
                 return self.add("Clip", x, self.constant("zero", 0), self.constant("six", 6))
-        raise ValueError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
+        raise UsageError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
 
     def pool(self, op: str, x: str, stride: int) -> str:
         """3×3 'AveragePool' or 'MaxPool' of real pixels only."""
@@ -97,7 +98,7 @@ def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> A
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ModuleNotFoundError:
-        raise ValueError(
+        raise UsageError(
             "format = 'onnx': the package onnx is not installed; "
             "accepted: after pip install 'mnas[onnx]', or another format"
         ) from None

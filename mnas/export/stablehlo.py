@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import export
 
 from mnas.architecture.architecture import Architecture
+from mnas.errors import UsageError
 from mnas.nn import ops
 from mnas.nn.network import Network, Variables, network_variables
 
@@ -37,7 +38,7 @@ def to_stablehlo(
     """
     unknown = [name for name in platforms if name not in PLATFORMS]
     if unknown or not platforms:
-        raise ValueError(f"platforms = {list(platforms)}; accepted: some of {', '.join(PLATFORMS)}")
+        raise UsageError(f"platforms = {list(platforms)}; accepted: some of {', '.join(PLATFORMS)}")
     side = architecture.resolution
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, side, side, 3), jnp.float32)

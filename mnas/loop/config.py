@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import get_args
 
+from mnas.errors import UsageError
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.selection import Choice
 
@@ -34,11 +35,11 @@ class SearchConfig:
         for name, least in (("trials", 1), ("batch", 1), ("seed", 0), ("failed_batches", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ValueError(f"search: {name} = {value}; accepted: at least {least}")
+                raise UsageError(f"search: {name} = {value}; accepted: at least {least}")
         if not 0 <= self.failed_share <= 1:
-            raise ValueError(f"search: failed_share = {self.failed_share}; accepted: 0 to 1")
+            raise UsageError(f"search: failed_share = {self.failed_share}; accepted: 0 to 1")
         if self.choice not in get_args(Choice):
             accepted = ", ".join(get_args(Choice))
-            raise ValueError(f"search: choice = {self.choice!r}; accepted: {accepted}")
+            raise UsageError(f"search: choice = {self.choice!r}; accepted: {accepted}")
         if not math.isfinite(self.failed_reward):
-            raise ValueError(f"search: failed_reward = {self.failed_reward}; accepted: a number")
+            raise UsageError(f"search: failed_reward = {self.failed_reward}; accepted: a number")

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from mnas.errors import UsageError
 from mnas.evaluation import Evaluation
 
 
@@ -53,12 +54,12 @@ class StoppingConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.quantile < 1:
-            raise ValueError(
+            raise UsageError(
                 f"stopping: quantile = {self.quantile}; accepted: 0 (stops nothing) to below 1"
             )
         for name in ("min_curves", "min_epochs"):
             if getattr(self, name) < 1:
-                raise ValueError(f"stopping: {name} = {getattr(self, name)}; accepted: at least 1")
+                raise UsageError(f"stopping: {name} = {getattr(self, name)}; accepted: at least 1")
 
     def rule(self, earlier: "Curves") -> StoppingRule | None:
         """The rule for a batch, given the curves of all networks before it; None where off.

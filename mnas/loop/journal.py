@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnas.errors import UsageError
+
 FORMAT = "mnas-journal/1"
 
 
@@ -35,7 +37,7 @@ class Journal:
             self.records, length = read_with_length(self.path)
         except OSError:
             self._file.close()
-            raise ValueError(f"{self.path}: another process is writing this journal") from None
+            raise UsageError(f"{self.path}: another process is writing this journal") from None
         except ValueError:
             self._file.close()
             raise
@@ -90,9 +92,9 @@ def read_with_length(path: Path) -> tuple[list[dict[str, Any]], int]:
             record = None
         if not isinstance(record, dict) or "kind" not in record:
             shown = line[:60].decode(errors="replace").strip()
-            raise ValueError(f"{path}, line {number}: not a journal entry: {shown!r}")
+            raise UsageError(f"{path}, line {number}: not a journal entry: {shown!r}")
         if number == 1 and record.get("format") != FORMAT:
-            raise ValueError(
+            raise UsageError(
                 f"{path}, line 1: format {record.get('format')!r}; accepted: {FORMAT!r}"
             )
         records.append(record)
@@ -105,4 +107,4 @@ def _lines(path: Path) -> Iterator[bytes]:
         with open(path, "rb") as file:
             yield from file
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None

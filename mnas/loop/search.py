@@ -28,6 +28,7 @@ import numpy as np
 
 from mnas.architecture.cost import network_cost
 from mnas.controller import Controller, Proposals
+from mnas.errors import UsageError
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import Curves
@@ -233,7 +234,7 @@ class Search:
             elif record["kind"] == "result":
                 trial = next((t for t in self._batch if t.number == record["trial"]), None)
                 if trial is None or trial.hash != record["hash"]:
-                    raise ValueError(
+                    raise UsageError(
                         f"{self.journal.path}: trial {record['trial']} is network "
                         f"{record['hash']}, which space {self.space.name} does not give for it; "
                         "accepted: the journal of a search over this space"

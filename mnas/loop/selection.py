@@ -8,7 +8,7 @@ What was measured of similar networks says how lucky: a Gaussian process over th
 in choices and pairs of choices) takes the noise off all rewards at once, and nothing has to be
 evaluated again. How noisy they are it makes out by itself: of a few levels, the one under which the
 rewards are likeliest (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
-section 5.4.1). No JAX; the controllers' own model (`controllers.reward_model`) is another matter.
+section 5.4.1). No JAX; the controllers' own model (`mnas.controllers.core.gaussian_process`) is another matter.
 
 Shapes: N networks, D decisions.
 """

@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
+from mnas.errors import UsageError
 from mnas.nn.network import Variables, variable_shapes
 
 SPEC_KEY = "mnas_architecture"  # in a file's metadata: the architecture the weights are of
@@ -129,7 +130,7 @@ def to_state_dict(
         for key in tensor.path:
             leaf = leaf[key]
         if np.shape(leaf) != tensor.shape:
-            raise ValueError(
+            raise UsageError(
                 f"variables: {'/'.join(tensor.path)} has shape {list(np.shape(leaf))}; "
                 f"accepted: {list(tensor.shape)}"
             )
@@ -171,7 +172,7 @@ def from_state_dict(
     wrong += [f"{name} is not known" for name in extra]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(
+        raise UsageError(
             f"{source} does not fit {architecture.name}: {'; '.join(wrong[:3])}{more}; "
             f"accepted: exactly the {len(expected)} tensors of its layers"
         )
@@ -196,7 +197,7 @@ def save_weights(
     try:
         save_file(to_state_dict(architecture, variables), path, metadata)
     except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(f"{path} can't be written: {error}") from None
+        raise UsageError(f"{path} can't be written: {error}") from None
 
 
 def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Variables]:
@@ -210,9 +211,9 @@ def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Vari
             saved = (file.metadata() or {}).get(SPEC_KEY)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error}") from None
+        raise UsageError(f"{path} can't be read: {error}") from None
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is no .safetensors file: {error}") from None
+        raise UsageError(f"{path} is no .safetensors file: {error}") from None
     variables = from_state_dict(architecture, state, str(path))
     if saved is not None:
         _check_same(Architecture.from_dict(json.loads(saved)), architecture, path)
@@ -229,4 +230,4 @@ def _check_same(saved: Architecture, architecture: Architecture, path: str | Pat
         if there != here:
             what = "strides or skip connections" if field == "blocks" else f"{field} = {here!r}"
             was = "others" if field == "blocks" else repr(there)
-            raise ValueError(f"{path}: {architecture.name} has {what}; the weights are for {was}")
+            raise UsageError(f"{path}: {architecture.name} has {what}; the weights are for {was}")

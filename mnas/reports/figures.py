@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("svg")  # never opens a window
 from matplotlib.figure import Figure
 
+from mnas.errors import UsageError
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; }
@@ -30,7 +32,7 @@ def write_page(out: Path, title: str, sections: Sequence[str]) -> None:
     try:
         out.write_text(page)
     except OSError as error:
-        raise ValueError(f"{out} can't be written: {error.strerror}") from None
+        raise UsageError(f"{out} can't be written: {error.strerror}") from None
 
 
 def new_figure(title: str, x: str, y: str) -> tuple[Figure, Any]:

@@ -16,6 +16,7 @@ from mnas.analysis import comparison
 from mnas.analysis.rescoring import reward_of
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
+from mnas.errors import UsageError
 from mnas.loop import journal
 from mnas.loop.early_stopping import savings
 from mnas.loop.selection import candidates
@@ -47,7 +48,7 @@ class _Run:
     def __init__(self, directory: Path, predict: comparison.Predict | None) -> None:
         records = journal.read(directory / "journal.jsonl")
         if not records:
-            raise ValueError(f"{directory}: the journal is empty; accepted: a run that has begun")
+            raise UsageError(f"{directory}: the journal is empty; accepted: a run that has begun")
         self.directory, self.head, self.predict = directory, records[0], predict
         self.name = f"{self.head['name']} ({directory})"
         self.results = [record for record in records if record["kind"] == "result"]

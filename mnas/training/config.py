@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Literal
 
+from mnas.errors import UsageError
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
@@ -79,7 +81,7 @@ class TrainingConfig:
 
     def _refuse(self, field: str, accepted: str) -> None:
         value = getattr(self, field)
-        raise ValueError(f"training: {field} = {value!r}; accepted: {accepted}")
+        raise UsageError(f"training: {field} = {value!r}; accepted: {accepted}")
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:

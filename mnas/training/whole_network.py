@@ -30,6 +30,7 @@ from mnas.data.batches import (
     pixel_statistics,
 )
 from mnas.data.images import Images
+from mnas.errors import UsageError
 from mnas.files import write_arrays as _write_arrays
 from mnas.files import write_json
 from mnas.nn.network import init_variables, network_blocks
@@ -232,7 +233,7 @@ class Retraining:
         before, now = head["settings"], json.loads(json.dumps(self._settings))
         for name, value in now.items():
             if before.get(name) != value:
-                raise ValueError(
+                raise UsageError(
                     f"{self._checkpoint}: {name} = {before.get(name)!r}, and is {value!r} now; "
                     "accepted: the same, or another directory"
                 )

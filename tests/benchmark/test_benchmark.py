@@ -9,9 +9,9 @@ import pytest
 
 from mnas import __main__ as mnas_command
 from mnas.architecture.architecture import from_block_strings
-from mnas.benchmark import CHILDREN_TO_WARM_UP, Benchmark, BenchmarkConfig, sides
+from mnas.benchmark import CHILDREN_TO_WARM_UP, Benchmark, BenchmarkConfig, processes
+from mnas.benchmark.processes import SIDES, Arrangement, Side, SideFailed, Team
 from mnas.benchmark.progress import BenchmarkProgress
-from mnas.benchmark.sides import SIDES, Arrangement, Side, SideFailed, Team
 
 FAKE = """
 import os
@@ -158,8 +158,8 @@ def test_our_own_failure_is_no_result(made_up):
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no pinning here")
 def test_workers_have_the_cores_and_threads_they_are_told(tmp_path, made_up):
     made_up("flax", breaks="return dict(cores=sorted(os.sched_getaffinity(0)), job=self.job)")
-    cores = sides.allowed_cores()
-    for arrangement in sides.arrangements(len(cores)):
+    cores = processes.allowed_cores()
+    for arrangement in processes.arrangements(len(cores)):
         with Team(
             SIDES["flax"],
             arrangement,

@@ -10,8 +10,8 @@ from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.cost import network_cost
 from mnas.benchmark import inference
 from mnas.benchmark.children import description
+from mnas.benchmark.contenders.inference_ours import Side
 from mnas.benchmark.inference import InferenceBenchmark, InferenceConfig, tables
-from mnas.benchmark.inference_ours import Side
 from mnas.benchmark.progress import BenchmarkProgress
 
 FAKE = """

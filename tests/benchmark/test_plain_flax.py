@@ -5,8 +5,8 @@ import math
 import jax
 import pytest
 
-from mnas.benchmark import plain_flax
 from mnas.benchmark.children import b0, description, random_children, write_images
+from mnas.benchmark.contenders import plain_flax
 from mnas.nn.network import count_params, variable_shapes
 from mnas.training.config import TrainingConfig
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mnas.benchmark import sides
+from mnas.benchmark import processes
 from mnas.benchmark.children import b0, description, random_children, write_images
 
 
@@ -14,7 +14,7 @@ from mnas.benchmark.children import b0, description, random_children, write_imag
 )
 def test_it_needs_nothing_of_ours(file, libraries):
     imported = set()
-    for node in ast.walk(ast.parse((sides.HERE / file).read_text())):
+    for node in ast.walk(ast.parse((processes.HERE / file).read_text())):
         if isinstance(node, ast.Import):
             imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -25,7 +25,7 @@ def test_it_needs_nothing_of_ours(file, libraries):
 @pytest.mark.slow
 def test_it_builds_the_networks_of_ours_and_trains_them(tmp_path):
     pytest.importorskip("torch")
-    from mnas.benchmark import torch_eager
+    from mnas.benchmark.contenders import torch_eager
 
     write_images(tmp_path / "images.npz", 320, 30, 32, seed=0)
     training = {

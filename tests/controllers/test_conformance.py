@@ -7,18 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mnas.controllers import CONTROLLERS
+from mnas.controllers.core.policy import factorized, lstm
+from mnas.controllers.dyna import Dyna
+from mnas.controllers.evolution import Evolution
+from mnas.controllers.exhaustive import Exhaustive
+from mnas.controllers.ppo import Ppo
+from mnas.controllers.random_search import RandomSearch
+from mnas.controllers.reinforce import Reinforce
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
+from mnas.search_spaces.efficientnet import EfficientNetSpace
 
-from controllers import CONTROLLERS
-from controllers.dyna import Dyna
-from controllers.evolution import Evolution
-from controllers.exhaustive import Exhaustive
-from controllers.policy import factorized, lstm
-from controllers.ppo import Ppo
-from controllers.random_search import RandomSearch
-from controllers.reinforce import Reinforce
 from mnas.controller import Proposals
-from search_spaces.accel_nasbench import AccelNasbenchSpace
-from search_spaces.efficientnet import EfficientNetSpace
 
 CONFIGS = {
     # Smaller than by default, to be quick; the contract is the same.

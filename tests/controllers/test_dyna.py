@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mnas.controllers import dyna
+from mnas.controllers.dyna import Dyna
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
-from controllers import dyna
-from controllers.dyna import Dyna
 from mnas.controller import Proposals
-from search_spaces.accel_nasbench import AccelNasbenchSpace
 from tests.controllers.spaces import NETWORKS, SPACE, kinds
 
 LARGE = AccelNasbenchSpace().build()  # 28 decisions, none conditional

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mnas.controllers.evolution import Evolution
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
+from mnas.search_spaces.efficientnet import EfficientNetSpace
 
-from controllers.evolution import Evolution
 from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
-from search_spaces.accel_nasbench import AccelNasbenchSpace
-from search_spaces.efficientnet import EfficientNetSpace
 from tests.controllers.spaces import conditional
 
 SPACE = conditional(stride=OneOf(2))  # a decision more, with nothing to choose

@@ -6,8 +6,8 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from mnas.controllers.exhaustive import Exhaustive
 
-from controllers.exhaustive import Exhaustive
 from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space

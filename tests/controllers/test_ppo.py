@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mnas.controllers.ppo import Ppo
+from mnas.controllers.reinforce import Reinforce
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
-from controllers.ppo import Ppo
-from controllers.reinforce import Reinforce
 from mnas.controller import Proposals
-from search_spaces.accel_nasbench import AccelNasbenchSpace
 from tests.controllers.spaces import TWO
 
 

@@ -5,8 +5,8 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from mnas.controllers.random_search import RandomSearch
 
-from controllers.random_search import RandomSearch
 from mnas.architecture.architecture import Architecture, Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space

@@ -6,15 +6,18 @@ import importlib
 import re
 from pathlib import Path
 
+import mnas.experiments
 import pytest
+from mnas.experiments import ablations
 
-import experiments
-from experiments import EXPERIMENTS, STUDIES, ablations
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment.study import Study
+from tests.registered import EXPERIMENTS, STUDIES
 
 MODULES = sorted(
-    path.stem for path in Path(experiments.__file__).parent.glob("*.py") if path.stem != "__init__"
+    path.stem
+    for path in Path(mnas.experiments.__file__).parent.glob("*.py")
+    if path.stem != "__init__"
 )
 ALL = [
     *EXPERIMENTS.items(),
@@ -118,15 +121,15 @@ def test_only_what_is_asked_about_differs(study, varied):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_docstring_of_a_module_gives_its_command(name):
-    module = importlib.import_module(f"experiments.{name}")
-    commands = re.findall(r"python (?:search\.py|-m experiments\.\w+).*", module.__doc__)
+    module = importlib.import_module(f"mnas.experiments.{name}")
+    commands = re.findall(r"python (?:search\.py|-m mnas\.experiments\.\w+).*", module.__doc__)
     assert commands
     known = EXPERIMENTS | STUDIES
     named = set()
     for command in commands:
         words = command.split()
         if words[1] == "-m":
-            assert words[2] == f"experiments.{name}" and callable(module.main)
+            assert words[2] == f"mnas.experiments.{name}" and callable(module.main)
         else:
             named.add(words[2] if len(words) > 2 else "digits")
     assert named <= set(known)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-import search as search_command
 from mnas import __main__ as mnas_command
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import scale
 from mnas.architecture.scaling_grid import ScalingGrid
-from mnas.cli import report_mistakes
+from mnas.cli.arguments import report_mistakes
+from mnas.cli.search import search
 from mnas.evaluation import Evaluation
+from tests.registered import register
 
 left = {"evaluations": 0}  # until somebody presses Ctrl-C
 
@@ -38,12 +39,12 @@ class Table:
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
-    monkeypatch.setitem(search_command.REGISTRIES["evaluator"], "table", Table)
+    register(monkeypatch, "evaluator", "table", Table)
     left["evaluations"] = 0
 
 
 def run(*arguments: str) -> int:
-    return report_mistakes("search.py", lambda: search_command.main(list(arguments)))
+    return report_mistakes("mnas", lambda: search(list(arguments)))
 
 
 def grid_search(directory: Path, *flags: str) -> int:
@@ -63,7 +64,7 @@ def facts(directory: Path) -> list[dict]:
 def finished(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("grid") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(search_command.REGISTRIES["evaluator"], "table", Table)
+        register(patch, "evaluator", "table", Table)
         assert grid_search(directory) == 0
     return directory
 
@@ -85,7 +86,7 @@ def test_every_point_is_tried_once(finished):
 def test_interrupted_and_resumed_it_is_the_same_search(evaluations, finished, tmp_path, capsys):
     left["evaluations"] = evaluations
     assert grid_search(tmp_path / "run") == 130
-    assert "go on with: python search.py --resume" in capsys.readouterr().err
+    assert "go on with: mnas search --resume" in capsys.readouterr().err
     assert len(facts(tmp_path / "run")) < len(facts(finished))
     left["evaluations"] = 0
     assert run("--resume", str(tmp_path / "run")) == 0

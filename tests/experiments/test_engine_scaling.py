@@ -3,10 +3,15 @@
 import json
 
 import pytest
-
-from experiments import engine_scaling, worker_scaling
-from experiments.engine_scaling import MEDIAN_MADDS, Sleep, duration, overhead, simulated
-from experiments.roofline import Limits
+from mnas.experiments.performance import engine_scaling, worker_scaling
+from mnas.experiments.performance.engine_scaling import (
+    MEDIAN_MADDS,
+    Sleep,
+    duration,
+    overhead,
+    simulated,
+)
+from mnas.experiments.performance.roofline import Limits
 
 
 def test_overhead_of_each_mark():

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from experiments import fit_surrogate
-from experiments.fit_surrogate import (
+from mnas.experiments import fit_surrogate
+from mnas.experiments.fit_surrogate import (
     DEVICE_COLUMNS,
     cross_validate,
     cross_validate_device,
@@ -20,6 +19,7 @@ from experiments.fit_surrogate import (
     read,
     solve,
 )
+
 from mnas.evaluators.surrogate_fits import (
     CHOICES,
     FIT_FUNCTIONS,

@@ -3,9 +3,9 @@ import dataclasses
 import json
 
 import pytest
+from mnas.experiments import flop_budgets
+from mnas.experiments.flop_budgets import STUDY, choose, finish, networks, pareto_front
 
-from experiments import flop_budgets
-from experiments.flop_budgets import STUDY, choose, finish, networks, pareto_front
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import find

@@ -1,13 +1,12 @@
 import csv
 
 import pytest
+from mnas.experiments.performance import roofline, work
+from mnas.experiments.performance.roofline import Limits, Row
+from mnas.experiments.performance.work import Work, operations
 
-from experiments import roofline
-from experiments.roofline import Limits, Row
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
-from mnas.nn import work
-from mnas.nn.work import Work, operations
 
 B0 = PUBLISHED["efficientnet-b0"].replace(resolution=32, classes=10)
 ROOF = Limits(gflops=100.0, copy={1: 40.0, 64: 8.0}, triad={1: 50.0, 64: 10.0})

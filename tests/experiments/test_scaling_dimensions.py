@@ -3,11 +3,12 @@
 import csv
 import dataclasses
 
-from experiments import scaling_seeds
-from experiments.scaling_dimensions import EXPERIMENT, Row, write
-from experiments.scaling_seeds import read
+from mnas.experiments import scaling_seeds
+from mnas.experiments.scaling_dimensions import EXPERIMENT, Row, write
+from mnas.experiments.scaling_seeds import read
+
 from mnas.architecture.scaling import DIMENSIONS
-from mnas.cli import report_mistakes
+from mnas.cli.arguments import report_mistakes
 from mnas.engines.config import EngineConfig
 from mnas.evaluation import Evaluation
 from mnas.experiment import run

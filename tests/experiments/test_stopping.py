@@ -1,10 +1,10 @@
 import dataclasses
 
 import pytest
+from mnas.controllers.dyna import Dyna
+from mnas.experiments import digits, stopping
+from mnas.experiments.stopping import VARIANTS, Arguments, experiment_of
 
-from controllers.dyna import Dyna
-from experiments import digits, stopping
-from experiments.stopping import VARIANTS, Arguments, experiment_of
 from mnas.architecture.cost import Cost
 from mnas.evaluation import Evaluation
 from mnas.loop.trial import Result, Trial

@@ -10,13 +10,13 @@ import os
 
 import numpy as np
 import pytest
+from mnas.search_spaces import SPACES
 
 from mnas.architecture.architecture import Architecture, arch_def
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import TIMM
 from mnas.export.text import to_timm
 from mnas.nn.weights import save_weights
-from search_spaces import SPACES
 from tests.interchange import weights_rule
 from tests.interchange.parity import TOLERANCE, ask, compare, logits, rule_variables
 

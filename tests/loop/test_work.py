@@ -5,8 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from mnas.controllers.random_search import RandomSearch
+from mnas.search_spaces.efficientnet import EfficientNetSpace
 
-from controllers.random_search import RandomSearch
 from mnas.architecture.architecture import Architecture, Block
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
@@ -16,7 +17,6 @@ from mnas.loop.search import Search
 from mnas.reports.console import SearchProgress
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
-from search_spaces.efficientnet import EfficientNetSpace
 
 
 def lines_run(function) -> int:

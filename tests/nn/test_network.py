@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mnas.search_spaces import SPACES
 
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.cost import network_cost
@@ -18,7 +19,6 @@ from mnas.nn.network import (
     network_blocks,
     network_variables,
 )
-from search_spaces import SPACES
 
 TINY = Architecture(
     (

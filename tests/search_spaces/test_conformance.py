@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-
-from search_spaces import SPACES
-from search_spaces.mnasnet import MnasNetSpace
+from mnas.search_spaces import SPACES
+from mnas.search_spaces.mnasnet import MnasNetSpace
 
 BUILT = {name: config().build() for name, config in SPACES.items()}
 BUILT["mnasnet-published"] = MnasNetSpace(published_filters=True).build()

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from mnas.search_spaces.scaling import ListedSpace, ScalingDimensionsSpace, ScalingGridSpace
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.scaling import DIMENSIONS, scale
-from search_spaces.scaling import ListedSpace, ScalingDimensionsSpace, ScalingGridSpace
 
 B0, A1 = PUBLISHED["efficientnet-b0"], PUBLISHED["mnasnet-a1"]
 
