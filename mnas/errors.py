@@ -1,16 +1,26 @@
 """`UsageError`, and the checks of settings that raise it.
 
-A `UsageError` is a mistake in what the user gave: a flag, a file, a value. The command line reports
-it in one line with exit status 2. Any other exception is a defect and keeps its traceback.
+A `UsageError` is a mistake in the user's input: a flag, a file, a value. The command line reports
+it in one line and exits with status 2. Any other exception is a defect and keeps its traceback.
+
+Every check has the form `require_x(owner, field, value, ...)` and raises
+"owner: field = value; accepted: ...". The numeric ones reject NaN, infinity, bool and whatever
+isn't a plain Python number, since settings are written to JSON.
 """
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 
 class UsageError(ValueError):
-    """A value the user can correct; the message names it and what would be accepted."""
+    """A value that the user can correct; the message names it and what would be accepted."""
+
+
+def rejected(owner: str, field: str, value: Any, accepted: str) -> UsageError:
+    """Return the error for a setting, for conditions that no check of this module covers."""
+    return UsageError(f"{owner}: {field} = {value!r}; accepted: {accepted}")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
@@ -21,29 +31,71 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {what} {name!r}; {hint}")
 
 
+def is_number(value: Any) -> bool:
+    """Return whether `value` is an int or a float; bool is not a number here."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def require_whole(owner: str, field: str, value: Any, least: int = 1) -> None:
-    """UsageError unless `value` is a whole number of at least `least`."""
-    # bool is an int to Python, and numpy integers are not; neither belongs in a spec.
+    """Require an int of at least `least`."""
+    # type() rather than isinstance(): bool is a subclass of int.
     if type(value) is not int or value < least:
-        raise UsageError(
-            f"{owner}: {field} = {value!r}; accepted: a whole number of at least {least}"
-        )
+        raise rejected(owner, field, value, f"a whole number of at least {least}")
 
 
 def require_odd(owner: str, field: str, value: Any) -> None:
-    """UsageError unless `value` can be the side of a kernel."""
+    """Require a positive odd int: a kernel size."""
     if type(value) is not int or value < 1 or value % 2 == 0:
-        raise UsageError(
-            f"{owner}: {field} = {value!r}; accepted: an odd whole number (3, 5, 7, ...)"
-        )
+        raise rejected(owner, field, value, "an odd whole number (3, 5, 7, ...)")
 
 
 def require_one_of(owner: str, field: str, value: Any, accepted: Sequence[Any]) -> None:
-    """UsageError unless `value` is among `accepted`."""
+    """Require one of the `accepted` values."""
     if value not in accepted:
-        raise UsageError(f"{owner}: {field} = {value!r}; accepted: {', '.join(map(str, accepted))}")
+        raise rejected(owner, field, value, ", ".join(map(str, accepted)))
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is an int or a float, which a bool is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def require_finite(owner: str, field: str, value: Any) -> None:
+    """Require a finite number."""
+    if not _is_finite(value):
+        raise rejected(owner, field, value, "a number")
+
+
+def require_positive(owner: str, field: str, value: Any) -> None:
+    """Require a finite number above 0."""
+    if not (_is_finite(value) and value > 0):
+        raise rejected(owner, field, value, "a number above 0")
+
+
+def require_at_least(owner: str, field: str, value: Any, least: float) -> None:
+    """Require a finite number of at least `least`."""
+    if not (_is_finite(value) and value >= least):
+        raise rejected(owner, field, value, f"a number of at least {least}")
+
+
+def require_at_most(owner: str, field: str, value: Any, most: float) -> None:
+    """Require a finite number of at most `most`."""
+    if not (_is_finite(value) and value <= most):
+        raise rejected(owner, field, value, f"a number of at most {most}")
+
+
+def require_between(owner: str, field: str, value: Any, least: float, most: float) -> None:
+    """Require a number from `least` to `most`, both included."""
+    if not (_is_finite(value) and least <= value <= most):
+        raise rejected(owner, field, value, f"{least} to {most}")
+
+
+def require_fraction(owner: str, field: str, value: Any) -> None:
+    """Require a number from 0 (included) to 1 (excluded): a rate, a decay, a momentum."""
+    if not (_is_finite(value) and 0 <= value < 1):
+        raise rejected(owner, field, value, "0 or more, below 1")
+
+
+def require_open_fraction(owner: str, field: str, value: Any) -> None:
+    """Require a number strictly between 0 and 1."""
+    if not (_is_finite(value) and 0 < value < 1):
+        raise rejected(owner, field, value, "above 0, below 1")
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnas.engines.environment import compilation_cache
 from mnas.errors import UsageError
+from mnas.evaluation import BlockCompiler
+from mnas.experiment import registry
 from mnas.experiment.settings import Experiment
 from mnas.preparation.latency import fill, wholes
 from mnas.preparation.latency_check import write_check
@@ -48,9 +50,14 @@ class LatencyArguments:
 def warm_up(chosen: WarmUpArguments) -> int:
     """Compiles blocks of the experiment's children into the cache on disk; the exit status.
 
-    The experiment's evaluator is a `ProxyConfig`.
+    Raises UsageError if the experiment's evaluator compiles no blocks.
     """
     experiment, console = chosen.experiment, Console(stderr=True, highlight=False)
+    if not isinstance(experiment.evaluator.build(), BlockCompiler):
+        name = registry.name_of("evaluator", experiment.evaluator)
+        raise UsageError(
+            f"--warm-up: evaluator = {name} trains no networks; accepted: --evaluator proxy"
+        )
     found, complete = space_blocks(experiment.space.build())
     blocks = found[: chosen.blocks]
     console.print(

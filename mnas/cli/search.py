@@ -32,6 +32,7 @@ from mnas.cli.arguments import parse
 from mnas.engines.config import UnusableEngine, check_engine
 from mnas.engines.environment import prepare_driver
 from mnas.errors import UsageError, unknown
+from mnas.evaluation import ArchitectureCheck
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import registry, run
@@ -204,9 +205,8 @@ def check(experiment: Experiment) -> None:
     prepare_driver(experiment.engine)  # JAX must not have started yet
     space = experiment.space.build()
     experiment.controller.build(space)
-    check_evaluator = getattr(experiment.evaluator, "check", None)
-    if check_evaluator is not None:
-        check_evaluator(space.decode([0] * len(space.sizes)))
+    if isinstance(experiment.evaluator, ArchitectureCheck):
+        experiment.evaluator.check(space.decode([0] * len(space.sizes)))
 
 
 def go(experiment: Experiment, directory: Path) -> int:
@@ -244,7 +244,7 @@ def go(experiment: Experiment, directory: Path) -> int:
 
 def show(experiment: Experiment, finished: Search, directory: Path, console: Console) -> None:
     """Print what came of the search."""
-    evaluations = [r.evaluation for r in finished.results.values() if r.repeat_of is None]
+    evaluations = [r.evaluation for r in finished.results.values() if r.duplicate_of is None]
     stopped, spared = savings((evaluation.epochs, evaluation.stopped) for evaluation in evaluations)
     trained = sum(evaluation.epochs for evaluation in evaluations)
     line = f"\n{len(finished.results)} trials, {len(evaluations)} networks evaluated"
@@ -256,7 +256,7 @@ def show(experiment: Experiment, finished: Search, directory: Path, console: Con
         console.print("no child could be evaluated; see report.html")
         return
     best = exported[0]
-    by = "" if experiment.search.choice == "measured" else f" by the {experiment.search.choice}"
+    by = "" if experiment.search.selection == "measured" else f" by the {experiment.search.selection}"
     console.print(
         f"best{by}: trial {best.trial.number}, reward {best.reward:.4f}, "
         f"accuracy {best.evaluation.accuracy:.4f}, {best.cost.params:,} params, "

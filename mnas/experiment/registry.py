@@ -59,3 +59,10 @@ def config_class(part: str, class_name: str) -> type:
     if class_name not in known:
         raise unknown(part, class_name, known)
     return known[class_name].load()
+
+
+def name_of(part: str, config: Any) -> str:
+    """Return the name that the configuration's class is registered as, else the class name."""
+    class_name = type(config).__name__
+    names = (name for name, entry in entries(part).items() if entry.attr == class_name)
+    return next(names, class_name)

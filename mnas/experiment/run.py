@@ -23,6 +23,7 @@ from mnas.architecture.spec import to_spec
 from mnas.controller import Controller
 from mnas.engines.drive import drive as drive_engine
 from mnas.errors import UsageError
+from mnas.evaluation import FileDependent
 from mnas.experiment import registry
 from mnas.experiment.overrides import override
 from mnas.experiment.settings import Experiment
@@ -37,7 +38,7 @@ from mnas.space import Space
 
 TOP = 10
 # What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
-FREE = ("search.trials", "search.choice")
+FREE = ("search.trials", "search.selection")
 # What a journal means that says nothing of these settings.
 UNSAID = {f"search.stopping.{k}": v for k, v in dataclasses.asdict(StoppingConfig()).items()}
 
@@ -48,9 +49,10 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     settings["engine"] = {"threads": experiment.engine.threads}
     if not experiment.search.stopping.quantile:
         del settings["search"]["stopping"]  # what is off determines nothing
-    files = getattr(experiment.evaluator, "files", dict)()
-    if files:
-        settings["contents"] = {name: _digest(path) for name, path in files.items()}
+    if isinstance(experiment.evaluator, FileDependent):
+        files = experiment.evaluator.files()
+        if files:
+            settings["contents"] = {name: _digest(path) for name, path in files.items()}
     return {"kinds": experiment.kinds(), **settings}
 
 
@@ -169,7 +171,7 @@ def ranking(search: Search) -> list[Result]:
     records = candidates(to_record(search.results[number]) for number in sorted(search.results))
     results = [search.results[record["trial"]] for record in records]
     decisions = [result.trial.decisions for result in results]
-    values = worth(search.config.choice, decisions, [result.reward for result in results])
+    values = worth(search.config.selection, decisions, [result.reward for result in results])
     return [results[index] for index in np.argsort(-values, kind="stable")]
 
 
@@ -189,7 +191,7 @@ def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
         "reward": result.reward,
         "accuracy": result.evaluation.accuracy,
         "latency_ms": result.evaluation.latency_ms,
-        "choice": experiment.search.choice,
+        "selection": experiment.search.selection,
         "seed": experiment.search.seed,
         "version": mnas.__version__,
     }
