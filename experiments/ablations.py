@@ -44,7 +44,7 @@ def noisy(variants: dict[str, Experiment]) -> dict[str, Experiment]:
         f"{name}, noisy": dataclasses.replace(
             variant,
             evaluator=NOISY,
-            search=dataclasses.replace(variant.search, choice="model"),
+            search=dataclasses.replace(variant.search, selection="model"),
         )
         for name, variant in variants.items()
     }
@@ -141,7 +141,7 @@ NOISE = Study(
         f"{name}, {points} points": vary(
             controller=controller,
             evaluator=SurrogateConfig(fit="ridge", noise_points=points),
-            search=dataclasses.replace(BASE.search, choice="model"),
+            search=dataclasses.replace(BASE.search, selection="model"),
         )
         for name, controller in (("dyna", Dyna()), ("evolution", Evolution()))
         for points in (0.0, 0.31, 1.0)

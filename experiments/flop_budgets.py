@@ -23,7 +23,6 @@ each of the six, some network of front.csv has no more mult-adds and no less acc
     600M       590.3M        .674   .674          .671
 """
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +39,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec
 from mnas.evaluators.surrogate_fits import FITS, predict, top1
 from mnas.experiment.study import Outcome, Study
-from mnas.files import write_json
+from mnas.files import write_csv, write_json
 from mnas.loop.config import SearchConfig
 from mnas.reports.figures import new_figure
 from mnas.reward import RewardConfig
@@ -78,7 +77,7 @@ def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
     if not rows:
         return
     reference = _row("efficientnet-b0", PUBLISHED["efficientnet-b0"])
-    _write_csv(directory / "budgets.csv", [*rows, reference])
+    write_csv(directory / "budgets.csv", [*rows, reference])
     front = pareto_front(found)
     described = [
         {
@@ -88,7 +87,7 @@ def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
         }
         for network in front
     ]
-    _write_csv(directory / "front.csv", described)
+    write_csv(directory / "front.csv", described)
     _show([*rows, reference])
     _draw(rows, front, directory / "front.svg")
 
@@ -106,7 +105,7 @@ def networks(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         (outcome, result)
         for outcome in outcomes
         for result in outcome.results
-        if result["error"] is None and result["repeat_of"] is None
+        if result["error"] is None and result["duplicate_of"] is None
     ]
     architectures = [Architecture.from_dict(result["architecture"]) for _, result in results]
     predicted = {fit: top1(architectures, fit).mean.tolist() for fit in FITS}
@@ -134,13 +133,6 @@ def pareto_front(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if not front or network["confirmed"] > front[-1]["confirmed"]:
             front.append(network)
     return front
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _row(name: str, architecture: Architecture) -> dict[str, Any]:

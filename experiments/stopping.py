@@ -1,30 +1,16 @@
-"""What stopping hopeless children is worth: the same networks trained four ways.
+"""Compare early-stopping rules on the same networks.
 
-Command   python -m mnas.experiments.stopping [--trials 48] [--epochs 3] [--train-images 960] [--out DIR]
-Takes     a good 20 minutes on 2 cores at its own size
-Expect    fewer epochs for the same network found; seconds fall by less, as a child that may be
-          stopped is evaluated after every epoch
+Command   python -m mnas.experiments.stopping [--trials 48] [--epochs 3] [--out DIR]
+Cost      20 minutes on 2 cores at the default size
+Expect    the same best network for fewer epochs; wall time falls by less, because a child that may
+          be stopped is evaluated after every epoch
+Results   docs/results/early_stopping.md
 
-Random search on the embedded digits samples the same networks whatever their rewards are, so all
-that differs is who was stopped: off; the rule of `mnas.loop.early_stopping` at the median; ASHA and median
-stopping of Ray Tune. First, one epoch on a single batch of images fills the compilation cache, so
-that the first variant does not pay for all. With `--controller dyna`, say, the searches go ways of
-their own, and each pays for compiling what is its own.
-
-Measured with --trials 24 --epochs 4, alone on 2 cores, by random search: all four found the same
-network (reward 0.9698, trial 4).
-
-    stopped by   stopped   epochs   seconds   wall seconds
-    off                0       96       268            156
-    rule              10       68       228            127
-    asha              14       57       226            133
-    median            11       64       248            143
-
-The rule saves 29% of the epochs and 19% of the wall time, ASHA 41% and 15%: an evaluation after
-every epoch costs a part of what is saved, and Tune starts its workers anew for each batch.
-
-Seconds are those of evaluation, over all children; wall seconds have the start of workers in them,
-which Tune pays anew for every batch.
+Random search on the embedded digits samples the same networks whatever their rewards, so that only
+the stopping differs: none, the rule of `mnas.loop.early_stopping` at the median, and ASHA and median
+stopping of Ray Tune. A warm-up of one epoch on a single batch of images fills the compilation cache
+first. With another controller, say `--controller dyna`, the searches diverge, and each pays for
+compiling its own networks.
 """
 
 import dataclasses
@@ -32,7 +18,6 @@ import sys
 import time
 from pathlib import Path
 
-from mnas.controllers import CONTROLLERS
 from mnas.experiments import digits
 from rich.console import Console
 from rich.table import Table
@@ -41,8 +26,7 @@ from mnas.cli.arguments import parse, report_mistakes
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.engines.environment import prepare_driver
-from mnas.errors import UsageError
-from mnas.experiment import run
+from mnas.experiment import registry, run
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig, savings
@@ -53,38 +37,36 @@ RULE = StoppingConfig(quantile=0.5, min_curves=6)
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """The size of the comparison and where its four runs go."""
+    """Size of the comparison, and the directory of its four runs."""
 
     trials: int = 48
-    """Networks of each search."""
+    """Networks sampled by each search."""
     batch: int = 6
-    """Networks of a batch; the rule stops none of the first one."""
+    """Networks of a batch; the rule stops no child of the first one."""
     epochs: int = 3
     """Passes over the training images."""
     train_images: int = 960
     """Training images."""
     workers: int | None = None
-    """Children at the same time; where not given, one for each core."""
+    """Children trained at the same time; one for each core by default."""
     controller: str = "random"
-    """Who samples; only 'random' samples the same networks for all."""
+    """Controller; only `random` samples the same networks in every search."""
     seed: int = 0
-    """Of all searches."""
+    """Random seed of every search."""
     out: str | None = None
-    """Directory of the runs; runs/stopping-N where not given."""
+    """Directory of the runs; runs/stopping-N by default."""
 
     def __post_init__(self) -> None:
-        if self.controller not in CONTROLLERS:
-            accepted = ", ".join(CONTROLLERS)
-            raise UsageError(f"controller = {self.controller!r}; accepted: {accepted}")
+        registry.load("controller", self.controller)  # UsageError for an unknown name
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A way to stop children: by the search's own rule, or by a scheduler of Ray Tune."""
+    """One way to stop children early: the search's own rule, or a scheduler of Ray Tune."""
 
     stopping: StoppingConfig = StoppingConfig()
     scheduler: str | None = None
-    """Key of `mnas.engines.tune.SCHEDULERS`."""
+    """Key of `mnas.engines.tune.SCHEDULERS`; None for no scheduler."""
 
 
 VARIANTS = {
@@ -96,11 +78,11 @@ VARIANTS = {
 
 
 def experiment_of(variant: Variant, arguments: Arguments) -> Experiment:
-    """The main job's experiment at this size, stopped this way."""
+    """Return the default experiment at the size of `arguments`, stopped as `variant` says."""
     proxy = digits.EXPERIMENT.evaluator
     return dataclasses.replace(
         digits.EXPERIMENT,
-        controller=CONTROLLERS[arguments.controller](),
+        controller=registry.load("controller", arguments.controller)(),
         evaluator=dataclasses.replace(
             proxy,
             data=dataclasses.replace(proxy.data, train_images=arguments.train_images),
@@ -119,7 +101,7 @@ def experiment_of(variant: Variant, arguments: Arguments) -> Experiment:
 
 
 def search(variant: Variant, experiment: Experiment, directory: Path) -> tuple[Search, float]:
-    """The finished search, and the seconds that it took."""
+    """Run one search to its end; return it with its wall time in seconds."""
     options = {}
     if variant.scheduler is not None:
         from mnas.engines.tune import SCHEDULERS  # needs Ray
@@ -135,31 +117,31 @@ def search(variant: Variant, experiment: Experiment, directory: Path) -> tuple[S
 
 
 def row(name: str, finished: Search, wall_seconds: float) -> list[str]:
-    """A line of the table: what was found, and what it cost."""
-    found = [r.evaluation for r in finished.results.values() if r.repeat_of is None]
-    stopped, spared = savings((evaluation.epochs, evaluation.stopped) for evaluation in found)
+    """Return one line of the table: best network, and cost of the search."""
+    evaluations = [r.evaluation for r in finished.results.values() if r.duplicate_of is None]
+    stopped, saved_epochs = savings((e.epochs, e.stopped) for e in evaluations)
     best = finished.best
     return [
         name,
         f"{best.reward:.4f} (trial {best.trial.number})" if best else "-",
-        f"{len(found)}",
+        f"{len(evaluations)}",
         f"{stopped}",
-        f"{sum(evaluation.epochs for evaluation in found)}",
-        f"{spared}",
-        f"{sum(evaluation.seconds for evaluation in found):.0f}",
+        f"{sum(evaluation.epochs for evaluation in evaluations)}",
+        f"{saved_epochs}",
+        f"{sum(evaluation.seconds for evaluation in evaluations):.0f}",
         f"{wall_seconds:.0f}",
     ]
 
 
 def main(flags: list[str]) -> int:
-    """Runs all variants one after the other and prints the table."""
+    """Run all variants in turn and print the table; return the exit status."""
     arguments = parse(Arguments, "mnas.experiments.stopping", flags, Arguments())
     out = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), "stopping")
     prepare_driver(experiment_of(VARIANTS["off"], arguments).engine)
     batch_size = digits.EXPERIMENT.evaluator.training.batch_size
-    small = dataclasses.replace(arguments, epochs=1, train_images=batch_size)
-    search(VARIANTS["off"], experiment_of(VARIANTS["off"], small), out / "warm-up")
-    heads = ("best reward", "networks", "stopped", "epochs", "spared", "seconds", "wall seconds")
+    warm_up = dataclasses.replace(arguments, epochs=1, train_images=batch_size)
+    search(VARIANTS["off"], experiment_of(VARIANTS["off"], warm_up), out / "warm-up")
+    heads = ("best reward", "networks", "stopped", "epochs", "saved", "seconds", "wall seconds")
     table = Table("stopped by", *heads, box=None, pad_edge=False)
     for name, variant in VARIANTS.items():
         finished, wall_seconds = search(variant, experiment_of(variant, arguments), out / name)

@@ -177,7 +177,7 @@ def trained(engine: EngineConfig, chosen: Arguments) -> tuple[float, float, floa
     ends: list[tuple[float, float]] = []
 
     def observe(record: dict[str, Any]) -> None:
-        if record["kind"] == "result" and record["repeat_of"] is None:
+        if record["kind"] == "result" and record["duplicate_of"] is None:
             if record["error"] is not None:
                 raise RuntimeError(f"a child failed: {record['error']}")
             ends.append((time.perf_counter(), record["seconds"]))

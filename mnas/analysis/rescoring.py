@@ -18,7 +18,7 @@ from mnas.architecture.spec import from_spec, to_spec
 from mnas.errors import UsageError
 from mnas.files import read_json
 from mnas.loop import journal
-from mnas.loop.selection import Choice, candidates, worth
+from mnas.loop.selection import Selection, candidates, worth
 from mnas.reward import RewardConfig
 
 
@@ -81,12 +81,12 @@ def reward_of(records: Sequence[dict[str, Any]]) -> RewardConfig:
 
 
 def rescore(
-    records: Sequence[dict[str, Any]], reward: RewardConfig, choice: Choice = "measured"
+    records: Sequence[dict[str, Any]], reward: RewardConfig, selection: Selection = "measured"
 ) -> Rescored:
     """Ranks a journal's networks under `reward`; ValueError where none of them can be."""
     decisions = journal.decisions_of(records)
     results = [record for record in records if record["kind"] == "result"]
-    firsts = [result for result in results if result["repeat_of"] is None]
+    firsts = [result for result in results if result["duplicate_of"] is None]
     failed = sum(result["error"] is not None for result in firsts)
     found = candidates(results)
     measured = [result for result in found if (result[reward.cost] or 0) > 0]
@@ -104,7 +104,7 @@ def rescore(
     old_ranks = {result["trial"]: rank for rank, result in enumerate(old, start=1)}
     measured.sort(key=lambda result: result["trial"])
     scores = [_score(result, reward) for result in measured]
-    values = worth(choice, [decisions[result["trial"]] for result in measured], scores)
+    values = worth(selection, [decisions[result["trial"]] for result in measured], scores)
     best_first = np.argsort(-values, kind="stable").tolist()
     rows = tuple(
         Row(
@@ -120,7 +120,7 @@ def rescore(
             hash=result["hash"],
             decisions=decisions[result["trial"]],
             architecture=result.get("architecture"),
-            expected=_finite(values[index]) if choice == "model" else None,
+            expected=_finite(values[index]) if selection == "model" else None,
         )
         for rank, index in enumerate(best_first, start=1)
         for result in (measured[index],)
@@ -178,7 +178,7 @@ def spec_of(
         "reward": row.reward,
         "accuracy": row.accuracy,
         "latency_ms": row.latency_ms,
-        "choice": "measured" if row.expected is None else "model",
+        "selection": "measured" if row.expected is None else "model",
         "seed": head["settings"]["search"]["seed"],
         "version": mnas.__version__,
         "rescored": dataclasses.asdict(reward),

@@ -1,11 +1,11 @@
 """Tables of a study: a row for every search and sample count, and summaries over seeds."""
 
-import csv
 import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnas import files
 from mnas.architecture.architecture import Architecture
 from mnas.experiment.study import Outcome, Study
 
@@ -56,7 +56,7 @@ def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
                 architecture = Architecture.from_dict(best["architecture"])
                 accuracy = judge(architecture, outcome.seed).accuracy
             reward = outcome.experiment.reward
-            distinct = sum(result["repeat_of"] is None for result in outcome.results[:samples])
+            distinct = sum(result["duplicate_of"] is None for result in outcome.results[:samples])
             found.append(
                 Row(
                     variant=outcome.variant,
@@ -101,7 +101,4 @@ def summaries(found: Sequence[Row]) -> list[Summary]:
 
 def write_csv(path: Path, items: Sequence[Row] | Sequence[Summary]) -> None:
     """Dataclasses as lines."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(items[0])] if items else ())
-        writer.writerows(dataclasses.astuple(item) for item in items)
+    files.write_csv(path, [dataclasses.asdict(item) for item in items])

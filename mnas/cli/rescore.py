@@ -11,7 +11,7 @@ from rich.console import Console
 from mnas.analysis import rescoring
 from mnas.cli.arguments import parse, rows_table, write
 from mnas.errors import UsageError
-from mnas.loop.selection import Choice
+from mnas.loop.selection import Selection
 from mnas.reward import CostKind, Form, RewardConfig
 
 
@@ -38,7 +38,7 @@ class RescoreArguments:
     """Exponent of the hard form up to the target."""
     beta: float | None = None
     """Exponent of the hard form above the target, or weight of the absolute form."""
-    choice: Choice | None = None
+    selection: Selection | None = None
     """measured: by reward; model: by what a model of all rewards expects, for noisy ones."""
     top: int = 10
     """How many of the best to show."""
@@ -64,8 +64,8 @@ def rescore(arguments: list[str]) -> None:
     own = rescoring.reward_of(records)
     reward = chosen.changed(own)
     settings = records[0].get("settings", {}).get("search", {})
-    choice = chosen.choice or settings.get("choice", "measured")
-    rescored = rescoring.rescore(records, reward, choice)
+    selection = chosen.selection or settings.get("selection", "measured")
+    rescored = rescoring.rescore(records, reward, selection)
     rows = rescored.rows[: chosen.top]
     if chosen.out is not None:
         spec = rescoring.spec_of(rows[0], records, directory, reward)
@@ -75,7 +75,7 @@ def rescore(arguments: list[str]) -> None:
             "run": str(directory),
             "reward": dataclasses.asdict(reward),
             "own_reward": dataclasses.asdict(own),
-            "choice": choice,
+            "selection": selection,
             "ranked": len(rescored.rows),
             "repeats": rescored.repeats,
             "failed": rescored.failed,
@@ -93,7 +93,7 @@ def rescore(arguments: list[str]) -> None:
         f"changed: {', '.join(changes) or 'nothing'}",
         soft_wrap=True,
     )
-    by_model = choice == "model"
+    by_model = selection == "model"
     heads = ("rank", "was", "trial", *(("expected",) if by_model else ()))
     heads += ("reward", "was", "accuracy")
     heads += ("mult-adds", "params", "latency, ms")

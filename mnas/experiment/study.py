@@ -80,7 +80,7 @@ class Outcome:
             return None
         rewards = [result["reward"] for result in found]
         decisions = [result["decisions"] for result in found]
-        return found[worth(self.experiment.search.choice, decisions, rewards).argmax()]
+        return found[worth(self.experiment.search.selection, decisions, rewards).argmax()]
 
 
 # --- running ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import get_args
 
 from mnas.errors import UsageError
 from mnas.loop.early_stopping import StoppingConfig
-from mnas.loop.selection import Choice
+from mnas.loop.selection import Selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +21,13 @@ class SearchConfig:
     """Of everything random in the search."""
     failed_reward: float = 0.0
     """Reward of a child that could not be evaluated."""
-    failed_share: float = 0.5
+    failed_fraction: float = 0.5
     """The search stops when more than this share of its first batches has failed."""
     failed_batches: int = 2
     """How many batches those are; 0 never stops it."""
     stopping: StoppingConfig = StoppingConfig()
     """When a child that is behind others is stopped early; off where not given."""
-    choice: Choice = "measured"
+    selection: Selection = "measured"
     """What is exported: the network of the highest reward, or, where rewards are noisy, the one of
     which a model of all rewards expects most."""
 
@@ -36,10 +36,10 @@ class SearchConfig:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"search: {name} = {value}; accepted: at least {least}")
-        if not 0 <= self.failed_share <= 1:
-            raise UsageError(f"search: failed_share = {self.failed_share}; accepted: 0 to 1")
-        if self.choice not in get_args(Choice):
-            accepted = ", ".join(get_args(Choice))
-            raise UsageError(f"search: choice = {self.choice!r}; accepted: {accepted}")
+        if not 0 <= self.failed_fraction <= 1:
+            raise UsageError(f"search: failed_fraction = {self.failed_fraction}; accepted: 0 to 1")
+        if self.selection not in get_args(Selection):
+            accepted = ", ".join(get_args(Selection))
+            raise UsageError(f"search: selection = {self.selection!r}; accepted: {accepted}")
         if not math.isfinite(self.failed_reward):
             raise UsageError(f"search: failed_reward = {self.failed_reward}; accepted: a number")

@@ -42,7 +42,7 @@ def to_record(result: Result) -> dict[str, Any]:
         "trial": result.trial.number,
         "hash": result.trial.hash,
         "seed": result.trial.seed,
-        "repeat_of": result.repeat_of,
+        "duplicate_of": result.duplicate_of,
         # For readers that don't have the space (`mnas.analysis.rescoring`, `mnas.reports.run_report`).
         "architecture": result.trial.architecture.to_dict(),
         "reward": result.reward,

@@ -145,13 +145,13 @@ class Search:
         # What takes longest first: the workers that are done wait for the rest of the batch.
         self._queue.extend(sorted(new, key=lambda trial: -trial.cost.mult_adds))
 
-    def _record(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None = None) -> Result:
-        result = self._score(trial, in_plain_numbers(evaluation), repeat_of)
+    def _record(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None = None) -> Result:
+        result = self._score(trial, in_plain_numbers(evaluation), duplicate_of)
         self._append(to_record(result))
         self._keep(result)
         return result
 
-    def _score(self, trial: Trial, evaluation: Evaluation, repeat_of: int | None) -> Result:
+    def _score(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None) -> Result:
         costs = {**dataclasses.asdict(trial.cost), "latency_ms": evaluation.latency_ms}
         if evaluation.error is None and costs[self.reward.cost] is None:
             message = f"the evaluator measured no {self.reward.cost}"
@@ -162,7 +162,7 @@ class Search:
                 reward = self.reward(evaluation.accuracy, costs[self.reward.cost])
             except ValueError as error:  # a latency that is none: the evaluator's fault
                 evaluation = dataclasses.replace(evaluation, error=str(error))
-        return Result(trial, evaluation, reward, repeat_of)
+        return Result(trial, evaluation, reward, duplicate_of)
 
     def _keep(self, result: Result) -> None:
         self.results[result.trial.number] = result
@@ -198,7 +198,7 @@ class Search:
         self.state = self.controller.tell(self.state, self._proposals, rewards)
         # Of complete batches only, here and when the journal is replayed.
         for result in (self.results[trial.number] for trial in self._batch):
-            if result.repeat_of is None:
+            if result.duplicate_of is None:
                 self._curves.add(result.evaluation)
         self.batches_done += 1
         self._batch, self._repeats = [], []
@@ -209,7 +209,7 @@ class Search:
             return
         errors = [result.evaluation.error for result in self.results.values()]
         errors = [error for error in errors if error is not None]
-        if len(errors) > self.config.failed_share * len(self.results):
+        if len(errors) > self.config.failed_fraction * len(self.results):
             cause, count = collections.Counter(errors).most_common(1)[0]
             raise TooManyFailures(
                 f"{len(errors)} of the first {len(self.results)} children failed; "
@@ -240,7 +240,7 @@ class Search:
                         "accepted: the journal of a search over this space"
                     )
                 evaluation = to_evaluation(record)
-                self._keep(self._score(trial, evaluation, record["repeat_of"]))
+                self._keep(self._score(trial, evaluation, record["duplicate_of"]))
             elif record["kind"] == "update":
                 self._update()
         self._queue = collections.deque(t for t in self._queue if t.number not in self.results)

@@ -19,14 +19,12 @@ from typing import Any, Literal
 import numpy as np
 from scipy import linalg
 
-Choice = Literal["measured", "model"]
+from mnas.loop import kernel
 
-# The prior, in units of the rewards' standard deviation: variance of a network's value, share of it
-# that pairs of choices have, and the variances of a measurement that are tried.
-AMPLITUDE, PAIR_SHARE = 4.0, 0.3
+Selection = Literal["measured", "model"]
+
+# Candidate noise variances, in units of the rewards' variance; the likeliest is used.
 NOISES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-# A reward further below the quartile than so many interquartile ranges counts as that far.
-OUTLIER = 3.0
 # The model is of so many rewards, the last ones; its time grows with the cube, to seconds at this.
 LARGEST = 4000
 
@@ -37,12 +35,12 @@ def candidates(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     Each network once, and none that failed. Those that were stopped early are among them only where
     none was trained to its end.
     """
-    fine = [r for r in results if r["error"] is None and r["repeat_of"] is None]
+    fine = [r for r in results if r["error"] is None and r["duplicate_of"] is None]
     return [result for result in fine if not result.get("stopped")] or fine
 
 
 def worth(
-    choice: Choice, decisions: Sequence[Sequence[int]], rewards: Sequence[float]
+    selection: Selection, decisions: Sequence[Sequence[int]], rewards: Sequence[float]
 ) -> np.ndarray:
     """What N different networks are preferred by, float64 [N]: the more the better.
 
@@ -50,7 +48,7 @@ def worth(
     rewards    [N], finite
     """
     values = np.array(rewards, float)
-    return expected(np.array(decisions), values) if choice == "model" else values
+    return expected(np.array(decisions), values) if selection == "model" else values
 
 
 def expected(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
@@ -65,7 +63,7 @@ def expected(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
         return means
     low, high = np.quantile(targets, [0.25, 0.75])
     if high > low:
-        targets = np.maximum(targets, low - OUTLIER * (high - low))
+        targets = np.maximum(targets, low - kernel.OUTLIER_LIMIT * (high - low))
     middle, unit = targets.mean(), targets.std()
     covariance = _covariance(decisions)
     fits = [_fit(covariance, (targets - middle) / unit, noise) for noise in NOISES]
@@ -76,12 +74,11 @@ def expected(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
 
 def _covariance(decisions: np.ndarray) -> np.ndarray:
     """Prior covariance [N, N] of the values of networks."""
-    # k(x, y) = 1 + a (1 - p) s + a p s²,  s: the share of decisions that agree
     agree = np.zeros((len(decisions), len(decisions)))
     for column in decisions.T:
         agree += column[:, None] == column[None]
     agree /= decisions.shape[1]
-    return 1 + AMPLITUDE * ((1 - PAIR_SHARE) * agree + PAIR_SHARE * agree**2)
+    return kernel.covariance(agree)
 
 
 def _fit(covariance: np.ndarray, targets: np.ndarray, noise: float) -> tuple[float, np.ndarray]:

@@ -28,12 +28,12 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A trial with what came of it; `repeat_of` is the trial evaluated in its place, if any."""
+    """A trial with what came of it; `duplicate_of` is the trial evaluated in its place, if any."""
 
     trial: Trial
     evaluation: Evaluation
     reward: float
-    repeat_of: int | None = None
+    duplicate_of: int | None = None
 
     @property
     def cost(self) -> Cost:

@@ -72,7 +72,7 @@ class _Run:
         rewards = [result["reward"] for result in self.results]
         quarter = max(1, len(rewards) // 4)
         failed = [result["error"] for result in self.results if result["error"]]
-        networks = [result for result in self.results if result["repeat_of"] is None]
+        networks = [result for result in self.results if result["duplicate_of"] is None]
         stopped, spared = savings((r["epochs"], r.get("stopped", False)) for r in networks)
         rows = [
             ("trials", f"{len(self.results)}"),

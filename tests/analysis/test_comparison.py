@@ -199,7 +199,7 @@ def test_the_best_known_network_by_both_fits(capsys):
 def report_of(directory, head, result, predict=None) -> str:
     directory.mkdir()
     settings = {"reward": {"cost": "params"}}
-    result = {"kind": "result", "trial": 0, "repeat_of": None, "error": None, **result}
+    result = {"kind": "result", "trial": 0, "duplicate_of": None, "error": None, **result}
     measured = {"reward": 0.5, "accuracy": 0.5, "params": 1, "mult_adds": 1, "seconds": 1.0}
     measured["epochs"] = 3
     with Journal(directory / "journal.jsonl") as journal:

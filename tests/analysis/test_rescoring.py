@@ -29,7 +29,7 @@ def result(trial, accuracy, mult_adds, params, latency_ms=None, **others) -> dic
     """What the loop records of a child, whose reward is its accuracy."""
     described = Architecture.from_dict(network(2 * trial + 1))
     return {
-        "kind": "result", "trial": trial, "hash": described.canonical_hash(), "repeat_of": None,
+        "kind": "result", "trial": trial, "hash": described.canonical_hash(), "duplicate_of": None,
         "architecture": described.to_dict(), "reward": accuracy, "accuracy": accuracy,
         "mult_adds": mult_adds, "params": params, "latency_ms": latency_ms, "error": None,
     } | others  # fmt: skip
@@ -50,7 +50,7 @@ RECORDS = [
     result(0, 0.4, 100, 30, 1.0),
     result(1, 0.6, 400, 20),
     PROPOSALS[1],
-    result(3, 0.6, 400, 20, repeat_of=1),
+    result(3, 0.6, 400, 20, duplicate_of=1),
     result(4, None, 50, 5, reward=0.0, error="it diverged"),
     result(5, 0.6, 200, 40, 2.0),
 ]
@@ -205,19 +205,19 @@ def test_a_model_of_all_rewards_may_choose(tmp_path, capsys):
     run, path = directory_of(tmp_path / "run", lucky()), tmp_path / "new.json"
     assert mnas_command.main(["rescore", str(run), "--json"]) == 0
     described = json.loads(capsys.readouterr().out)
-    assert described["choice"] == "measured" and described["rows"][0]["trial"] == 3
+    assert described["selection"] == "measured" and described["rows"][0]["trial"] == 3
     assert described["rows"][0]["expected"] is None
-    flags = ["--choice", "model", "--top", "32", "--out", str(path)]
+    flags = ["--selection", "model", "--top", "32", "--out", str(path)]
     assert mnas_command.main(["rescore", str(run), *flags, "--json"]) == 0
     described = json.loads(capsys.readouterr().out)
     rows = described["rows"]
-    assert described["choice"] == "model" and rows[0]["trial"] >= 16
+    assert described["selection"] == "model" and rows[0]["trial"] >= 16
     assert [row["expected"] for row in rows] == sorted((r["expected"] for r in rows), reverse=True)
     (one,) = [row for row in rows if row["trial"] == 3]
     assert one["reward"] == 0.61 and one["old_rank"] == 1 and 0.39 < one["expected"] < 0.59
     provenance = json.loads(path.read_text())["search"]
-    assert (provenance["trial"], provenance["choice"]) == (rows[0]["trial"], "model")
-    assert mnas_command.main(["rescore", str(run), "--choice", "model"]) == 0
+    assert (provenance["trial"], provenance["selection"]) == (rows[0]["trial"], "model")
+    assert mnas_command.main(["rescore", str(run), "--selection", "model"]) == 0
     assert "expected" in capsys.readouterr().out
 
 

@@ -54,7 +54,7 @@ MISTAKES = [
     ("no-such-thing", ["'no-such-thing'", "digits"]),
     ("--reward.target-madds -5", ["target_madds = -5.0", "above 0"]),
     ("--reward.form sofft", ["sofft", "soft"]),
-    ("--search.choice luck", ["luck", "measured", "model"]),
+    ("--search.selection luck", ["luck", "measured", "model"]),
     ("--search.trials many", ["--search.trials", "many"]),
     ("--search.batch 0", ["batch = 0", "at least 1"]),
     ("--search.stopping.quantile 1", ["stopping: quantile = 1.0", "below 1"]),
@@ -169,11 +169,11 @@ def test_a_finished_run_can_be_made_longer(run):
 
 
 def test_another_choice_of_what_is_exported_is_no_other_search(run, capsys):
-    assert json.loads((run / "best.json").read_text())["search"]["choice"] == "measured"
+    assert json.loads((run / "best.json").read_text())["search"]["selection"] == "measured"
     journal = (run / "journal.jsonl").read_text()
-    assert run_search("--resume", str(run), "--search.choice", "model") == 0
+    assert run_search("--resume", str(run), "--search.selection", "model") == 0
     assert "best by the model: trial " in capsys.readouterr().err
-    assert json.loads((run / "best.json").read_text())["search"]["choice"] == "model"
+    assert json.loads((run / "best.json").read_text())["search"]["selection"] == "model"
     assert (run / "journal.jsonl").read_text() == journal
 
 

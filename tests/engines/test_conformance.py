@@ -33,7 +33,7 @@ def test_same_seed_same_journal(config, tmp_path, reference, local_ray):
     drive(search, evaluator, config)
     results = search.results.values()
     errors = {r.evaluation.error for r in results}
-    assert search.done and any(r.repeat_of is not None for r in results)
+    assert search.done and any(r.duplicate_of is not None for r in results)
     assert errors == {
         None,
         "ValueError: this network does not train",
@@ -49,7 +49,7 @@ def test_same_children_are_stopped(config, tmp_path, reference, local_ray):
     evaluator = TableConfig(fault="nan", every=6, seconds=0.02)
     search = build_search(tmp_path / "journal.jsonl", **settings)
     drive(search, evaluator, config)
-    evaluations = [r.evaluation for r in search.results.values() if r.repeat_of is None]
+    evaluations = [r.evaluation for r in search.results.values() if r.duplicate_of is None]
     assert {(e.epochs, e.stopped) for e in evaluations if not e.error} >= {(1, True), (3, False)}
     assert all([epoch for epoch, _ in e.history] == [1, 2, 3][: e.epochs] for e in evaluations)
     assert facts(tmp_path / "journal.jsonl") == reference(evaluator, **settings)

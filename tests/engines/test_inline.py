@@ -13,7 +13,7 @@ INLINE = EngineConfig(kind="inline")
 def test_evaluates_every_trial_once_and_answers_repeats_from_the_journal(tmp_path):
     search = build_search(tmp_path / "journal.jsonl")
     drive(search, TableConfig(directory=str(tmp_path)), INLINE)
-    repeats = [r for r in search.results.values() if r.repeat_of is not None]
+    repeats = [r for r in search.results.values() if r.duplicate_of is not None]
     attempts = (tmp_path / "attempts").read_text().split()
     assert search.done
     assert sorted(search.results) == list(range(22))
@@ -30,7 +30,7 @@ def test_a_batch_of_nothing_but_repeats(tmp_path):
         search = build_search(tmp_path / f"{seed}.jsonl", seed=seed, **config)
         inline.run(search, TableConfig(), INLINE)
         assert search.done and len(search.results) == 60
-        if search.results[59].repeat_of is not None:
+        if search.results[59].duplicate_of is not None:
             last_is_a_repeat = True
             break
     assert last_is_a_repeat

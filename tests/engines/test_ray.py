@@ -28,7 +28,7 @@ def test_a_worker_lost_again_and_again_is_recorded(tmp_path, local_ray):
     evaluator = TableConfig(fault="exit", every=6, directory=str(tmp_path))
     search = build_search(tmp_path / "journal.jsonl", trials=12)
     engine.run(search, evaluator, changed(retries=1))
-    evaluated = [r for r in search.results.values() if r.repeat_of is None]
+    evaluated = [r for r in search.results.values() if r.duplicate_of is None]
     lost = [r for r in evaluated if evaluator.faulty(r.trial.architecture)]
     assert lost
     for result in evaluated:
@@ -55,7 +55,7 @@ def test_time_limit(tmp_path, local_ray):
     late = [r for r in search.results.values() if evaluator.faulty(r.trial.architecture)]
     assert late and search.done
     assert {r.evaluation.error for r in late} == {"time limit of 1 s exceeded"}
-    assert all(r.repeat_of is not None or 1 < r.evaluation.seconds < 30 for r in late)
+    assert all(r.duplicate_of is not None or 1 < r.evaluation.seconds < 30 for r in late)
     others = [r for r in search.results.values() if r not in late]
     assert others and not any(r.evaluation.error for r in others)
 

@@ -69,7 +69,7 @@ def test_a_scheduler_stops_children_early(tmp_path, local_ray):
     engine.run(whole, TableConfig(epochs=4), EngineConfig(kind="inline"))
     assert search.done
     for number, result in search.results.items():
-        if result.repeat_of is not None:
+        if result.duplicate_of is not None:
             continue
         evaluation, other = result.evaluation, whole.results[number].evaluation
         assert evaluation.error is None
@@ -102,7 +102,7 @@ def test_a_child_stopped_after_its_last_epoch_is_whole(tmp_path, local_ray):
     search = build_search(tmp_path / "journal.jsonl", trials=4, batch=4)
     config = EngineConfig(kind="tune", workers=1)
     engine.run(search, TableConfig(epochs=2), config, scheduler=StopsAtTheLastEpoch())
-    evaluations = [r.evaluation for r in search.results.values() if r.repeat_of is None]
+    evaluations = [r.evaluation for r in search.results.values() if r.duplicate_of is None]
     assert {(e.epochs, e.stopped) for e in evaluations} == {(2, False)}
     assert sum(e.timings == {} for e in evaluations) > 1  # these were stopped by Tune
 
@@ -143,7 +143,7 @@ def test_a_worker_lost_again_and_again_is_recorded(tmp_path, local_ray):
     evaluator = TableConfig(fault="exit", every=6, directory=str(tmp_path))
     search = build_search(tmp_path / "journal.jsonl", trials=8, batch=8)
     engine.run(search, evaluator, EngineConfig(kind="tune", workers=2, retries=1))
-    evaluated = [r for r in search.results.values() if r.repeat_of is None]
+    evaluated = [r for r in search.results.values() if r.duplicate_of is None]
     lost = [r for r in evaluated if evaluator.faulty(r.trial.architecture)]
     assert lost and search.done
     for result in evaluated:
@@ -191,7 +191,7 @@ def test_a_tuner_with_the_searcher_gives_the_same_journal(tmp_path, reference, l
     results = tuner(search, trainable, tmp_path).fit()
     assert search.done
     assert facts(path) == reference(trials=10, batch=5)
-    assert len(results) == sum(r.repeat_of is None for r in search.results.values())
+    assert len(results) == sum(r.duplicate_of is None for r in search.results.values())
 
 
 def test_a_searcher_stops_a_failing_search(tmp_path, local_ray):

@@ -42,7 +42,7 @@ def finished(tmp_path_factory):
 
 def result(trial, reward, **changes):
     record = {"trial": trial, "decisions": (trial,), "reward": reward, "error": None}
-    record |= {"mult_adds": 400e6, "params": 5, "repeat_of": None, "accuracy": 0.5}
+    record |= {"mult_adds": 400e6, "params": 5, "duplicate_of": None, "accuracy": 0.5}
     return record | changes
 
 
@@ -93,7 +93,7 @@ def test_the_choice_of_the_search_decides():
     ]
     assert outcome(results).best(99)["trial"] == len(results) - 1
     seen = outcome(results)
-    search = dataclasses.replace(seen.experiment.search, choice="model")
+    search = dataclasses.replace(seen.experiment.search, selection="model")
     seen = dataclasses.replace(seen, experiment=dataclasses.replace(seen.experiment, search=search))
     assert seen.best(99)["decisions"][:2] == (1, 1)
 
@@ -103,7 +103,7 @@ def test_rows_by_hand():
     study = dataclasses.replace(SMALL, judge=None, marks=(1, 3))
     found = rows(
         study,
-        [outcome([result(0, 0.4, accuracy=0.4), result(1, 0.4, repeat_of=0), result(2, 0.6)])],
+        [outcome([result(0, 0.4, accuracy=0.4), result(1, 0.4, duplicate_of=0), result(2, 0.6)])],
     )
     assert [(row.samples, row.trial, row.reward, row.judged_reward, row.networks) for row in found]
     assert (found[0].samples, found[0].judged_reward, found[0].networks) == (1, 0.4, 1)

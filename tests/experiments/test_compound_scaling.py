@@ -79,7 +79,7 @@ def test_every_point_is_tried_once(finished):
     results.sort(key=lambda result: result["trial"])  # a batch's largest come first
     assert len(points) > 6  # more than a batch
     assert [result["hash"] for result in results] == [n.canonical_hash() for n in points.values()]
-    assert all(result["repeat_of"] is None and not result["error"] for result in results)
+    assert all(result["duplicate_of"] is None and not result["error"] for result in results)
 
 
 @pytest.mark.parametrize("evaluations", [1, 8, 16])

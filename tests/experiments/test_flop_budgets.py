@@ -170,7 +170,7 @@ def test_names_are_shown_whole(searched, tmp_path, capsys):
 def test_searches_that_found_nothing_write_nothing(tmp_path):
     variants = {"300M": STUDY.variants["300M"]}
     study = dataclasses.replace(STUDY, variants=variants)
-    failed = {"error": "RuntimeError: no", "repeat_of": None, "trial": 0}
+    failed = {"error": "RuntimeError: no", "duplicate_of": None, "trial": 0}
     for results in ((), (failed,)):
         finish(study, [Outcome("300M", variants["300M"], tmp_path, results)], tmp_path)
     assert not list(tmp_path.iterdir())

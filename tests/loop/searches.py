@@ -140,7 +140,7 @@ def facts(path):
 
 def outcomes(search):
     return [
-        (number, r.reward, r.repeat_of, r.trial.hash, r.trial.seed, r.evaluation.error, r.cost)
+        (number, r.reward, r.duplicate_of, r.trial.hash, r.trial.seed, r.evaluation.error, r.cost)
         for number, r in sorted(search.results.items())
     ]
 

@@ -89,7 +89,7 @@ def test_the_reward_is_of_accuracy_and_cost(start):
     result = search.tell(search.ask(), accuracy(0.5))
     assert result.reward == pytest.approx(0.25)  # twice the target, beta = -1
     assert result.cost == network_cost(SPACE.decode(A))
-    assert search.results == {0: result} and result.repeat_of is None
+    assert search.results == {0: result} and result.duplicate_of is None
 
 
 def test_seeds_depend_on_search_seed_and_trial_number_only(start, tmp_path):
@@ -116,7 +116,7 @@ def test_repeats_within_a_batch_and_across_batches_are_never_handed_out(start):
     assert sorted(search.results) == [0, 1, 2, 3, 5, 6]  # those of the first batch need no waiting
     search.tell(third, accuracy(0.6))
     assert search.done
-    repeats = {number: result.repeat_of for number, result in search.results.items()}
+    repeats = {number: result.duplicate_of for number, result in search.results.items()}
     assert repeats == {0: None, 1: None, 2: 0, 3: 0, 4: None, 5: 1, 6: 0, 7: 4}
     for number, of in repeats.items():
         result = search.results[number]
@@ -148,7 +148,7 @@ def test_a_failed_network_is_not_tried_again(start):
         search.tell(trial, failure("broken") if trial.number == 0 else accuracy(0.5))
     (trial,) = ask_all(search)
     assert trial.number == 3
-    assert search.results[2].evaluation.error == "broken" and search.results[2].repeat_of == 0
+    assert search.results[2].evaluation.error == "broken" and search.results[2].duplicate_of == 0
 
 
 def test_the_best_is_the_earliest_of_equals_in_any_order(start, tmp_path):
@@ -178,8 +178,8 @@ def test_each_trial_is_told_once(start):
 
 @pytest.mark.parametrize(
     "field, value",
-    [("trials", 0), ("batch", 0), ("seed", -1), ("failed_batches", -1), ("failed_share", 1.5),
-     ("failed_share", math.nan), ("failed_reward", math.nan)],
+    [("trials", 0), ("batch", 0), ("seed", -1), ("failed_batches", -1), ("failed_fraction", 1.5),
+     ("failed_fraction", math.nan), ("failed_reward", math.nan)],
 )  # fmt: skip
 def test_bad_settings_are_named(field, value):
     with pytest.raises(ValueError, match=rf"search: {field} = {value}; accepted:"):

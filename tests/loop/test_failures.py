@@ -107,7 +107,7 @@ def test_as_many_failures_as_allowed_do_not(start, tmp_path):
     assert never.done and never.best is None
     early = start(
         scripted(*BATCHES), path=tmp_path / "d", trials=6, batch=2, failed_batches=1,
-        failed_share=0.0,
+        failed_fraction=0.0,
     )  # fmt: skip
     with pytest.raises(TooManyFailures, match="1 of the first 2"):
         fail_some(early, {1})

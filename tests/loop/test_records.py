@@ -35,12 +35,12 @@ def test_records_of_a_search(start):
     }  # fmt: skip
     assert first.pop("time") <= second.pop("time") <= update["time"]
     assert first == {
-        "kind": "result", "trial": 0, "hash": trial.hash, "seed": trial.seed, "repeat_of": None,
+        "kind": "result", "trial": 0, "hash": trial.hash, "seed": trial.seed, "duplicate_of": None,
         "reward": 0.5, "accuracy": 0.5, "params": cost.params, "mult_adds": cost.mult_adds,
         "latency_ms": None, "epochs": 3, "error": None, "seconds": 1.5, "timings": {"train": 1.25},
         "architecture": SPACE.decode(A).to_dict(),
     }  # fmt: skip
-    different = {"trial": 1, "seed": second["seed"], "repeat_of": 0, "seconds": 0.0, "timings": {}}
+    different = {"trial": 1, "seed": second["seed"], "duplicate_of": 0, "seconds": 0.0, "timings": {}}
     assert second == {**first, **different} and second["seed"] != first["seed"]
     assert without_times(update) == {
         "kind": "update", "batch": 0, "mean_reward": 0.5, "controller": {"updates": 1.0},

@@ -29,7 +29,7 @@ def whole(start, tmp_path):
     path = tmp_path / "whole.jsonl"
     search = finish(start(hashing(), path=path, trials=TRIALS, batch=BATCH, failed_batches=0))
     results = search.results.values()
-    assert 3 < sum(result.repeat_of is not None for result in results) < TRIALS - 3
+    assert 3 < sum(result.duplicate_of is not None for result in results) < TRIALS - 3
     assert sum(result.evaluation.error is not None for result in results) > 2
     assert search.best is not None and len(results) == TRIALS
     return search, path

@@ -90,7 +90,7 @@ def test_a_search_that_stops_children_is_the_same_in_any_order_and_resumed(start
     settings = {"trials": TRIALS, "batch": BATCH, "failed_batches": 0, "stopping": MEDIAN}
     path = tmp_path / "stopping.jsonl"
     expected = finish(start(hashing(), path=path, **settings), evaluate=train)
-    evaluations = [r.evaluation for r in expected.results.values() if r.repeat_of is None]
+    evaluations = [r.evaluation for r in expected.results.values() if r.duplicate_of is None]
     stopped = [evaluation.epochs for evaluation in evaluations if evaluation.stopped]
     assert len(stopped) > 1 and set(stopped) <= {1, 2}
     assert any(e.error for e in evaluations) and expected.best.evaluation.epochs == 3

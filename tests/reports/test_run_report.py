@@ -17,7 +17,7 @@ from mnas.reports.run_report import write_report
 
 def result(trial, reward, epochs, **others) -> dict:
     return {
-        "kind": "result", "trial": trial, "repeat_of": None, "error": None, "reward": reward,
+        "kind": "result", "trial": trial, "duplicate_of": None, "error": None, "reward": reward,
         "accuracy": reward, "params": 1, "mult_adds": 1, "seconds": 1.0, "epochs": epochs,
     } | others  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_stopped_children_are_counted_and_not_among_the_best(tmp_path):
     cut = {"stopped": True, "history": [[1, 0.9]]}
     results = [
         result(0, 0.4, 5), result(1, 0.9, 1, **cut), result(2, 0.6, 5), result(3, 0.3, 2, **cut),
-        result(4, 0.9, 1, repeat_of=1, **cut),
+        result(4, 0.9, 1, duplicate_of=1, **cut),
     ]  # fmt: skip
     found = rows(page(tmp_path / "stopped", *results))
     assert ["stopped early", "2"] in found
@@ -73,9 +73,9 @@ def test_the_command_tells_how_many_were_stopped(tmp_path):
             ),
             evaluation,
             evaluation.accuracy,
-            repeat_of,
+            duplicate_of,
         )
-        for number, (evaluation, repeat_of) in enumerate(found)
+        for number, (evaluation, duplicate_of) in enumerate(found)
     }
     finished = SimpleNamespace(results=results, config=digits.EXPERIMENT.search)
     shown = io.StringIO()
