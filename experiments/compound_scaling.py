@@ -1,35 +1,23 @@
-r"""The grid search of compound scaling: which (α, β, γ) with α·β²·γ² ≈ 2 scale a network best.
+r"""Grid search for the coefficients α, β, γ of compound scaling, with α·β²·γ² ≈ 2.
 
-    python search.py compound-scaling
-    python search.py compound-scaling --space.step 0.05         a finer grid, 42 networks
-    python search.py compound-scaling --space.base runs/digits-1 --space.resolution None \
-        --space.head None --space.divisor 8                     from a network that was found
-    python search.py compound-scaling --space.base efficientnet-b0 --space.resolution 32 \
-        --space.head None --space.divisor 8 --evaluator.data.source cifar10.npz
-    mnas scale runs/compound-scaling-1 --grid-search            the ranking again
+Paper     step 1 of arXiv 1905.11946, section 3.3
+Command   mnas search compound-scaling
+          mnas search compound-scaling --space.step 0.05          a finer grid of 42 networks
+          mnas search compound-scaling --space.base runs/digits-1 --space.resolution None \
+              --space.head None --space.divisor 8                 the base is a search's result
+          mnas scale runs/compound-scaling-1 --grid-search        the ranking, printed again
+Cost      2 minutes on 2 cores
+Expect    16 scalings of a tiny network, ranked in grid.csv; width ahead, resolution behind
+Results   docs/results/scaling.md
 
-Step 1 of arXiv 1905.11946, section 3.3, as a search like any other: every point of the grid once
-(`mnas.controllers.exhaustive`), by any evaluator, on any engine, resumed by `--resume`. Images come at
-the resolution that the point asks for, γ times the base's. Beside the run's own files: grid.csv,
-all points by rank.
-
-The reward is the project's usual one, accuracy · (mult-adds / T)^-0.07: layers, filters and pixels
-are rounded, so points of one α·β²·γ² differ in mult-adds, here by ±30%, and by accuracy alone the
-largest would win. (T moves no rank.) `--reward.w 0` is accuracy alone, `mnas rescore` changes it
-afterwards, `--space.constraint mult-adds` has only points of about twice the base's mult-adds.
-
-What the default can show. The digits are 8×8 pixels and easy: networks of 0.1M mult-adds and more
-all reach 97 to 99%, and differ by luck. So the base is tiny, 25 thousand mult-adds at 12 pixels;
-with that, capacity matters. 600 images are held out, so that accuracies are good to about a point,
-and ranks among neighbours mean nothing. Pixels beyond 8 show nothing new of a digit: that γ is
-worth nothing here says nothing of photographs.
-
-Measured on 2 cores that were shared with others, seed 0: 1.8 minutes from a cold compilation cache.
-First (1.0, 1.4, 1.0), accuracy 0.938 (the base has 0.917), then (1.0, 1.3, 1.1), (1.4, 1.2, 1.0)
-and (1.2, 1.3, 1.0), within half a point of each other.
+Every point of the grid is evaluated once (`mnas.controllers.exhaustive`). The reward is
+accuracy · (mult-adds / T)^-0.07, because rounding lets mult-adds vary by ±30% among points of the
+same α·β²·γ²; `--reward.w 0` ranks by accuracy alone, `--space.constraint mult-adds` admits only
+points of about twice the base's mult-adds. The base is tiny, 25 thousand mult-adds at 12 pixels:
+larger networks all reach 97 to 99% on the digits. With a standard error of one point (600 held-out
+images) the order of neighbours is not significant, and 8×8 digits gain nothing from resolution.
 """
 
-import csv
 from pathlib import Path
 
 from mnas.controllers.exhaustive import Exhaustive
@@ -42,6 +30,7 @@ from mnas.architecture.scaling import DIVISOR
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment.settings import Experiment
+from mnas.files import write_csv
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
@@ -52,11 +41,11 @@ EVALUATOR = ProxyConfig(
     data=DataConfig(source="digits", validation=600, train_images=900),
     training=TrainingConfig(epochs=8, calibration_batches=8),
 )
-SHOWN = 5
+SHOWN_POINTS = 5
 
 
 def finish(search: Search, directory: Path) -> None:
-    """Writes grid.csv and shows its first lines."""
+    """Write grid.csv, all points by rank, and print its first lines."""
     grid, points = ranked(directory)
     rows = [
         {
@@ -72,14 +61,11 @@ def finish(search: Search, directory: Path) -> None:
         }
         for point in points
     ]
-    with open(directory / "grid.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(directory / "grid.csv", rows)
     table = Table(
         "rank", "α", "β", "γ", "mult-adds", "accuracy", "reward", box=None, pad_edge=False
     )
-    for row in rows[:SHOWN]:
+    for row in rows[:SHOWN_POINTS]:
         table.add_row(
             f"{row['rank']}",
             *(f"{row[name]:.2f}" for name in ("alpha", "beta", "gamma")),
@@ -91,7 +77,7 @@ def finish(search: Search, directory: Path) -> None:
     console.print(table)
     best = points[0].coefficients
     console.print(
-        f"all {len(rows)} in {directory}/grid.csv; scale on with: mnas scale SPEC --phi 2 "
+        f"all {len(rows)} in {directory}/grid.csv; scale a network with: mnas scale SPEC --phi 2 "
         f"--alpha {best.alpha:g} --beta {best.beta:g} --gamma {best.gamma:g}"
         + ("" if grid.divisor == DIVISOR else f" --divisor {grid.divisor}"),
         soft_wrap=True,
@@ -101,7 +87,7 @@ def finish(search: Search, directory: Path) -> None:
 EXPERIMENT = Experiment(
     name="compound-scaling",
     takes="2 minutes on 2 cores",
-    expect="16 scalings of a tiny network, ranked; width ahead, pixels behind",
+    expect="16 scalings of a tiny network, ranked; width ahead, resolution behind",
     space=ScalingGridSpace(base=TINY, resolution=12, classes=10, head=32, divisor=2, step=0.1),
     controller=Exhaustive(),
     evaluator=EVALUATOR,

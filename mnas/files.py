@@ -1,10 +1,19 @@
-"""Read and write JSON files and arrays; a file is replaced whole or not at all."""
+"""JSON, arrays, text and tables on disk; every file is written whole or not at all.
 
+Each writer fills a temporary file in the same directory, flushes it to disk and renames it, so that
+a reader, or a machine that loses power, sees the old content or the new one. Text is UTF-8 whatever
+the locale, and permissions follow the umask. Writers raise OSError where the file can't be written.
+"""
+
+import contextlib
+import csv
+import io
 import json
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -12,9 +21,9 @@ from mnas.errors import UsageError
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's content; ValueError where there is none."""
+    """Return the content of a JSON file. Raises UsageError if it is missing or malformed."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
     except ValueError as error:
@@ -22,21 +31,67 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Replaces a JSON file whole, or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w") as file:
-        json.dump(data, file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write indented JSON. Raises ValueError for NaN and infinity, which JSON can't represent."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A `.npz` that is on disk when this returns, in place of what was there."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
+    """Write arrays by name as an uncompressed `.npz`."""
+    with replacement(path) as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records as CSV: columns are the first record's keys, missing cells are empty."""
+    text = io.StringIO(newline="")
+    if records:
+        writer = csv.DictWriter(text, list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, line ends as they are."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes."""
+    with replacement(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacement(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file for writing that replaces `path` at the end of the block.
+
+    If the block raises, `path` is unchanged and the temporary file is removed. Symbolic links are
+    followed. What exists and is no regular file (a pipe, /dev/stdout) is written in place.
+    """
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            yield file
+        return
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(target.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Flush a rename to disk, on systems that can open a directory."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -71,7 +71,6 @@ On an EPYC (273 GFLOP/s, a triad at 45 to 97 GB/s over 1 to 16 MiB, 59 over 64),
 Depthwise gradients are what is furthest from its roof there too.
 """
 
-import csv
 import dataclasses
 import multiprocessing
 import statistics
@@ -92,6 +91,7 @@ from mnas.experiments.performance.work import FLOAT, Operation, Work, operations
 from rich.console import Console
 from rich.table import Table
 
+from mnas import files
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
 from mnas.cli.arguments import parse, report_mistakes
@@ -335,10 +335,7 @@ def table(rows: list[Row], step_ms: float, title: str) -> Table:
 
 def write_csv(rows: list[Row], path: Path) -> None:
     """Every operation, in order."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in dataclasses.fields(Row))
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+    files.write_csv(path, [dataclasses.asdict(row) for row in rows])
 
 
 def plot(rows: list[Row], roof: Limits, title: str, path: Path) -> None:

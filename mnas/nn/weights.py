@@ -24,11 +24,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
 from mnas.errors import UsageError
+from mnas.files import write_bytes
 from mnas.nn.network import Variables, variable_shapes
 
 SPEC_KEY = "mnas_architecture"  # in a file's metadata: the architecture the weights are of
@@ -195,8 +196,8 @@ def save_weights(
     if pixels is not None:
         metadata |= {"pixel_mean": json.dumps(pixels[0]), "pixel_std": json.dumps(pixels[1])}
     try:
-        save_file(to_state_dict(architecture, variables), path, metadata)
-    except (OSError, safetensors.SafetensorError) as error:
+        write_bytes(Path(path), save(to_state_dict(architecture, variables), metadata))
+    except OSError as error:
         raise UsageError(f"{path} can't be written: {error}") from None
 
 

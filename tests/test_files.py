@@ -1,0 +1,104 @@
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mnas import files
+from mnas.errors import UsageError
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    return path
+
+
+def names(directory):
+    return sorted(entry.name for entry in directory.iterdir())
+
+
+def test_writers_replace_the_content_and_leave_no_other_file(path):
+    files.write_json(path, {"φ": [1, None]})
+    assert files.read_json(path) == {"φ": [1, None]}
+    files.write_text(path, "α\n")
+    assert path.read_bytes() == "α\n".encode()
+    files.write_csv(path, [{"n": 1, "name": "a, b"}, {"n": 2}])
+    assert path.read_bytes() == b'n,name\r\n1,"a, b"\r\n2,\r\n'
+    files.write_csv(path, [])
+    assert path.read_bytes() == b""
+    files.write_arrays(path, {"x": np.arange(3)})
+    with np.load(path) as stored:
+        assert stored["x"].tolist() == [0, 1, 2]
+    assert names(path.parent) == ["file"]
+
+
+def test_an_exception_while_writing_keeps_the_old_content(path):
+    with pytest.raises(RuntimeError), files.replacement(path) as file:
+        file.write(b"half of the new cont")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(path.parent) == ["file"]
+
+
+def test_data_that_json_cannot_represent_keeps_the_old_content(path):
+    for data in (float("nan"), {"x": object()}):
+        with pytest.raises((ValueError, TypeError)):
+            files.write_json(path, data)
+    assert path.read_text() == "old"
+
+
+def test_a_missing_directory_raises_oserror(tmp_path):
+    with pytest.raises(OSError):
+        files.write_bytes(tmp_path / "none" / "file", b"")
+
+
+def test_permissions_follow_the_umask(path):
+    before = os.umask(0o027)
+    try:
+        files.write_bytes(path, b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_symbolic_links_are_followed(path):
+    link = path.with_name("link")
+    link.symlink_to(path)
+    files.write_text(link, "new")
+    assert link.is_symlink() and path.read_text() == "new"
+
+
+def test_pipes_are_written_in_place(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write_text(pipe, "new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_text_is_utf8_in_a_c_locale(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from mnas.files import *;"
+        "p = Path(sys.argv[1]); write_text(p, f'{chr(34)}{chr(945)}{chr(34)}'); assert read_json(p) == chr(945)"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    path = tmp_path / "file"
+    subprocess.run([sys.executable, "-c", program, str(path)], env=environment, check=True)
+    assert path.read_bytes() == '"α"'.encode()
+
+
+def test_missing_and_malformed_json_are_usage_errors(path):
+    with pytest.raises(UsageError, match="file is not JSON"):
+        files.read_json(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="file is not JSON"):
+        files.read_json(path)
+    path.unlink()
+    with pytest.raises(UsageError, match="file can't be read: No such file"):
+        files.read_json(path)
