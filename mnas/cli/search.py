@@ -29,7 +29,7 @@ from mnas.analysis.comparison import compare
 from mnas.architecture.published import PUBLISHED
 from mnas.cli import prepare, study
 from mnas.cli.arguments import parse
-from mnas.engines.config import UnusableEngine, check_engine
+from mnas.engines.config import check_engine
 from mnas.engines.environment import prepare_driver
 from mnas.errors import UsageError, unknown
 from mnas.evaluation import ArchitectureCheck
@@ -223,8 +223,6 @@ def go(experiment: Experiment, directory: Path) -> int:
         try:
             with progress.follow(opened):
                 run.drive(experiment, opened)
-        except UnusableEngine:
-            raise
         except KeyboardInterrupt:
             console.print(f"stopped; go on with: mnas search --resume {directory}")
             status = 130

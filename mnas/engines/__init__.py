@@ -1,1 +1,33 @@
-"""Engines evaluate the trials of a search: each a function `run(search, evaluator, config)`."""
+"""Engines: evaluate the trials of one search, in this process, on Ray actors or with Ray Tune.
+
+In   a `mnas.loop.search.Search`, an `EvaluatorConfig` and an `EngineConfig`
+Out  nothing; every trial of the search has its result and the journal holds it
+
+An engine is a function
+
+    run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None
+
+that repeats `trial = search.ask()`, evaluates the trial somewhere with
+`evaluate_safely(evaluate, trial.architecture, trial.seed, trial.report)` and calls
+`search.tell(trial, evaluation)`, until `search.done`. `ask` returns None while results are
+outstanding that the controller needs first. Results may be told in any order. No engine changes
+what a search finds: the same seed gives the same journal on each of them, except with a Tune
+scheduler, which compares children by their time of arrival.
+
+An exception in a child is a failed `Evaluation`, not an error of the engine. A configuration that
+cannot work here raises `UsageError` before anything is started; workers that cannot start raise
+RuntimeError.
+
+Modules, in the order of data flow:
+
+config         `EngineConfig`, and the checks of it that need no process
+environment    environment variables and JAX settings of the driver and of the workers
+drive          `drive(search, evaluator, config)`: calls the engine that the configuration names
+inline         one child after another in this process
+ray            persistent Ray actors, the default
+tune           one Ray Tune run per batch, for Tune's schedulers and loggers
+tune_searcher  `MnasSearcher`, a Ray Tune search algorithm on top of a `Search`
+
+May import `mnas.loop`, `mnas.runtime` and the contracts (`mnas.evaluation`, `mnas.architecture`,
+`mnas.errors`). Only `ray`, `tune` and `tune_searcher` import Ray.
+"""

@@ -1,69 +1,61 @@
-"""Where children are evaluated, and checks of it before anything starts."""
+"""Settings of an engine, and their checks."""
 
 import dataclasses
 import socket
 from typing import Literal
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, require_at_least, require_positive, require_whole
 
 
 @dataclasses.dataclass(frozen=True)
 class EngineConfig:
-    """Where children are evaluated. Of all this only `threads` can change a result."""
+    """Where children are evaluated. Only `threads` affects results."""
 
     kind: Literal["ray", "inline", "tune"] = "ray"
-    """ray: persistent Ray actors; inline: this process; tune: one Ray Tune run a batch."""
+    """ray: persistent Ray actors; inline: this process; tune: one Ray Tune run per batch."""
     workers: int | None = None
-    """Children evaluated at the same time; where not given, one for each core (or GPU share)."""
+    """Children evaluated in parallel; None: one per core, or per GPU fraction."""
     threads: int = 1
-    """Threads of XLA on the CPU for each child. Another number gives other last digits."""
+    """XLA CPU threads per worker. Results with another number differ in the last bits."""
     pin: bool = True
-    """Each worker on the CPU keeps to cores of its own, one a thread, where Linux lets it."""
+    """Pin each CPU worker to cores of its own, one per thread (Linux only)."""
     gpus_per_worker: float = 0.0
-    """Share of a GPU for each worker; 0.25 puts four children on one."""
+    """GPUs per worker; 0.25 puts four workers on one GPU, 0 keeps workers on the CPU."""
     address: str | None = None
-    """Address of a running Ray cluster ('auto' finds it); a local Ray where not given."""
+    """Address of a running Ray cluster ('auto' finds it); None starts a local Ray."""
     time_limit_seconds: float | None = None
-    """A child that takes longer is stopped and counts as failed."""
+    """Time limit per child; a child that exceeds it is stopped and recorded as failed."""
     retries: int = 2
-    """How often a child is tried again whose worker was lost."""
+    """Further attempts for a child whose worker process died."""
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("threads", 1), ("retries", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"engine: {name} = {value}; accepted: at least {least}")
-        if self.gpus_per_worker < 0:
-            raise UsageError(
-                f"engine: gpus_per_worker = {self.gpus_per_worker}; accepted: 0 or more"
-            )
-        if self.time_limit_seconds is not None and not self.time_limit_seconds > 0:
-            raise UsageError(
-                f"engine: time_limit_seconds = {self.time_limit_seconds}; accepted: above 0"
-            )
-
-
-class UnusableEngine(UsageError):
-    """An engine that can't run as configured; the message says what would be accepted."""
+        if self.workers is not None:
+            require_whole("engine", "workers", self.workers)
+        require_whole("engine", "threads", self.threads)
+        require_whole("engine", "retries", self.retries, least=0)
+        require_at_least("engine", "gpus_per_worker", self.gpus_per_worker, 0)
+        if self.time_limit_seconds is not None:
+            require_positive("engine", "time_limit_seconds", self.time_limit_seconds)
 
 
 def check_engine(config: EngineConfig) -> None:
-    """Finds what can be found wrong before anything is started; UnusableEngine names it.
+    """Raise UsageError for settings that cannot work, without starting Ray.
 
-    Ray would wait many minutes for a cluster at a HOST:PORT where nobody listens.
+    Tries to connect to a HOST:PORT address: Ray itself would wait many minutes for a cluster that
+    does not answer.
     """
     if config.kind == "tune" and config.time_limit_seconds is not None:
-        raise UnusableEngine(
+        raise UsageError(
             f"engine: time_limit_seconds = {config.time_limit_seconds:g}: Ray Tune has no time "
             "limit for a child; accepted with engine ray"
         )
     host, _, port = (config.address or "").removeprefix("ray://").rpartition(":")
     if config.kind == "inline" or not (host and port.isdigit()):
-        return  # 'auto', say, which Ray answers at once
+        return  # No address, or one such as 'auto', which Ray resolves at once.
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise UnusableEngine(
+        raise UsageError(
             f"engine: address = {config.address!r}: {error.strerror or error}; "
             "accepted: the address of a running Ray cluster, or auto"
         ) from None

@@ -3,10 +3,12 @@
 import importlib
 from typing import Any
 
-from mnas.engines.config import EngineConfig, UnusableEngine
+from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError
 from mnas.evaluation import EvaluatorConfig
 from mnas.loop.search import Search
 
+# Imported when used: Ray need not be installed for the inline engine.
 ENGINES = {
     "inline": "mnas.engines.inline",
     "ray": "mnas.engines.ray",
@@ -15,11 +17,18 @@ ENGINES = {
 
 
 def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any) -> None:
-    """Drives `search` to its end. UnusableEngine where it can't run as configured."""
+    """Run `search` until it is done, on the engine `config.kind`.
+
+    options  further arguments of that engine's `run`: `scheduler` and `storage_path` of the engine
+             tune
+
+    Raises: UsageError where the engine's library is missing or it cannot run as configured;
+    `mnas.loop.search.TooManyFailures`; RuntimeError where workers cannot start.
+    """
     try:
         engine = importlib.import_module(ENGINES[config.kind])
     except ModuleNotFoundError as error:
-        raise UnusableEngine(
+        raise UsageError(
             f"engine: kind = {config.kind!r} needs {error.name}, which is not installed; "
             "accepted here: inline"
         ) from None

@@ -1,8 +1,11 @@
-"""Environments of the driver and of the processes that evaluate children."""
+"""Environment variables and JAX settings of the driver and of worker processes.
+
+The driver is the process that holds the search and its controller.
+"""
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mnas.engines.config import EngineConfig
@@ -10,18 +13,18 @@ from mnas.runtime import memory
 
 
 def child_environment(config: EngineConfig) -> dict[str, str]:
-    """Environment variables for a process that evaluates children; JAX reads them as it starts."""
+    """Return the environment variables of a worker process; JAX and XLA read them at start."""
     environment = {
-        # XLA's CPU client makes its thread pool of this size; OMP_NUM_THREADS does nothing to it.
+        # The size of XLA's CPU thread pool; OMP_NUM_THREADS does not affect it.
         "NPROC": str(config.threads),
-        # Blocks compiled by one worker, or in an earlier search, are read back by all.
+        # Workers, and later searches, share compiled programs through this cache.
         "JAX_COMPILATION_CACHE_DIR": compilation_cache(),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         **memory.environment(),
     }
     if config.gpus_per_worker:
-        # Ray shares out GPUs by count, not by memory; each process must leave room for the others.
+        # Ray assigns fractions of a GPU but does not divide its memory.
         environment["XLA_CLIENT_MEM_FRACTION"] = f"{0.9 * min(1.0, config.gpus_per_worker):.3f}"
     else:
         environment["JAX_PLATFORMS"] = "cpu"
@@ -29,15 +32,16 @@ def child_environment(config: EngineConfig) -> dict[str, str]:
 
 
 def pinned_cores(config: EngineConfig) -> int:
-    """How many cores a worker pins itself to; 0 where the system places it."""
+    """Return the number of cores that each worker is pinned to; 0 for no pinning."""
     return config.threads if config.pin and not config.gpus_per_worker else 0
 
 
 def prepare_driver(config: EngineConfig) -> None:
-    """Readies this process, which steers the search; before JAX's first use, after its import.
+    """Configure JAX in the driver; call it before JAX first computes.
 
-    The controller, too, computes with the experiment's number of threads, and on the CPU: the
-    accelerators are the children's, who live here only with the inline engine.
+    The controller computes with the experiment's number of threads. It runs on the CPU, because
+    accelerators belong to the workers, unless the engine is inline and this process evaluates the
+    children.
     """
     import jax
 
@@ -52,22 +56,31 @@ def prepare_driver(config: EngineConfig) -> None:
 
 
 def compilation_cache() -> str:
-    """Directory of JAX's persistent compilation cache: the user's own, where one is set."""
+    """Return the directory of JAX's persistent compilation cache.
+
+    `JAX_COMPILATION_CACHE_DIR` where set, else `mnas/xla` in the user's cache directory.
+    """
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(base / "mnas" / "xla")
 
 
+def process_environment(
+    config: EngineConfig,
+) -> contextlib.AbstractContextManager[None]:
+    """Give processes that are started within the context the environment of a worker."""
+    return environment_variables(child_environment(config))
+
+
 @contextlib.contextmanager
-def process_environment(engine: EngineConfig) -> Iterator[None]:
-    """Processes that are started meanwhile have the environment of a search's workers."""
-    variables = child_environment(engine)
-    before = {name: os.environ.get(name) for name in variables}
+def environment_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables of this process; restore the previous values at exit."""
+    previous = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value

@@ -1,4 +1,7 @@
-"""One child after the other in this process: for surrogates, tests and machines without Ray."""
+"""Engine that evaluates one child after another in this process.
+
+For surrogates, tests and machines without Ray.
+"""
 
 from mnas.engines.config import EngineConfig
 from mnas.evaluation import EvaluatorConfig, evaluate_safely
@@ -6,11 +9,13 @@ from mnas.loop.search import Search
 
 
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
-    """Drives `search` to its end here; time limit and retries don't apply.
+    """Run `search` until it is done.
 
-    The number of XLA's threads is the process's own; `search.py` sets it before JAX starts.
+    Of `config` nothing applies: there is one worker, without time limit or retries, and the number
+    of XLA threads is that of the process (`mnas.engines.environment.prepare_driver`).
     """
     evaluate = evaluator.build()
-    while (trial := search.ask()) is not None:  # nothing is ever out, so None means done
+    # Every trial is told before the next `ask`, so None means that the search is done.
+    while (trial := search.ask()) is not None:
         evaluation = evaluate_safely(evaluate, trial.architecture, trial.seed, trial.report)
         search.tell(trial, evaluation)

@@ -1,9 +1,9 @@
-"""Persistent Ray actors, on this machine or a cluster: the default engine.
+"""Engine of persistent Ray actors, on this machine or a cluster: the default.
 
-One actor a core (or share of a GPU) lives as long as the search, so that images and compiled
-blocks stay in its memory; the driver hands out one child at a time and waits with `ray.wait`. A
-worker that dies, or is killed because its child ran over the time limit, is replaced by a new one:
-one path for both, whatever the cause. On CPUs each has cores of its own (`mnas.runtime.pinning`).
+One actor per core (or GPU fraction) lives as long as the search and keeps images and compiled
+blocks in memory. The driver assigns one child at a time to each idle actor and waits for results
+with `ray.wait`. An actor that died, or that was killed because its child exceeded the time limit,
+is replaced by a new one. CPU workers are pinned to cores (`mnas.runtime.pinning`).
 """
 
 import collections
@@ -18,18 +18,20 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.engines.config import EngineConfig, UnusableEngine, check_engine
+from mnas.architecture.architecture import Architecture
+from mnas.engines.config import EngineConfig, check_engine
 from mnas.engines.environment import child_environment, pinned_cores
+from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
 from mnas.runtime.pinning import allowed_cores, pin
 
-START_ATTEMPTS = 3  # in a row, before a worker that can't even start ends the search
+MAX_FAILED_STARTS = 3  # consecutive, before the search ends with an error
 
 
 class Worker:
-    """Lives in its own process; holds one evaluator."""
+    """Ray actor with one evaluator."""
 
     def __init__(self, config: EvaluatorConfig, cores: int) -> None:
         if cores:
@@ -37,15 +39,20 @@ class Worker:
         self._evaluate = config.build()
 
     def ready(self) -> None:
-        """Answers once the constructor is through."""
+        """Return once the constructor has finished."""
 
-    def evaluate(self, architecture: Any, seed: int, report: Report | None) -> Evaluation:
+    def evaluate(self, architecture: Architecture, seed: int, report: Report | None) -> Evaluation:
+        """Return the evaluation of one child; an exception in it is a failed evaluation."""
         return evaluate_safely(self._evaluate, architecture, seed, report)
 
 
 @dataclasses.dataclass(frozen=True)
 class Running:
-    """A child under evaluation; `started` is on the clock of `time.monotonic`, seconds."""
+    """A child under evaluation.
+
+    worker   handle of its actor
+    started  seconds on the clock of `time.monotonic`
+    """
 
     worker: Any
     trial: Trial
@@ -53,9 +60,9 @@ class Running:
 
 
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
-    """Drives `search` to its end on Ray.
+    """Run `search` until it is done.
 
-    Raises ValueError for a cluster that can't be reached or is too small, RuntimeError where
+    Raises: UsageError for a cluster that cannot be reached or is too small; RuntimeError where
     workers die before their first child.
     """
     with connect(config), contextlib.closing(_Pool(search, evaluator, config)) as pool:
@@ -64,14 +71,15 @@ def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> Non
 
 @contextlib.contextmanager
 def connect(config: EngineConfig) -> Iterator[None]:
-    """Ray for as long as the context lasts: the one that runs in this process, or `config`'s.
+    """Connect this process to Ray within the context.
 
-    Raises ValueError for an address that can't be reached.
+    Uses the connection that the process has, else the cluster at `config.address`, else a new local
+    Ray that ends with the context. Raises: UsageError for an address that cannot be reached.
     """
     if ray.is_initialized():
         yield
         return
-    # A search ought to be quiet: what goes wrong in a child is recorded as its error.
+    # Quiet: errors of children are in their results, and Ray warns where this variable is not set.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if config.address:
@@ -83,11 +91,11 @@ def connect(config: EngineConfig) -> Iterator[None]:
         options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
         with warnings.catch_warnings():
-            # JAX warns of a fork with threads; Ray's is followed by an exec at once.
+            # JAX warns about a fork of a process with threads; Ray's fork is followed by exec.
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
             ray.init(**options)
     except ConnectionError as error:
-        raise UnusableEngine(
+        raise UsageError(
             f"engine: address = {config.address!r}: {str(error).splitlines()[0]}"
         ) from None
     try:
@@ -97,26 +105,29 @@ def connect(config: EngineConfig) -> Iterator[None]:
 
 
 def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
-    """How many workers `resources` (Ray's, by name) hold; ValueError where fewer than wanted."""
-    fits = int(resources.get("CPU", 0) // config.threads)
+    """Return the number of workers to start on `resources` (Ray's totals, by name).
+
+    Raises: UsageError where they hold fewer than `config.workers`, or none.
+    """
+    fitting = int(resources.get("CPU", 0) // config.threads)
     if config.gpus_per_worker:
-        fits = min(fits, int(resources.get("GPU", 0) / config.gpus_per_worker + 1e-9))
-    wanted = config.workers or fits
-    if not 1 <= wanted <= fits:
-        raise UnusableEngine(
-            f"engine: workers = {wanted} of {config.threads} threads and "
+        fitting = min(fitting, int(resources.get("GPU", 0) / config.gpus_per_worker + 1e-9))
+    wanted = config.workers or fitting
+    if not 1 <= wanted <= fitting:
+        raise UsageError(
+            f"engine: workers = {wanted} with {config.threads} threads and "
             f"{config.gpus_per_worker:g} GPUs each, but Ray has {resources.get('CPU', 0):g} CPUs "
-            f"and {resources.get('GPU', 0):g} GPUs; accepted: 1 to {fits}"
+            f"and {resources.get('GPU', 0):g} GPUs; accepted: 1 to {fitting}"
         )
     return wanted
 
 
 class _Pool:
-    """The workers, and what each is doing: starting, idle, or running a child."""
+    """Workers of one search and their states: starting, idle, or evaluating a child."""
 
     def __init__(self, search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
         self.search, self.config = search, config
-        self.actor = ray.remote(
+        self.actor_class = ray.remote(
             num_cpus=config.threads,
             num_gpus=config.gpus_per_worker,
             runtime_env={"env_vars": child_environment(config)},
@@ -124,25 +135,25 @@ class _Pool:
         self.evaluator = evaluator
         self.starting: dict[Any, Any] = {}  # future of `ready` -> worker
         self.idle: list[Any] = []
-        self.running: dict[Any, Running] = {}  # future of `evaluate` -> what runs
-        self.again: collections.deque[Trial] = collections.deque()  # their worker was lost
-        self.lost: collections.Counter[int] = collections.Counter()  # workers lost, by trial
-        self.failed_starts = 0
+        self.running: dict[Any, Running] = {}  # future of `evaluate` -> its child
+        self.retry_queue: collections.deque[Trial] = collections.deque()
+        self.lost_workers: collections.Counter[int] = collections.Counter()  # by trial number
+        self.failed_starts = 0  # consecutive
         for _ in range(worker_count(config, ray.cluster_resources())):
-            self._start()
+            self._start_worker()
 
     def drive(self) -> None:
         while not self.search.done:
-            self._hand_out()
-            if self.search.done:  # the last batch may have been all repeats
+            self._assign()
+            if self.search.done:  # `ask` ends a search whose last batch holds duplicates only
                 break
             futures = [*self.running, *self.starting]
             ready, _ = ray.wait(futures, num_returns=1, timeout=self._seconds_to_deadline())
             for future in ready:
                 if future in self.starting:
-                    self._started(future)
+                    self._on_started(future)
                 else:
-                    self._finished(future)
+                    self._on_evaluated(future)
             self._stop_overdue()
 
     def close(self) -> None:
@@ -150,56 +161,57 @@ class _Pool:
         for worker in workers:
             ray.kill(worker)
 
-    def _start(self) -> None:
-        worker = self.actor.remote(self.evaluator, pinned_cores(self.config))
+    def _start_worker(self) -> None:
+        worker = self.actor_class.remote(self.evaluator, pinned_cores(self.config))
         self.starting[worker.ready.remote()] = worker
 
-    def _hand_out(self) -> None:
+    def _assign(self) -> None:
+        """Give every idle worker a child, as long as the search has one."""
         while self.idle:
-            trial = self.again.popleft() if self.again else self.search.ask()
+            trial = self.retry_queue.popleft() if self.retry_queue else self.search.ask()
             if trial is None:
                 return
             worker = self.idle.pop()
             future = worker.evaluate.remote(trial.architecture, trial.seed, trial.report)
             self.running[future] = Running(worker, trial, time.monotonic())
 
-    def _started(self, future: Any) -> None:
+    def _on_started(self, future: Any) -> None:
         worker = self.starting.pop(future)
         try:
             ray.get(future)
         except ray.exceptions.RayError as error:
             self.failed_starts += 1
-            if self.failed_starts >= START_ATTEMPTS:
+            if self.failed_starts >= MAX_FAILED_STARTS:
                 cause = str(error).strip().splitlines()[-1]
                 raise RuntimeError(f"Ray workers don't start: {cause}") from error
-            self._start()
+            self._start_worker()
         else:
             self.failed_starts = 0
             self.idle.append(worker)
 
-    def _finished(self, future: Any) -> None:
+    def _on_evaluated(self, future: Any) -> None:
         child = self.running.pop(future)
         seconds = time.monotonic() - child.started
         try:
             evaluation = ray.get(future)
-        except ray.exceptions.RayTaskError as error:  # the worker lives
+        except ray.exceptions.RayTaskError as error:  # the worker survived
             evaluation = failure(error.cause or error, seconds)
         except ray.exceptions.RayError as error:
             self._replace(child.worker)
-            self.lost[child.trial.number] += 1
-            if self.lost[child.trial.number] <= self.config.retries:
-                self.again.append(child.trial)
+            self.lost_workers[child.trial.number] += 1
+            if self.lost_workers[child.trial.number] <= self.config.retries:
+                self.retry_queue.append(child.trial)
             else:
                 message = f"worker lost: {type(error).__name__}"
                 self.search.tell(child.trial, failure(message, seconds))
             return
         self.idle.append(child.worker)
-        self._hand_out()  # the worker has its next child before this one's result is on disk
+        self._assign()  # before `tell`, so that the worker does not wait for the journal's write
         self.search.tell(child.trial, evaluation)
 
     def _replace(self, worker: Any) -> None:
-        ray.kill(worker)  # it may be only out of reach
-        self._start()
+        ray.kill(worker)  # an unreachable worker may still be running
+        self._start_worker()
 
     def _seconds_to_deadline(self) -> float | None:
         limit = self.config.time_limit_seconds
@@ -214,7 +226,7 @@ class _Pool:
             return
         for future, child in list(self.running.items()):
             seconds = time.monotonic() - child.started
-            # One that has finished, and only waits to be seen, was in time.
+            # A child whose result has arrived since the last `ray.wait` was in time.
             if seconds > limit and not ray.wait([future], timeout=0)[0]:
                 del self.running[future]
                 self._replace(child.worker)

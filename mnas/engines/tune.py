@@ -1,13 +1,13 @@
-"""Ray Tune: one Tuner for each batch of the search, for Tune's schedulers and loggers.
+"""Engine that runs each batch of a search as one Ray Tune experiment.
 
-Tune starts its workers anew for every batch, and has no time limit for a child, so the engine `ray`
-is the faster and safer one. What Tune adds is a scheduler that stops a child whose accuracy after
-some epochs is behind the others' (ASHA, median stopping), and files that Tune's tools read. For a
-pipeline that is a Tuner already there is `mnas.engines.tune_searcher`.
+Tune adds schedulers that stop children with low accuracy (ASHA, median stopping) and loggers whose
+files Tune's tools read. It starts its workers anew for every batch and has no time limit for a
+child, so the engine `ray` is faster and more robust. To use a search within a Tuner of your own,
+see `mnas.engines.tune_searcher`.
 
-With a scheduler, what is stopped depends on who finishes first, so the search is not reproducible
-bit for bit; without one the journal is the same as with every other engine, also where the search
-stops hopeless children itself (`mnas.loop.early_stopping`).
+A scheduler compares children by their time of arrival, so a search with one is not reproducible
+bit for bit. Without a scheduler the journal is the same as with every other engine, also where the
+search itself stops underperforming children (`mnas.loop.early_stopping`).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import pickle
 import queue
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,31 +38,42 @@ from ray.tune.schedulers import (
 )
 
 from mnas.architecture.architecture import Architecture
-from mnas.engines.config import EngineConfig, UnusableEngine, check_engine
-from mnas.engines.environment import child_environment, pinned_cores
+from mnas.engines.config import EngineConfig, check_engine
+from mnas.engines.environment import child_environment, environment_variables, pinned_cores
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.tune_searcher import METRIC, MODE, child_config
-from mnas.evaluation import Evaluation, EvaluatorConfig, evaluate_safely, failure
+from mnas.errors import UsageError
+from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.loop.early_stopping import StoppingRule
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
 from mnas.runtime.pinning import pin
 
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search, not only the current batch
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints tables even at verbosity 0
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths resolve as with the other engines
+}
+
 
 def asha(epochs: int) -> TrialScheduler:
-    """ASHA (arXiv 1810.05934) that goes on with the better half at epochs 1, 2, 4, ..."""
-    # A child's whole evaluation is a report of its own, after that of the last epoch.
+    """Return ASHA (arXiv 1810.05934) that keeps the better half at epochs 1, 2, 4, ..."""
+    # The complete evaluation is one more report, after that of the last epoch.
     return ASHAScheduler(max_t=epochs + 1, grace_period=1, reduction_factor=2)
 
 
 def median(epochs: int) -> TrialScheduler:
-    """Median stopping (Vizier, KDD 2017): best so far below the median of the others' means."""
+    """Return median stopping (Vizier, KDD 2017), which does not depend on `epochs`.
+
+    It stops a child whose best accuracy is below the median of the others' mean accuracies.
+    """
     return MedianStoppingRule(
         time_attr="training_iteration", grace_period=1, min_samples_required=3
     )
 
 
-# By name: the scheduler for children of so many epochs.
+# Schedulers by name: functions of the number of epochs of a child.
 SCHEDULERS: dict[str, Callable[[int], TrialScheduler]] = {"asha": asha, "median": median}
 
 
@@ -73,54 +84,30 @@ def run(
     scheduler: TrialScheduler | None = None,
     storage_path: Path | str | None = None,
 ) -> None:
-    """Drives `search` to its end with Ray Tune.
+    """Run `search` until it is done.
 
-    scheduler     stops children early by their 'accuracy' after each epoch; only with one are
-                  epochs evaluated and reported at all, as that takes time. A stopped child counts
-                  with the accuracy of its last reported epoch, and is exported only where none was
-                  trained to its end. The child's whole evaluation is a further report, so ASHA's
-                  `max_t` should be above the number of epochs, as that of `asha` is. Not with a
-                  search that has a rule of its own (`search.stopping`): two judges are refused
-    storage_path  directory (on a cluster, one that all machines share) that Tune's loggers write
-                  to, one experiment a batch; nothing is kept where not given
+    scheduler     Tune scheduler that may stop children by their 'accuracy' after each epoch.
+                  Accuracy is evaluated and reported per epoch only with one, because that takes
+                  time. A stopped child keeps the accuracy of its last reported epoch, and is
+                  exported only where no child was trained completely. The complete evaluation is
+                  one more report, so `max_t` of ASHA should exceed the number of epochs (`asha`)
+    storage_path  directory for the files of Tune's loggers, one experiment per batch; on a cluster,
+                  a directory shared by all machines. None keeps no files
 
-    Raises ValueError for a time limit or a scheduler that can't be had here and for a cluster that
-    is too small or out of reach, RuntimeError where the evaluator can't be built.
+    Raises: UsageError for a time limit, for a scheduler that pauses or changes children, for a
+    scheduler in a search that has a stopping rule of its own (`search.config.stopping`), and for a
+    cluster that cannot be reached or is too small; RuntimeError where `evaluator.build` fails.
     """
     check_engine(config)
-    if isinstance(
-        scheduler, HyperBandScheduler | PopulationBasedTraining | PopulationBasedTrainingReplay
-    ):
-        raise UnusableEngine(
-            f"scheduler {type(scheduler).__name__} pauses or changes children, which can only be "
-            "stopped; accepted: ASHAScheduler, MedianStoppingRule and the like"
-        )
-    if scheduler is not None and search.config.stopping.quantile:
-        raise UnusableEngine(
-            f"scheduler {type(scheduler).__name__} with search.stopping.quantile = "
-            f"{search.config.stopping.quantile:g}; accepted: one of them"
-        )
     if scheduler is not None:
-        scheduler = copy.copy(scheduler)  # the caller's own stays as it is
-        scheduler.on_trial_result = functools.partial(_never_pause, scheduler.on_trial_result)
-        if scheduler.metric is None:
-            scheduler.set_search_properties(METRIC, MODE)
-    with connect(config), _quietly(loggers=storage_path is not None):
+        scheduler = _prepared(scheduler, search)
+    loggers = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1" if storage_path is None else "0"}
+    with connect(config), environment_variables({**TUNE_ENVIRONMENT, **loggers}), _no_logging():
         workers = worker_count(config, ray.cluster_resources())
-        resources = {"cpu": config.threads, "gpu": config.gpus_per_worker}
-        trainable = tune.with_resources(
-            tune.with_parameters(
-                Child,
-                evaluator=evaluator,
-                environment=child_environment(config),
-                cores=pinned_cores(config),
-                reports=scheduler is not None,
-            ),
-            {name: amount for name, amount in resources.items() if amount},
-        )
+        trainable = _trainable(evaluator, config, reports=scheduler is not None)
         while trials := list(iter(search.ask, None)):
             with tempfile.TemporaryDirectory(prefix="mnas-tune-") as temporary:
-                teller = _Teller(search, trials)
+                recorder = _Recorder(search, trials)
                 children = [child_config(search, trial) for trial in trials]
                 tune.Tuner(
                     trainable,
@@ -129,36 +116,73 @@ def run(
                         scheduler=scheduler,
                         max_concurrent_trials=workers,
                         reuse_actors=True,
-                        trial_name_creator=_name,
-                        trial_dirname_creator=_name,
+                        trial_name_creator=_trial_name,
+                        trial_dirname_creator=_trial_name,
                     ),
                     run_config=tune.RunConfig(
                         name=f"batch-{search.batches_done}",
                         storage_path=str(Path(storage_path or temporary).absolute()),
-                        callbacks=[teller],
+                        callbacks=[recorder],
                         failure_config=tune.FailureConfig(max_failures=config.retries),
                         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                         verbose=0,
                     ),
                 ).fit()
-                teller.finish()
+                recorder.finish()
 
 
-def _never_pause(decide: Callable[..., str], *arguments: Any) -> str:
-    """A scheduler's decision; a child it would pause (median stopping, to hear others) goes on."""
+def _prepared(scheduler: TrialScheduler, search: Search) -> TrialScheduler:
+    """Return a copy of `scheduler` that never pauses a child; UsageError for unsuitable ones."""
+    name = type(scheduler).__name__
+    if isinstance(
+        scheduler, HyperBandScheduler | PopulationBasedTraining | PopulationBasedTrainingReplay
+    ):
+        raise UsageError(
+            f"scheduler {name} pauses or changes children, which can only be stopped; accepted: "
+            "ASHAScheduler, MedianStoppingRule and the like"
+        )
+    if search.config.stopping.quantile:
+        raise UsageError(
+            f"scheduler {name} with search.stopping.quantile = "
+            f"{search.config.stopping.quantile:g}; accepted: one of them"
+        )
+    scheduler = copy.copy(scheduler)
+    scheduler.on_trial_result = functools.partial(_without_pause, scheduler.on_trial_result)
+    if scheduler.metric is None:
+        scheduler.set_search_properties(METRIC, MODE)
+    return scheduler
+
+
+def _without_pause(decide: Callable[..., str], *arguments: Any) -> str:
+    """Return the scheduler's decision, with PAUSE (median stopping) replaced by CONTINUE."""
     decision = decide(*arguments)
     return TrialScheduler.CONTINUE if decision == TrialScheduler.PAUSE else decision
 
 
-def _name(trial: Any) -> str:
+def _trainable(evaluator: EvaluatorConfig, config: EngineConfig, reports: bool) -> Any:
+    """Return `Child` with its arguments and its resources."""
+    child = tune.with_parameters(
+        Child,
+        evaluator=evaluator,
+        environment=child_environment(config),
+        cores=pinned_cores(config),
+        reports=reports,
+    )
+    resources = {"cpu": config.threads}
+    if config.gpus_per_worker:
+        resources["gpu"] = config.gpus_per_worker
+    return tune.with_resources(child, resources)
+
+
+def _trial_name(trial: Any) -> str:
     return f"trial-{trial.config['child']['trial']}"
 
 
 class Child(tune.Trainable):
-    """Lives in its own process, evaluates one child after the other with one evaluator.
+    """Tune trainable: an actor that evaluates one child after another with one evaluator.
 
-    Without reports one `step` evaluates the whole child. With them the child is evaluated in a
-    thread that halts at every report until Tune asks for the next step, or stops the child.
+    Without reports, one `step` is the whole evaluation of a child. With reports, the child is
+    evaluated in a thread that waits at each report until Tune calls `step` again or stops it.
     """
 
     def setup(
@@ -173,9 +197,9 @@ class Child(tune.Trainable):
         if cores:
             pin(cores)
         self._reports = reports
-        self._thread: threading.Thread | None = None
-        self._stopped = False
-        # Raised here, an error would count as the child's, and be retried; `_Teller` raises it.
+        self._clear()
+        # An exception in `setup` would count as an error of the child and be retried. `_Recorder`
+        # ends the search with this one.
         self._build_error = None
         try:
             self._evaluate = evaluator.build()
@@ -187,31 +211,37 @@ class Child(tune.Trainable):
             return {"build_error": self._build_error, "done": True}
         if not self._reports:
             thresholds = self.config["child"].get("thresholds")
-            return _final(self._child(None if thresholds is None else StoppingRule(thresholds)))
+            rule = None if thresholds is None else StoppingRule(thresholds)
+            return _final_result(self._evaluate_child(rule))
         if self._thread is None:
-            self._stopped = False
-            self._history: list[tuple[int, float]] = []
-            self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-            self._go_on = threading.Semaphore(0)
-            self._thread = threading.Thread(
-                target=lambda: self._events.put(_final(self._child(self._report))), daemon=True
-            )
+            self._thread = threading.Thread(target=self._run_thread, daemon=True)
             self._thread.start()
         else:
-            self._go_on.release()
-        return self._events.get()
+            self._continue.release()
+        return self._tune_results.get()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._stop()
         if self._thread is not None:
-            self._thread.join()  # an evaluator shares nothing between two children at one time
-            self._thread = None
+            self._thread.join()  # the evaluator is not used by two threads at a time
+        self._clear()
         return True
 
     def cleanup(self) -> None:
         self._stop()
 
-    def _child(self, report: Any = None) -> Evaluation:
+    def _clear(self) -> None:
+        """Set the state of a child that has not been started."""
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._history: list[tuple[int, float]] = []
+        self._tune_results: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._continue = threading.Semaphore(0)
+
+    def _run_thread(self) -> None:
+        self._tune_results.put(_final_result(self._evaluate_child(self._report)))
+
+    def _evaluate_child(self, report: Report | None) -> Evaluation:
         child = self.config["child"]
         architecture = Architecture.from_dict(child["architecture"])
         return evaluate_safely(self._evaluate, architecture, child["seed"], report)
@@ -220,17 +250,17 @@ class Child(tune.Trainable):
         if not self._stopped:
             self._history.append((epoch, float(accuracy)))
             history = tuple(self._history)
-            self._events.put({"epoch": epoch, METRIC: float(accuracy), "history": history})
-            self._go_on.acquire()
+            self._tune_results.put({"epoch": epoch, METRIC: float(accuracy), "history": history})
+            self._continue.acquire()
         return "stop" if self._stopped else None
 
     def _stop(self) -> None:
         self._stopped = True
         if self._thread is not None:
-            self._go_on.release()
+            self._continue.release()
 
 
-def _final(evaluation: Evaluation) -> dict[str, Any]:
+def _final_result(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "epoch": evaluation.epochs,
         METRIC: evaluation.accuracy,
@@ -240,29 +270,29 @@ def _final(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _set_environment(environment: dict[str, str]) -> None:
-    """Sets variables in a process that has imported JAX but not yet used it.
+    """Set variables in a process that has imported JAX but has not used it.
 
-    Tune leaves no other place: its actors have a runtime environment of Tune's own. XLA reads its
-    variables at first use, JAX its own when it is imported, so JAX is told of those as well.
+    Tune does not let us set the environment in which its actors start. XLA reads its variables at
+    first use, but JAX reads its own at import, so those are set as JAX options too.
     """
     os.environ.update(environment)
     for name, value in environment.items():
         if name.startswith("JAX_"):
             current = getattr(jax.config, name.lower())
-            number = type(current) in (int, float)
-            jax.config.update(name.lower(), type(current)(value) if number else value)
+            is_number = type(current) in (int, float)
+            jax.config.update(name.lower(), type(current)(value) if is_number else value)
 
 
-class _Teller(tune.Callback):
-    """Tells the search each result as it arrives, so that it is in the journal at once."""
+class _Recorder(tune.Callback):
+    """Tune callback that tells the search each result when it arrives."""
 
-    def __init__(self, search: Search, trials: list[Trial]) -> None:
+    def __init__(self, search: Search, trials: Sequence[Trial]) -> None:
         self._search = search
-        self._waiting = {trial.number: trial for trial in trials}
+        self._outstanding = {trial.number: trial for trial in trials}
         self._error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune saves its callbacks to resume from; we resume from the journal
+        return {}  # Tune pickles its callbacks for resumption; ours starts from the journal
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         result = trial.last_result
@@ -277,20 +307,24 @@ class _Teller(tune.Callback):
                 epochs=result["epoch"],
                 seconds=result["time_total_s"],
                 history=result["history"],
-                stopped=result["epoch"] < self._longest(),
+                stopped=result["epoch"] < self._epochs_of_complete_training(),
             )
             self._tell(trial, evaluation)
 
-    def _longest(self) -> float:
-        """Epochs of a whole training; a scheduler may also "stop" a child after its last one."""
-        found = [result.evaluation for result in self._search.results.values()]
-        return max((e.epochs for e in found if not e.error and not e.stopped), default=math.inf)
+    def _epochs_of_complete_training(self) -> float:
+        """Return the most epochs of any complete child; infinity where there is none.
+
+        A scheduler may also stop a child after its last epoch: that child is complete.
+        """
+        evaluations = [result.evaluation for result in self._search.results.values()]
+        epochs = [e.epochs for e in evaluations if not e.error and not e.stopped]
+        return max(epochs, default=math.inf)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         try:
             with open(trial.pickled_error_file, "rb") as file:
                 error: Exception = pickle.load(file)
-        except Exception:  # not written, or of a class that can't be read back
+        except Exception:  # not written, or of a class that cannot be unpickled here
             self._tell(trial, failure("failed in Ray Tune"))
             return
         if getattr(error, "actor_init_failed", False):
@@ -302,43 +336,29 @@ class _Teller(tune.Callback):
             self._tell(trial, failure(f"worker lost: {type(error).__name__}"))
 
     def _tell(self, trial: Any, evaluation: Evaluation) -> None:
-        # Tune takes an exception raised here for the trial's own; it waits until Tune is through.
+        # Tune treats an exception raised here as one of the trial, so `finish` raises it.
         if self._error is None:
             try:
                 number = trial.config["child"]["trial"]
-                self._search.tell(self._waiting.pop(number), evaluation)
+                self._search.tell(self._outstanding.pop(number), evaluation)
             except Exception as error:
                 self._error = error
 
     def finish(self) -> None:
-        """Raises what went wrong while Tune ran."""
+        """Raise the first error that occurred while Tune ran."""
         if self._error is not None:
             raise self._error
-        if self._waiting:
-            raise RuntimeError(f"Ray Tune ended without results of trials {[*self._waiting]}")
+        if self._outstanding:
+            raise RuntimeError(f"Ray Tune ended without results of trials {[*self._outstanding]}")
 
 
 @contextlib.contextmanager
-def _quietly(loggers: bool) -> Iterator[None]:
-    """Tune without its messages, and with its files only where they are wanted."""
-    settings = {
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "0" if loggers else "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search, not one batch of it
-        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-        "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables even at verbosity 0
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same to every engine
-    }
-    before = {name: os.environ.get(name) for name in settings}
+def _no_logging() -> Iterator[None]:
+    """Silence Tune's logger within the context."""
     logger = logging.getLogger("ray.tune")
     level = logger.level
-    os.environ.update(settings)
     logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         logger.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -1,8 +1,8 @@
-"""A `ray.tune.search.Searcher` over a search, for people whose pipelines are Tuners already.
+"""Ray Tune search algorithm on top of a `Search`, for pipelines that already are Tuners.
 
     search = Search(space, controller, reward, config, Journal(path))
     tuner = tune.Tuner(
-        trainable,  # takes config["architecture"], config["seed"]; reports "accuracy"
+        trainable,  # reads config["architecture"] and config["seed"]; reports "accuracy"
         tune_config=tune.TuneConfig(
             search_alg=MnasSearcher(search), num_samples=-1, max_concurrent_trials=8
         ),
@@ -11,11 +11,11 @@
 
 Set `max_concurrent_trials`: without it Tune runs one trial at a time.
 
-Where the search stops hopeless children, a trainable that reports "accuracy" and "epochs" after
-every epoch heeds it so, and needs no scheduler:
+In a search that stops underperforming children (`SearchConfig.stopping`), the trainable reports
+"accuracy" and "epochs" after every epoch and then applies the rule, without any scheduler:
 
     rule = StoppingRule(config["thresholds"])  # mnas.loop.early_stopping
-    if rule(epoch, accuracy) == "stop":        # after it has reported them
+    if rule(epoch, accuracy) == "stop":
         return
 """
 
@@ -35,13 +35,14 @@ METRIC, MODE = "accuracy", "max"
 
 
 def child_config(search: Search, trial: Trial) -> dict[str, Any]:
-    """A trial as plain data, for Tune.
+    """Return a trial as plain data.
 
-    trial         its number
-    seed          for everything random in its evaluation
-    decisions     name and chosen value of every decision that matters
-    architecture  what `mnas.architecture.architecture.Architecture.from_dict` reads
-    thresholds    of `mnas.loop.early_stopping.StoppingRule`; only where the search stops children early
+    trial         number of the trial
+    seed          random seed of its evaluation
+    decisions     name and value of every active decision
+    architecture  argument of `mnas.architecture.architecture.Architecture.from_dict`
+    thresholds    argument of `mnas.loop.early_stopping.StoppingRule`; only where the search stops
+                  children early
     """
     rule = {} if trial.report is None else {"thresholds": trial.report.thresholds}
     return {
@@ -54,33 +55,33 @@ def child_config(search: Search, trial: Trial) -> dict[str, Any]:
 
 
 class MnasSearcher(Searcher):
-    """Suggests the networks of `search` (`child_config`), and tells it what came of them.
+    """Searcher that suggests the networks of `search`, as `child_config`, and tells it the results.
 
-    The trainable's last report holds `accuracy` (0 to 1; the metric, to be maximised) and, if it
-    likes, `epochs`, `latency_ms` (milliseconds) and `error` (one line; the child counts as failed).
-    A child that a scheduler stopped comes with its last report, as if complete; one that the
-    search's own rule stopped is known as such.
+    The trainable's last report holds `accuracy` (0 to 1; the metric, maximised) and optionally
+    `epochs`, `latency_ms` (milliseconds) and `error` (one line; the child is recorded as failed).
+    A child that a scheduler stopped is recorded with its last report, as if complete; one that
+    the search's own rule stopped is recorded as stopped.
 
-    The journal is the state: every result is in it at once, and Tune's snapshots of the searcher
-    hold nothing. To resume, don't restore the Tuner: build the `Search` on the journal again and
-    give it to a new searcher and a new Tuner.
+    State is in the journal, to which every result is written when it arrives; Tune's snapshots of
+    the searcher hold none. To resume, do not restore the Tuner: open a `Search` on the journal, and
+    pass it to a new searcher and a new Tuner.
 
-    Raises, out of `Tuner.fit`, what the search raises (`TooManyFailures`).
+    `Tuner.fit` raises the errors of the search (`mnas.loop.search.TooManyFailures`).
     """
 
     def __init__(self, search: Search) -> None:
         super().__init__(metric=METRIC, mode=MODE)
         self._search: Search | None = search
-        self._trials: dict[str, Trial] = {}  # under evaluation, by Tune's id
-        self._reported: dict[str, dict[int, float]] = {}  # accuracy by epoch, where rules need it
-        self._again: collections.deque[Trial] = collections.deque()  # dropped by Tune unevaluated
+        self._trials: dict[str, Trial] = {}  # under evaluation, by Tune's trial id
+        self._reported: dict[str, dict[int, float]] = {}  # accuracy by epoch, by Tune's trial id
+        self._retry_queue: collections.deque[Trial] = collections.deque()  # ended unevaluated
         self._error: Exception | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         search = self._live_search()
         if self._error is not None:
             raise self._error
-        trial = self._again.popleft() if self._again else search.ask()
+        trial = self._retry_queue.popleft() if self._retry_queue else search.ask()
         if trial is None:
             return Searcher.FINISHED if search.done else None
         self._trials[trial_id] = trial
@@ -104,39 +105,39 @@ class MnasSearcher(Searcher):
         if error:
             evaluation = failure("the trial failed in Ray Tune")
         elif not result:
-            self._again.append(trial)
+            self._retry_queue.append(trial)
             return
         else:
             evaluation = _evaluation(result, tuple(sorted(reported.items())), trial.report)
         try:
             self._live_search().tell(trial, evaluation)
         except Exception as problem:
-            # Raised here Tune would take it for the trial's own error; `suggest` raises it.
+            # Tune treats an exception raised here as one of the trial; `suggest` raises it.
             self._error = problem
 
     def save(self, checkpoint_path: str) -> None:
-        """Writes where the journal is; see the class."""
+        """Write the path of the journal, which holds the state."""
         if self._search is not None:
             journal = str(self._search.journal.path.absolute())
             Path(checkpoint_path).write_text(json.dumps({"journal": journal}))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Raises RuntimeError that says how to resume; see the class."""
+        """Raise RuntimeError: a search resumes from its journal, not from a Tune snapshot."""
         journal = json.loads(Path(checkpoint_path).read_text())["journal"]
         raise RuntimeError(
             f"a search resumes from its journal, {journal}: build a Search on it, "
-            "and give it to a new MnasSearcher and a new Tuner"
+            "and pass it to a new MnasSearcher and a new Tuner"
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune saves the Tuner with its searcher; a search with an open journal can't be copied.
-        empty = {"_trials": {}, "_reported": {}, "_again": collections.deque()}
+        # Tune pickles the Tuner with its searcher; a search with an open journal cannot be pickled.
+        empty = {"_trials": {}, "_reported": {}, "_retry_queue": collections.deque()}
         return {**self.__dict__, "_search": None, **empty}
 
     def _live_search(self) -> Search:
         if self._search is None:
             raise RuntimeError(
-                "a copy of a MnasSearcher has no search; build a Search on the journal, and give "
+                "a copy of a MnasSearcher has no search; build a Search on the journal, and pass "
                 "it to a new MnasSearcher"
             )
         return self._search
@@ -148,7 +149,8 @@ def _evaluation(
     error = result.get("error")
     if error is None and METRIC not in result:
         error = f"the trainable reported no {METRIC}"
-    history = () if error else history
+    if error:
+        history = ()
     return Evaluation(
         float(result.get(METRIC, "nan")),
         latency_ms=result.get("latency_ms"),
@@ -156,5 +158,5 @@ def _evaluation(
         seconds=float(result.get("time_total_s", 0.0)),
         error=error,
         history=history,
-        stopped=bool(history) and rule(*history[-1]) == "stop",
+        stopped=rule is not None and bool(history) and rule(*history[-1]) == "stop",
     )

@@ -4,7 +4,8 @@ import socket
 import pytest
 from engine_fixtures import TableConfig, build_search, facts, notes
 
-from mnas.engines.config import EngineConfig, UnusableEngine
+from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError
 from mnas.loop.search import TooManyFailures
 
 pytest.importorskip("ray")
@@ -68,7 +69,7 @@ def test_too_many_failures_name_the_commonest_cause(tmp_path, local_ray):
 
 def test_more_workers_than_ray_has(tmp_path, local_ray):
     search = build_search(tmp_path / "journal.jsonl")
-    with pytest.raises(ValueError, match=r"workers = 3 of 1 threads.* 2 CPUs.*accepted: 1 to 2"):
+    with pytest.raises(ValueError, match=r"workers = 3 with 1 threads.* 2 CPUs.*accepted: 1 to 2"):
         engine.run(search, TableConfig(), changed(workers=3))
     with pytest.raises(ValueError, match=r"0\.5 GPUs each.* accepted: 1 to 0|0 GPUs"):
         engine.run(search, TableConfig(), changed(gpus_per_worker=0.5))
@@ -104,13 +105,13 @@ def test_an_address_where_nobody_is(tmp_path, monkeypatch):
 
     monkeypatch.setattr(engine.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(engine.ray, "init", refuse)
-    with pytest.raises(UnusableEngine, match=r"address = 'auto': nobody there$"):
+    with pytest.raises(UsageError, match=r"address = 'auto': nobody there$"):
         engine.run(search, TableConfig(), changed(address="auto"))
     # A port that nobody listens at is refused before Ray, which would wait for many minutes.
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(UnusableEngine, match=f"address = '{address}': Connection refused"):
+        with pytest.raises(UsageError, match=f"address = '{address}': Connection refused"):
             engine.run(search, TableConfig(), changed(address=address))
 
 
