@@ -1,8 +1,14 @@
-"""One stage of an architecture, and one layer of a stage, as plain data."""
+"""One stage of a network (`Block`) and one layer of a stage (`Layer`)."""
 
 import dataclasses
 
-from mnas.errors import UsageError, is_number, require_odd, require_one_of, require_whole
+from mnas.errors import (
+    UsageError,
+    require_between,
+    require_odd,
+    require_one_of,
+    require_whole,
+)
 
 OPS = ("mbconv", "conv", "separable", "basic", "bottleneck")
 SKIPS = ("identity", "none", "pool", "projection")
@@ -10,29 +16,35 @@ SKIPS = ("identity", "none", "pool", "projection")
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One stage: `repeats` equal layers; only the first strides and changes the filters.
+    """One stage: `repeats` equal layers, of which only the first strides and changes the filters.
 
-    op            'mbconv' (expansion, depthwise convolution, squeeze-and-excitation, linear
-                  projection; MobileNetV2, arXiv 1801.04381); 'conv' (one k×k convolution with
-                  BatchNorm and activation, then squeeze-and-excitation); 'separable' (depthwise
-                  convolution, squeeze-and-excitation, 1×1 convolution, an activation behind either
-                  convolution; MobileNetV1, arXiv 1704.04861); 'basic' (two k×k convolutions) and
-                  'bottleneck' (1×1, k×k, 1×1), whose last activation comes after the skip
-                  connection (ResNet, arXiv 1512.03385). The separable convolution of MnasNet is
-                  'mbconv' with expand ratio 1, which has no expansion and is linear at its end
-    kernel        side of the depthwise (or plain) convolution; odd
-    stride        of the first layer; 1 or 2
-    expand_ratio  'mbconv': expanded filters / input filters; 'bottleneck': output filters /
-                  filters of the k×k convolution, 4 in ResNet; 1 for the others
+    The block of MnasNet's factorized hierarchical space (arXiv 1807.11626, Fig. 4).
+
+    kernel        kernel size of the depthwise (or plain) convolution; odd
+    stride        stride of the first layer; 1 or 2
     filters       output filters
+    op            'mbconv': expansion, depthwise convolution, squeeze-and-excitation, linear
+                  projection (MobileNetV2, arXiv 1801.04381). With expand_ratio 1 there is no
+                  expansion: the separable convolution of MnasNet.
+                  'conv': one k×k convolution with BatchNorm and activation, then
+                  squeeze-and-excitation.
+                  'separable': depthwise convolution, squeeze-and-excitation, 1×1 convolution, with
+                  an activation after either convolution (MobileNetV1, arXiv 1704.04861).
+                  'basic' (two k×k convolutions) and 'bottleneck' (1×1, k×k, 1×1): the last
+                  activation follows the skip connection (ResNet, arXiv 1512.03385)
+    expand_ratio  'mbconv': expanded filters / input filters; 'bottleneck': output filters /
+                  filters of the k×k convolution (4 in ResNet); 1 for the other ops
     repeats       number of layers
-    se_ratio      squeeze-and-excitation's reduced filters / *input* filters of the layer; 0 is
-                  none, and all there is for 'basic' and 'bottleneck'
-    skip          'identity': add the input where stride is 1 and the filters stay the same;
-                  'pool': where the filters stay the same, add the 3×3 average-pooled input (with
-                  the layer's stride); 'projection': add the input where it has the output's shape,
-                  elsewhere a 1×1 convolution of it (with the layer's stride) and BatchNorm, as
-                  ResNet does; 'none'
+    se_ratio      reduced filters of squeeze-and-excitation / *input* filters of the layer, 0 to 1;
+                  0 leaves it out; always 0 for 'basic' and 'bottleneck'
+    skip          'identity': add the input where stride is 1 and the filters don't change.
+                  'pool': add the 3×3 average-pooled input (with the layer's stride) where the
+                  filters don't change.
+                  'projection': add the input where it has the output's shape, otherwise a 1×1
+                  convolution of it (with the layer's stride) and BatchNorm, as in ResNet.
+                  'none'
+
+    Raises UsageError for a field outside these values.
     """
 
     kernel: int
@@ -59,19 +71,16 @@ class Block:
                 f"block: expand_ratio = {self.expand_ratio} with op 'bottleneck'; "
                 f"accepted: a divisor of its {self.filters} filters"
             )
-        if not is_number(self.se_ratio) or not 0 <= self.se_ratio <= 1:
-            raise UsageError(f"block: se_ratio = {self.se_ratio!r}; accepted: 0 to 1")
+        require_between("block", "se_ratio", self.se_ratio, 0, 1)
         if self.op in ("basic", "bottleneck") and self.se_ratio:
             raise UsageError(f"block: se_ratio = {self.se_ratio} with op {self.op!r}; accepted: 0")
         object.__setattr__(self, "se_ratio", float(self.se_ratio))
         require_one_of("block", "skip", self.skip, SKIPS)
 
     def layers(self, in_filters: int) -> tuple["Layer", ...]:
-        """The stage's layers where `in_filters` come in, their skip connections resolved."""
-        return tuple(
-            self._layer(in_filters, self.stride) if index == 0 else self._layer(self.filters, 1)
-            for index in range(self.repeats)
-        )
+        """Return the stage's layers for `in_filters` input filters, skip connections resolved."""
+        first = self._layer(in_filters, self.stride)
+        return (first, *(self._layer(self.filters, 1) for _ in range(self.repeats - 1)))
 
     def _layer(self, in_filters: int, stride: int) -> "Layer":
         same_filters = in_filters == self.filters
@@ -96,10 +105,10 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One layer of a stage, with everything resolved: what the cost model counts and Flax builds.
+    """One layer of a stage, fully resolved: the unit that is counted, built and compiled.
 
     `skip` is 'none' wherever the stage's skip connection does not apply to this layer, and
-    'projection' only where the input is not of the output's shape.
+    'projection' only where input and output differ in shape.
     """
 
     op: str
@@ -113,15 +122,15 @@ class Layer:
 
     @property
     def expanded_filters(self) -> int:
-        """Filters of the depthwise convolution, where there is one."""
+        """Filters of the depthwise convolution of 'mbconv' and 'separable'."""
         return self.in_filters * self.expand_ratio
 
     @property
     def bottleneck_filters(self) -> int:
-        """Filters of the k×k convolution of a bottleneck."""
+        """Filters of the k×k convolution of 'bottleneck'."""
         return self.filters // self.expand_ratio
 
     @property
     def se_filters(self) -> int:
-        """Reduced filters of squeeze-and-excitation (from the layer's input); 0 where none."""
+        """Reduced filters of squeeze-and-excitation: max(1, ⌊input filters · ratio⌋); 0 if none."""
         return max(1, int(self.in_filters * self.se_ratio)) if self.se_ratio else 0

@@ -10,7 +10,8 @@ running statistics are not parameters.
 import dataclasses
 from collections.abc import Iterator
 
-from mnas.architecture.architecture import Architecture, Layer
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Layer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,10 @@ PyTorch does, with an epsilon of 1e-5 and the same parameters (`TIMM`). The ResN
 of a bottleneck (version 1.5), where the paper strides in the 1×1 before it.
 """
 
-from mnas.architecture.architecture import Architecture, Block, from_block_strings
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.scaling import COEFFICIENTS, scale_published
+from mnas.architecture.text_forms import from_block_strings
 
 
 def _efficientnet_b0() -> Architecture:

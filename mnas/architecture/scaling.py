@@ -16,7 +16,8 @@ import dataclasses
 import math
 from typing import Literal, NamedTuple, get_args
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.cost import network_cost
 from mnas.errors import UsageError
 

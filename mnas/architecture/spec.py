@@ -17,9 +17,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mnas.architecture.architecture import Architecture, arch_def, from_block_strings
+from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED, TIMM
+from mnas.architecture.text_forms import arch_def, from_block_strings
 from mnas.errors import UsageError
 from mnas.files import read_json
 
