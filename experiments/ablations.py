@@ -23,13 +23,15 @@ from mnas.experiments import b0_imagenet, digits
 from mnas.search_spaces.per_layer import PerLayerSpace
 from mnas.search_spaces.single_cell import SingleCellSpace
 
-from mnas.evaluators.surrogate import SEED_SPREAD, SurrogateConfig
+from mnas.evaluators.noisy import NoisyConfig
+from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Study
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
 
-EXACT, NOISY = SurrogateConfig(fit="ridge"), SurrogateConfig(fit="ridge", noise_points=SEED_SPREAD)
+EXACT = SurrogateConfig(fit="ridge")
+NOISY = NoisyConfig(EXACT)
 BASE = dataclasses.replace(b0_imagenet.EXPERIMENT, evaluator=EXACT)
 
 
@@ -140,7 +142,7 @@ NOISE = Study(
     variants={
         f"{name}, {points} points": vary(
             controller=controller,
-            evaluator=SurrogateConfig(fit="ridge", noise_points=points),
+            evaluator=NoisyConfig(EXACT, points),
             search=dataclasses.replace(BASE.search, selection="model"),
         )
         for name, controller in (("dyna", Dyna()), ("evolution", Evolution()))

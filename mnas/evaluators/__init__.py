@@ -1,1 +1,15 @@
-"""x"""
+"""Evaluators: instances of the contract `mnas.evaluation`.
+
+In: an `Architecture`, a seed and optionally a report callable. Out: an `Evaluation`. Each evaluator
+has a frozen configuration, which the command line finds through the entry points
+`mnas.evaluators`.
+
+    latency_table      latency of a network as a sum over timed blocks, from a file
+    proxy              short training of each child on few, small images (imports JAX)
+    surrogate_fits     networks to features to ImageNet top-1: two fits and their coefficients
+    surrogate_devices  features to latency and throughput on six devices
+    surrogate          the evaluator that predicts with them, without JAX
+    noisy              Gaussian noise on the accuracy of any other evaluator
+
+Imports `evaluation`, `training`, `data`, `runtime`, `architecture`, `files` and `errors`.
+"""

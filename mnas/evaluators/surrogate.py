@@ -1,78 +1,53 @@
-"""ImageNet accuracy without training: fits to 4,623 networks that were trained.
+"""ImageNet accuracy without training: predictions by fits to 4,623 trained networks.
 
-Accel-NASBench (Ahmad et al., DAC 2024; Apache-2.0, github.com/afzalxo/Accel-NASBench) trained
-members of a space around EfficientNet-B0 on ImageNet and timed them on six devices. What ships here
-is ours: coefficients fitted to their table by `experiments/fit_surrogate.py`, which also prints how
-well they predict networks they never saw.
+Accel-NASBench (Ahmad et al., DAC 2024, arXiv 2404.08005; Apache-2.0) trained networks of a space
+around EfficientNet-B0 on ImageNet and timed them on six devices. Only coefficients fitted to their
+table are shipped; `mnas.experiments.fit_surrogate` repeats the fit and measures its error
+(docs/results/surrogate.md).
 
-**It is not full ImageNet accuracy.** Their schedule is a proxy of 16 epochs with one seed, which
-ranks small networks higher than 350 epochs would. And a fit is trusted only among networks like
-those it has seen: a search looks for the networks it most overrates. So there are two fits that
-share nothing but the data, and what is found on one should be looked at with the other:
-
-    mlp    eight small networks, averaged, on the logarithm of the distance to a ceiling; the better
-           fit on networks that it has not seen
-    ridge  a linear model of all choices and pairs of choices on top-1 itself, which doesn't
-           saturate: it overrates the best networks most
-
-Shapes: N architectures, D = 28 choices, F features.
+Two limits. The accuracy is that of a 16-epoch proxy schedule, which ranks small networks higher
+than 350 epochs would. And a search exploits the errors of its objective: it prefers the networks
+that a fit overestimates most. So a result on one of the two independent fits should be checked on
+the other.
 """
 
 import dataclasses
-import math
 import time
 
-import numpy as np
-
 from mnas.architecture.architecture import Architecture
-from mnas.errors import UsageError
+from mnas.errors import require_one_of
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.surrogate_devices import DEVICES, Device, latency_ms
-from mnas.evaluators.surrogate_fits import (
-    FITS,
-    Fit,
-    _require,
-    choices_of,
-    top1,
-)
+from mnas.evaluators.surrogate_fits import FITS, OWNER, Fit, choices_of, top1
 
-# Standard deviation of top-1 over seeds of the authors' training, in points.
-SEED_SPREAD = 0.31
-
-# --- the fits: coefficients in, points of top-1 and their standard deviation out ----------------
-
-
-# --- as an evaluator ----------------------------------------------------------------------------
+# Standard deviation of top-1 over seeds of the benchmark's training, in points.
+SEED_STD_POINTS = 0.31
 
 
 @dataclasses.dataclass(frozen=True)
 class SurrogateConfig:
-    """Predicted ImageNet top-1 of a 16-epoch schedule, in place of training."""
+    """Predicted ImageNet top-1 of a 16-epoch schedule, instead of training."""
 
     fit: Fit = "mlp"
-    """mlp is the better fit; ridge saturates less."""
-    noise_points: float = 0.0
-    """Standard deviation of noise on every evaluation, in points of top-1. Two runs of the authors'
-    training differ by 0.31."""
+    """Fit to predict with: mlp is more accurate, ridge saturates less."""
     device: Device | None = None
-    """Also predict the latency on this device (for rewards of latency)."""
+    """Device whose latency is predicted as well, for rewards of latency."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.noise_points) and self.noise_points >= 0):
-            raise UsageError(f"surrogate: noise_points = {self.noise_points}; accepted: 0 or more")
-        _require("fit", self.fit, FITS)
-        _require("device", self.device, (None, *DEVICES))
+        require_one_of(OWNER, "fit", self.fit, FITS)
+        require_one_of(OWNER, "device", self.device, (None, *DEVICES))
 
     def build(self) -> "SurrogateEvaluator":
+        """Return the evaluator."""
         return SurrogateEvaluator(self)
 
     def check(self, architecture: Architecture) -> None:
-        """ValueError where networks like this one were never measured."""
+        """Raise UsageError if the network lies outside the measured space."""
         choices_of([architecture])
 
 
 class SurrogateEvaluator:
-    """Looks accuracy up in a fit."""
+    """Evaluator that returns a fit's prediction; the seed has no effect, reports are not made."""
 
     def __init__(self, config: SurrogateConfig) -> None:
         self.config = config
@@ -80,11 +55,9 @@ class SurrogateEvaluator:
     def __call__(
         self, architecture: Architecture, seed: int, report: Report | None = None
     ) -> Evaluation:
+        """Return the predicted accuracy, and the latency if a device is set."""
         start = time.perf_counter()
         accuracy = float(top1([architecture], self.config.fit).mean[0])
-        if self.config.noise_points:
-            noise = float(np.random.default_rng(seed).standard_normal())
-            accuracy += self.config.noise_points / 100 * noise
         latency = None
         if self.config.device is not None:
             latency = float(latency_ms([architecture], self.config.device)[0])

@@ -1,8 +1,21 @@
-"""Fits of ImageNet top-1 accuracy to 4,623 trained networks."""
+"""Predictions of ImageNet top-1 accuracy: two fits to 4,623 trained networks.
+
+The networks are EfficientNet-B0 with four fields of each of its seven blocks open; Accel-NASBench
+(arXiv 2404.08005) trained them for 16 epochs. The coefficients in `surrogate.npz` are fitted by
+`mnas.experiments.fit_surrogate`. The two fits share nothing but the data:
+
+    mlp    mean of eight small networks that predict the logarithm of the distance to a ceiling;
+           the more accurate fit on held-out networks
+    ridge  linear model of all choices and pairs of choices on top-1 itself; it does not saturate,
+           and overestimates the best networks most
+
+Data flow: architectures -> `choices_of` -> `one_hot` or `features` -> `top1`.
+Shapes: N architectures, D = 28 choices, F = 931 features.
+"""
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Literal, NamedTuple, get_args
 
@@ -10,120 +23,167 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
-from mnas.errors import UsageError
+from mnas.errors import UsageError, require_one_of
+
+OWNER = "surrogate"  # in messages
 
 Fit = Literal["mlp", "ridge"]
-
-
 FITS: tuple[Fit, ...] = get_args(Fit)
 
-
-# The networks: EfficientNet-B0 with these fields of every block open.
 BASE = PUBLISHED["efficientnet-b0"]
-
-
+# The open fields of each block, and the values of each choice [D].
 FIELDS = ("expand_ratio", "kernel", "repeats", "se_ratio")
-
-
 CHOICES: tuple[tuple[float, ...], ...] = tuple(
     choices
     for block in range(len(BASE.blocks))
     for choices in ((1, 4, 6), (3, 5), (1, 2, 3, 4) if block == 5 else (1, 2, 3), (0.0, 0.25))
 )
-
-
+_FIXED = ("resolution", "stem", "stem_kernel", "stem_pool", "head", "classes", "activation")
+_FIXED_IN_BLOCK = ("op", "filters", "stride", "skip")
 _INDEX = [{choice: index for index, choice in enumerate(choices)} for choices in CHOICES]
+
+Coefficients = Mapping[str, np.ndarray]
 
 
 class Prediction(NamedTuple):
     """Top-1 accuracy, 0 to 1, of N networks after the 16-epoch schedule.
 
-    mean  float64 [N], over seeds
-    std   float64 [N], how far one training of such a network lies from it: the seed's spread and
-          the fit's own error together, fitted on networks that were held out. Not valid far from
-          the measured networks, which the best of a search may be.
+    mean  float64 [N], expectation over seeds
+    std   float64 [N], standard deviation of a single training around it: the seed's variance and
+          the fit's own error together, calibrated on held-out networks. Not valid far from the
+          measured networks, where the best networks of a search may lie
     """
 
     mean: np.ndarray
     std: np.ndarray
 
 
-def choices_of(architectures: Sequence[Architecture]) -> np.ndarray:
-    """The index in `CHOICES` of every block's four fields, int [N, 28].
+# --- networks to features -----------------------------------------------------------------------
 
-    Raises ValueError naming what of an architecture the measured networks didn't have.
+
+def choices_of(architectures: Sequence[Architecture]) -> np.ndarray:
+    """Return the index in `CHOICES` of each open field of each block, int [N, D].
+
+    Raises UsageError naming the first field in which a network differs from all measured ones.
     """
     rows = [_row(architecture) for architecture in architectures]
     return np.array(rows, np.int64).reshape(len(rows), len(CHOICES))
 
 
 def _row(architecture: Architecture) -> list[int]:
-    if len(architecture.blocks) != len(BASE.blocks):
-        raise _refusal(architecture, "len(blocks)", len(architecture.blocks), (len(BASE.blocks),))
-    settings = ("resolution", "stem", "stem_kernel", "stem_pool", "head", "classes", "activation")
-    for name in settings:
-        value, accepted = getattr(architecture, name), getattr(BASE, name)
-        if value != accepted:
-            raise _refusal(architecture, name, value, (accepted,))
+    _require(architecture, "len(blocks)", len(architecture.blocks), (len(BASE.blocks),))
+    for name in _FIXED:
+        _require(architecture, name, getattr(architecture, name), (getattr(BASE, name),))
     row = []
     for b, (block, base) in enumerate(zip(architecture.blocks, BASE.blocks, strict=True)):
-        for name in ("op", "filters", "stride", "skip"):
-            # A stage of one layer that changes filters has nothing to skip.
-            if name == "skip" and block.repeats == 1:
-                continue
-            if getattr(block, name) != getattr(base, name):
-                place = f"blocks[{b}].{name}"
-                raise _refusal(architecture, place, getattr(block, name), (getattr(base, name),))
+        for name in _FIXED_IN_BLOCK:
+            # A stage of one layer that changes the filters has no skip connection.
+            if name != "skip" or block.repeats > 1:
+                value, accepted = getattr(block, name), (getattr(base, name),)
+                _require(architecture, f"blocks[{b}].{name}", value, accepted)
         for f, name in enumerate(FIELDS):
-            index = _INDEX[len(FIELDS) * b + f].get(getattr(block, name))
-            if index is None:
-                accepted = CHOICES[len(FIELDS) * b + f]
-                place = f"blocks[{b}].{name}"
-                raise _refusal(architecture, place, getattr(block, name), accepted)
-            row.append(index)
+            d = len(FIELDS) * b + f
+            value = getattr(block, name)
+            _require(architecture, f"blocks[{b}].{name}", value, CHOICES[d])
+            row.append(_INDEX[d][value])
     return row
 
 
-def _refusal(
-    architecture: Architecture, place: str, value: object, accepted: Sequence[object]
-) -> ValueError:
-    return ValueError(
-        f"surrogate: {place} = {value!r} of {architecture.name} was never measured; "
-        f"accepted: {', '.join(map(str, accepted))}"
-    )
-
-
-def _require(name: str, value: object, accepted: Sequence[object]) -> None:
+def _require(
+    architecture: Architecture, field: str, value: object, accepted: Sequence[object]
+) -> None:
     if value not in accepted:
-        names = ", ".join(map(str, accepted))
-        raise UsageError(f"surrogate: {name} = {value!r}; accepted: {names}")
+        raise UsageError(
+            f"{OWNER}: {field} = {value!r} of {architecture.name} was never measured; "
+            f"accepted: {', '.join(map(str, accepted))}"
+        )
+
+
+def one_hot(choices: np.ndarray) -> np.ndarray:
+    """Return the indicators of all choices [N, D] side by side, float64 [N, 71]."""
+    sizes = np.array([len(c) for c in CHOICES])
+    first = np.cumsum(sizes) - sizes
+    hot = np.zeros((len(choices), sizes.sum()))
+    hot[np.arange(len(choices))[:, None], first + choices] = 1
+    return hot
+
+
+def features(choices: np.ndarray) -> np.ndarray:
+    """Return 1, the contrasts of all choices [N, D], and their pairwise products, float64 [N, F].
+
+    A choice of k values has k - 1 contrasts, the orthogonal polynomials on them. So a penalty on
+    the coefficients doesn't depend on the order of the values, and a product measures the
+    interaction alone. Products of two contrasts of the same choice are left out.
+    """
+    contrasts, left, right = _contrasts()
+    single = contrasts[np.arange(len(CHOICES)), choices]  # [N, D, 3], padded with zeros
+    single = single.reshape(len(choices), 3 * len(CHOICES))[:, _contrast_columns()]
+    ones = np.ones((len(choices), 1))
+    return np.concatenate([ones, single, single[:, left] * single[:, right]], 1)
+
+
+@functools.cache
+def _contrasts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return contrast values [D, values, 3], and both factors of each product, int [pairs]."""
+    contrasts = np.zeros((len(CHOICES), 4, 3))
+    owner = []
+    for d, choices in enumerate(CHOICES):
+        size = len(choices)
+        powers = np.vander(np.arange(size), size, increasing=True).astype(float)
+        basis = np.linalg.qr(powers)[0]
+        basis *= np.sign(basis[-1]) * np.sqrt(size)  # positive at the last value
+        contrasts[d, :size, : size - 1] = basis[:, 1:]
+        owner += [d] * (size - 1)
+    pairs = [(i, j) for i, j in itertools.combinations(range(len(owner)), 2) if owner[i] < owner[j]]
+    left, right = np.array(pairs).T
+    return contrasts, left, right
+
+
+@functools.cache
+def _contrast_columns() -> np.ndarray:
+    """Return the columns of the flattened contrasts [D * 3] that are no padding."""
+    return np.concatenate([3 * d + np.arange(len(c) - 1) for d, c in enumerate(CHOICES)])
+
+
+# --- features to accuracy -----------------------------------------------------------------------
 
 
 def top1(architectures: Sequence[Architecture], fit: Fit = "mlp") -> Prediction:
-    """Predicted top-1 by one of the fits; ValueError for networks unlike the measured ones."""
-    _require("fit", fit, FITS)
+    """Return the prediction of top-1 by one fit.
+
+    Raises UsageError for an unknown fit, or for networks outside the measured space.
+    """
+    require_one_of(OWNER, "fit", fit, FITS)
     choices = choices_of(architectures)
-    points, std = FIT_FUNCTIONS[fit](_coefficients(), choices)
+    points, std = FIT_FUNCTIONS[fit](coefficients(), choices)
     return Prediction(points / 100, std / 100)
 
 
 def predict(architecture: Architecture) -> dict[str, tuple[float, float]]:
-    """{fit: (mean, standard deviation)} of the top-1 of one network, 0 to 1, by all fits."""
+    """Return {fit: (mean, standard deviation)} of one network's top-1, 0 to 1, by all fits."""
     predictions = {fit: top1([architecture], fit) for fit in FITS}
     return {fit: (float(p.mean[0]), float(p.std[0])) for fit, p in predictions.items()}
 
 
-def ridge_top1(fitted: dict[str, np.ndarray], choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear in `features`: mean [N] and std [N] in points."""
+@functools.cache
+def coefficients() -> dict[str, np.ndarray]:
+    """Return the fitted coefficients by name, float64; callers must not modify them."""
+    path = resources.files("mnas.evaluators") / "surrogate.npz"
+    with path.open("rb") as file, np.load(file) as stored:
+        return {name: stored[name].astype(np.float64) for name in stored.files}
+
+
+def ridge_top1(fitted: Coefficients, choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean [N] and standard deviation [N] in points, linear in `features`."""
     # y = x · w
     mean = features(choices) @ fitted["ridge"]
     return mean, _std(fitted["ridge_std"], mean, np.ones_like(mean))
 
 
-def mlp_top1(fitted: dict[str, np.ndarray], choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The members' mean [N] and std [N] in points; they disagree where they know little."""
-    # y_m = ceiling - exp(-(scale · net_m(one-hot) + shift)); y = mean y_m
-    net = one_hot(choices)[None]  # [1, N, inputs], then [members, N, units]
+def mlp_top1(fitted: Coefficients, choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean [N] and standard deviation [N] in points of an ensemble of M networks."""
+    # y_m = ceiling - exp(-(scale · net_m(one-hot) + shift)),  y = mean of y_m
+    net = one_hot(choices)[None]  # [1, N, inputs], then [M, N, units]
     for layer in (0, 1):
         net = _silu(net @ fitted[f"mlp_kernel{layer}"] + fitted[f"mlp_bias{layer}"][:, None])
     net = (net @ fitted["mlp_kernel2"] + fitted["mlp_bias2"][:, None])[..., 0]
@@ -133,11 +193,16 @@ def mlp_top1(fitted: dict[str, np.ndarray], choices: np.ndarray) -> tuple[np.nda
     return mean, _std(fitted["mlp_std"], mean, members.std(0, ddof=1))
 
 
-FIT_FUNCTIONS = {"mlp": mlp_top1, "ridge": ridge_top1}
+FitFunction = Callable[[Coefficients, np.ndarray], tuple[np.ndarray, np.ndarray]]
+FIT_FUNCTIONS: dict[Fit, FitFunction] = {"mlp": mlp_top1, "ridge": ridge_top1}
 
 
 def uncertainty_basis(mean: np.ndarray, disagreement: np.ndarray) -> np.ndarray:
-    """[N, 4]: what the logarithm of the standard deviation is linear in."""
+    """Return the regressors of the logarithm of the standard deviation, [N, 4].
+
+    mean          predicted top-1 in points [N]
+    disagreement  standard deviation over the ensemble's members in points [N]; 1 for a single fit
+    """
     level = (mean - 60) / 10
     return np.stack([np.ones_like(level), level, level**2, np.log(disagreement)], -1)
 
@@ -148,54 +213,3 @@ def _std(weights: np.ndarray, mean: np.ndarray, disagreement: np.ndarray) -> np.
 
 def _silu(x: np.ndarray) -> np.ndarray:
     return x / (1 + np.exp(-x))
-
-
-def one_hot(choices: np.ndarray) -> np.ndarray:
-    """float64 [N, 71]: every choice's indicator, side by side."""
-    sizes = np.array([len(c) for c in CHOICES])
-    first = np.cumsum(sizes) - sizes
-    hot = np.zeros((len(choices), sizes.sum()))
-    hot[np.arange(len(choices))[:, None], first + choices] = 1
-    return hot
-
-
-def features(choices: np.ndarray) -> np.ndarray:
-    """float64 [N, F = 931]: 1, a contrast for every choice but one of a kind, and their products.
-
-    The contrasts of one field are orthogonal polynomials, so that a penalty on the coefficients
-    doesn't depend on which choice comes first, and pairs measure what the single ones leave over.
-    """
-    columns, left, right = _contrasts()
-    single = columns[np.arange(len(CHOICES)), choices]  # [N, D, 3], zeros where there are fewer
-    single = single.reshape(len(choices), 3 * len(CHOICES))[:, _real_columns()]
-    ones = np.ones((len(choices), 1))
-    return np.concatenate([ones, single, single[:, left] * single[:, right]], 1)
-
-
-@functools.cache
-def _contrasts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Contrast values [D, choices, 3], and the two factors of every pair, int [pairs] each."""
-    columns = np.zeros((len(CHOICES), 4, 3))
-    owner = []
-    for d, choices in enumerate(CHOICES):
-        size = len(choices)
-        powers = np.vander(np.arange(size), size, increasing=True).astype(float)
-        basis = np.linalg.qr(powers)[0]
-        basis *= np.sign(basis[-1]) * np.sqrt(size)  # the last choice counts as positive
-        columns[d, :size, : size - 1] = basis[:, 1:]
-        owner += [d] * (size - 1)
-    pairs = [(i, j) for i, j in itertools.combinations(range(len(owner)), 2) if owner[i] < owner[j]]
-    left, right = np.array(pairs).T
-    return columns, left, right
-
-
-@functools.cache
-def _real_columns() -> np.ndarray:
-    return np.concatenate([3 * d + np.arange(len(c) - 1) for d, c in enumerate(CHOICES)])
-
-
-@functools.cache
-def _coefficients() -> dict[str, np.ndarray]:
-    path = resources.files("mnas.evaluators") / "surrogate.npz"
-    with path.open("rb") as file, np.load(file) as stored:
-        return {name: stored[name].astype(np.float64) for name in stored.files}

@@ -102,12 +102,21 @@ def read_experiment(directory: Path) -> Experiment:
         known = ", ".join(registry.entries("experiment"))
         raise UsageError(f"{path}: name = {name!r}; accepted: {known}")
     experiment = registry.load("experiment", name)
-    for part, kind in data.get("kinds", {}).items():
-        if kind != experiment.kinds().get(part):
-            config = registry.config_class(part, kind)
-            experiment = dataclasses.replace(experiment, **{part: config()})
+    for path_of_part, class_name in sorted(data.get("kinds", {}).items()):  # outer ones first
+        if class_name != experiment.kinds().get(path_of_part):
+            part, *inner = path_of_part.split(".")
+            config = registry.config_class(part, class_name)()
+            experiment = _replaced(experiment, [part, *inner], config)
     rest = ("name", "version", "kinds")
     return override(experiment, {key: value for key, value in data.items() if key not in rest})
+
+
+def _replaced(config: Any, path: list[str], value: Any) -> Any:
+    """Return a copy of a dataclass with another value at the path of nested fields."""
+    name, *inner = path
+    if inner:
+        value = _replaced(getattr(config, name), inner, value)
+    return dataclasses.replace(config, **{name: value})
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import tyro
 from mnas.architecture.published import PUBLISHED
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError
+from mnas.evaluation import WrapperConfig
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
@@ -55,8 +56,17 @@ class Experiment:
         return {part: dataclasses.asdict(getattr(self, part)) for part in PARTS}
 
     def kinds(self) -> dict[str, str]:
-        """Which space, controller and evaluator the settings are of: the classes' names."""
-        return {part: type(getattr(self, part)).__name__ for part in KINDS}
+        """Return the class names of space, controller and evaluator by the path of the setting.
+
+        The evaluators inside wrappers (`mnas.evaluation.WrapperConfig`) have longer paths:
+        `evaluator.evaluator`, ...
+        """
+        kinds = {part: type(getattr(self, part)).__name__ for part in KINDS}
+        config, path = self.evaluator, "evaluator"
+        while isinstance(config, WrapperConfig):
+            config, path = config.evaluator, f"{path}.evaluator"
+            kinds[path] = type(config).__name__
+        return kinds
 
 
 KINDS = ("space", "controller", "evaluator")

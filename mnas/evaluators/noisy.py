@@ -1,0 +1,99 @@
+"""Gaussian noise on the accuracy of any evaluator, to study how a search copes with it."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from mnas.architecture.architecture import Architecture
+from mnas.errors import require_at_least
+from mnas.evaluation import (
+    ArchitectureCheck,
+    BlockCompiler,
+    Evaluation,
+    Evaluator,
+    FileDependent,
+    Report,
+)
+from mnas.evaluators.surrogate import SEED_STD_POINTS, SurrogateConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class NoisyConfig:
+    """Another evaluator whose accuracies are disturbed."""
+
+    evaluator: Any = SurrogateConfig()
+    """The undisturbed evaluator."""
+    std_points: float = SEED_STD_POINTS
+    """Standard deviation of the noise, in points of top-1 accuracy."""
+
+    def __post_init__(self) -> None:
+        require_at_least("noisy", "std_points", self.std_points, 0)
+
+    @classmethod
+    def around(cls, evaluator: Any) -> Self:
+        """Return noise of the default size around the configuration `evaluator`."""
+        return cls(evaluator)
+
+    def build(self) -> "NoisyEvaluator":
+        """Return the evaluator; a `BlockCompiler` if the undisturbed one is."""
+        evaluator = self.evaluator.build()
+        if isinstance(evaluator, BlockCompiler):
+            return NoisyBlockCompiler(evaluator, self.std_points, evaluator)
+        return NoisyEvaluator(evaluator, self.std_points)
+
+    def files(self) -> dict[str, Path]:
+        """Return the files of the undisturbed evaluator."""
+        if not isinstance(self.evaluator, FileDependent):
+            return {}
+        return {f"evaluator.{name}": path for name, path in self.evaluator.files().items()}
+
+    def check(self, architecture: Architecture) -> None:
+        """Raise UsageError if the undisturbed evaluator rejects the architecture."""
+        if isinstance(self.evaluator, ArchitectureCheck):
+            self.evaluator.check(architecture)
+
+
+class NoisyEvaluator:
+    """Evaluator that adds one Gaussian sample, determined by the seed, to another's accuracies.
+
+    The same sample is added to the accuracy and to all reported ones, so that early stopping
+    compares the disturbed values. Failed evaluations are returned unchanged.
+    """
+
+    def __init__(self, evaluator: Evaluator, std_points: float) -> None:
+        self._evaluator = evaluator
+        self._std_points = std_points
+
+    def __call__(
+        self, architecture: Architecture, seed: int, report: Report | None = None
+    ) -> Evaluation:
+        """Return the other evaluator's result with a disturbed accuracy."""
+        noise = self._std_points / 100 * float(np.random.default_rng(seed).standard_normal())
+        noisy_report = None if report is None else functools.partial(_report, report, noise)
+        evaluation = self._evaluator(architecture, seed, noisy_report)
+        if evaluation.error is not None:
+            return evaluation
+        return dataclasses.replace(evaluation, accuracy=evaluation.accuracy + noise)
+
+
+def _report(report: Report, noise: float, epoch: int, accuracy: float) -> Literal["stop"] | None:
+    return report(epoch, accuracy + noise)
+
+
+class NoisyBlockCompiler(NoisyEvaluator):
+    """Noisy evaluator whose children are compiled block by block by the undisturbed one."""
+
+    def __init__(self, evaluator: Evaluator, std_points: float, compiler: BlockCompiler) -> None:
+        super().__init__(evaluator, std_points)
+        self._compiler = compiler
+
+    def compile_batches(self, architecture: Architecture) -> None:
+        """Compile what all children of this resolution need besides their blocks."""
+        self._compiler.compile_batches(architecture)
+
+    def compile_block(self, architecture: Architecture, index: int) -> None:
+        """Compile all programs of one block of a child, by its index."""
+        self._compiler.compile_block(architecture, index)
