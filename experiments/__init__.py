@@ -1,5 +1,21 @@
-"""The experiments and studies that ship with mnas, one subject a file.
+"""Experiments and studies by name: constants with paper, command, cost and expected result.
 
-Each is a constant, registered by name in `pyproject.toml` (entry points `mnas.experiments`); its file's docstring
-gives paper, command, cost and expected result. `performance/` has measurements of mnas itself.
+In    parts of `mnas.search_spaces`, `mnas.controllers` and `mnas.evaluators`, with their settings
+Out   `Experiment` and `Study` constants, registered in `pyproject.toml` (entry points
+      `mnas.experiments`; an entry's name is the constant's `name`), and modules run with
+      `python -m mnas.experiments.MODULE`
+
+    digits               the default experiment: a complete search by proxy training, in minutes
+    b0_imagenet          EfficientNet-B0's search on the ImageNet surrogate; ten seeds of it
+    flop_budgets         networks for budgets of 100M to 600M mult-adds
+    ablations            one part of the search varied at a time
+    compound_scaling     grid search for α, β, γ
+    scaling_dimensions   depth, width and resolution against compound scaling
+    scaling_seeds        module: several runs of scaling_dimensions in one table
+    stopping             module: early stopping beside Ray Tune's schedulers
+    fit_surrogate        module: fits the ImageNet surrogate to its table
+    performance          package: measurements of mnas itself
+
+May import everything else in the project; nothing but `mnas.experiment.registry` loads it, by name.
+Measured results are in `docs/results/`.
 """

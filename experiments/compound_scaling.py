@@ -20,13 +20,12 @@ images) the order of neighbours is not significant, and 8×8 digits gain nothing
 
 from pathlib import Path
 
-from mnas.controllers.exhaustive import Exhaustive
-from mnas.search_spaces.scaling import ScalingGridSpace
 from rich.console import Console
 from rich.table import Table
 
 from mnas.analysis.grid_ranking import ranked
 from mnas.architecture.scaling import DIVISOR
+from mnas.controllers.exhaustive import Exhaustive
 from mnas.data.images import DataConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment.settings import Experiment
@@ -34,6 +33,7 @@ from mnas.files import write_csv
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
+from mnas.search_spaces.scaling import ScalingGridSpace
 from mnas.training.config import TrainingConfig
 
 TINY = "r2_k3_s11_e1_i8_o8;r2_k3_s22_e1_i8_o8;r2_k3_s22_e1_i8_o16"

@@ -1,16 +1,16 @@
-"""Fits `mnas/evaluators/surrogate.npz` to the measurements of Accel-NASBench, and tells how good the fits are.
+"""Fit the ImageNet surrogate, `mnas/evaluators/surrogate.npz`, to Accel-NASBench's measurements.
 
 Command   python -m mnas.experiments.fit_surrogate accel_nasbench.csv.gz [OUT.npz]
-Takes     under a minute on 2 cores
-Data      a table with one row a network: the choices block{0-6}_{e,k,l,se} (expand ratio, kernel,
-          layers, SE), val_top1 in percent, throughput_{a100,3090,tpuv2,tpuv3,vck190,zcu102} in
-          images a second and latency_{vck190,zcu102} in milliseconds. It is Accel-NASBench's
-          (Ahmad et al., DAC 2024), Apache-2.0; the authors publish it as one JSON file a network
-          in github.com/afzalxo/Accel-NASBench, anb_dataset/anb_dataset_jsons.tar.gz. The table
-          itself is not part of this project.
-Expect    five-fold, on networks never seen: mlp R² 0.986, Kendall tau 0.927; ridge 0.980, 0.911;
-          devices R² of the logarithm 0.975 to 0.997. The standard deviations that are stated
-          for 68 % and 95 % cover 72 % and 95 % of held-out networks (70 % and 95 % with ridge).
+Cost      under a minute on 2 cores
+Data      one row a network: the choices block{0-6}_{e,k,l,se} (expand ratio, kernel, layers, SE),
+          val_top1 in percent, throughput_{a100,3090,tpuv2,tpuv3,vck190,zcu102} in images/s and
+          latency_{vck190,zcu102} in milliseconds. The measurements are Accel-NASBench's (Ahmad et
+          al., DAC 2024; Apache-2.0), published as one JSON file a network in
+          github.com/afzalxo/Accel-NASBench, anb_dataset/anb_dataset_jsons.tar.gz. The table itself
+          is not part of this project.
+Expect    five-fold cross-validation: mlp R² 0.986, Kendall tau 0.927; ridge 0.980, 0.911; devices
+          R² of the logarithm 0.975 to 0.997
+Results   docs/results/surrogate.md
 """
 
 import csv
@@ -42,11 +42,10 @@ from mnas.evaluators.surrogate_fits import (
 Coefficients = dict[str, np.ndarray]
 
 FOLDS = 5
-# One penalty for all pairs, small: 931 coefficients, 4,623 rows. Single choices need none to speak
-# of.
+# Ridge penalties of single choices and of pairs: 931 coefficients, 4,623 rows.
 PENALTY_SINGLE, PENALTY_PAIR = 1.0, 10.0
-# Top-1 that the 16-epoch schedule nears but doesn't reach, in points: differences shrink there.
-# From 70 to 75 the fit is the same within 0.001 of R².
+# Asymptote of top-1 under the 16-epoch schedule, in points: differences shrink towards it. Values
+# from 70 to 75 give the same R² within 0.001.
 CEILING = 72.0
 MEMBERS, UNITS, STEPS, BATCH = 8, 32, 2000, 256
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.1
@@ -63,21 +62,22 @@ DEVICE_COLUMNS = {
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """(choices int [N, 28], top-1 in points [N], device measurements [N] with NaN for gaps).
+    """Return (choices int [N, 28], top-1 in points [N], device measurements [N], NaN for gaps).
 
-    ValueError names what of the table can't be read.
+    Raises UsageError if the file can't be read, or a column or a choice is not as expected.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", newline="") as file:
             reader = csv.DictReader(file)
-            rows, found = list(reader), reader.fieldnames or ()
+            rows, columns_present = list(reader), reader.fieldnames or ()
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
     short = dict(zip(FIELDS, "ekl", strict=False)) | {"se_ratio": "se"}
     fields = [divmod(d, len(FIELDS)) for d in range(len(CHOICES))]
     columns = [f"block{block}_{short[FIELDS[field]]}" for block, field in fields]
-    missing = [c for c in (*columns, "val_top1", *DEVICE_COLUMNS.values()) if c not in found]
+    required = (*columns, "val_top1", *DEVICE_COLUMNS.values())
+    missing = [column for column in required if column not in columns_present]
     if missing or not rows:
         raise UsageError(f"{path} has no {'column ' + missing[0] if missing else 'rows'}")
     choices = np.zeros((len(rows), len(CHOICES)), np.int64)
@@ -100,7 +100,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
 
 
 def solve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Ridge regression on `features`: the coefficients [F]."""
+    """Return the ridge coefficients [F] of targets `y` [N] on `features` `x` [N, F]."""
     # w = (XᵀX + diag λ)⁻¹ Xᵀy, the constant unpenalised
     singles = sum(len(c) - 1 for c in CHOICES)
     penalty = np.full(x.shape[1], PENALTY_PAIR)
@@ -109,12 +109,12 @@ def solve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def fit_ridge(choices: np.ndarray, top1: np.ndarray) -> Coefficients:
-    """Ridge regression of top-1 in points."""
+    """Fit top-1 in points by ridge regression."""
     return {"ridge": solve(features(choices), top1).astype(np.float32)}
 
 
 def fit_mlp(choices: np.ndarray, top1: np.ndarray) -> Coefficients:
-    """An ensemble whose members differ by initial weights and order of the data."""
+    """Fit top-1 by an ensemble of MLPs that differ in initial weights and order of the data."""
     # z = -log(ceiling - y), standardised
     z = -np.log(CEILING - top1)
     shift, scale = z.mean(), z.std()
@@ -127,12 +127,10 @@ def fit_mlp(choices: np.ndarray, top1: np.ndarray) -> Coefficients:
 
     def init(key: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
         keys = jax.random.split(key, len(sizes) - 1)
-        deviations = [(2 / size) ** 0.5 for size in sizes[:-2]] + [sizes[-2] ** -0.5]
+        stds = [(2 / size) ** 0.5 for size in sizes[:-2]] + [sizes[-2] ** -0.5]
         return [
-            (deviation * jax.random.normal(key, (size, after)), jnp.zeros(after))
-            for key, deviation, size, after in zip(
-                keys, deviations, sizes[:-1], sizes[1:], strict=True
-            )
+            (std * jax.random.normal(key, (fan_in, fan_out)), jnp.zeros(fan_out))
+            for key, std, fan_in, fan_out in zip(keys, stds, sizes[:-1], sizes[1:], strict=True)
         ]
 
     def apply(layers: list[tuple[jax.Array, jax.Array]], x: jax.Array) -> jax.Array:
@@ -159,21 +157,21 @@ def fit_mlp(choices: np.ndarray, top1: np.ndarray) -> Coefficients:
     for layer in range(len(sizes) - 1):
         kernel = np.stack([member[layer][0] for member in members])  # [members, in, out]
         bias = np.stack([member[layer][1] for member in members])
-        if layer == 0:  # the centring of the inputs goes into the bias
+        if layer == 0:  # folds the centring of the inputs into the bias
             bias = bias - centre @ kernel
         fitted |= {f"mlp_kernel{layer}": kernel, f"mlp_bias{layer}": bias}
-    # Half precision moves predictions by less than 0.01 points.
+    # Half precision changes predictions by less than 0.01 points.
     return {k: v if k == "mlp_link" else v.astype(np.float16) for k, v in fitted.items()}
 
 
 def disagreement(name: str, fitted: Coefficients, choices: np.ndarray) -> np.ndarray:
-    """What `uncertainty_basis` takes: the stated deviation with weight on disagreement alone."""
+    """Return the members' disagreement [N], as `uncertainty_basis` takes it."""
     weights = {f"{name}_std": np.array([0.0, 0.0, 0.0, 1.0])}
     return FIT_FUNCTIONS[name](fitted | weights, choices)[1]
 
 
 def fit_uncertainty(basis: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Weights [4] of log std, by maximum likelihood of normal errors (Newton's method)."""
+    """Fit the weights [4] of log std by maximum likelihood of normal errors (Newton's method)."""
     weights = np.zeros(basis.shape[1])
     used = basis.any(0) & (basis.std(0) + (np.arange(basis.shape[1]) == 0) > 0)
     b = basis[:, used]
@@ -189,7 +187,7 @@ def fit_uncertainty(basis: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 
 def r2(measured: np.ndarray, predicted: np.ndarray) -> float:
-    """The share of the variance that is explained."""
+    """Return the coefficient of determination."""
     return float(1 - np.mean((measured - predicted) ** 2) / np.var(measured))
 
 
@@ -199,12 +197,13 @@ FITTERS: dict[str, Fitter] = {"mlp": fit_mlp, "ridge": fit_ridge}
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """How a fit of top-1 predicts networks that it has not seen, all folds together.
+    """Quality of a fit of top-1 on held-out networks, all folds together.
 
-    error    standard deviation of what it is off, points
-    covered  shares of networks within 1 and within 1.96 of the stated standard deviations, and
-             within 1.96 of the tenth that is predicted best
-    weights  [4] of the stated deviation, for the fit to all rows
+    tau      Kendall's rank correlation
+    error    standard deviation of the residuals, points
+    covered  coverage of the predicted intervals of ±1 and of ±1.96 standard deviations, and of the
+             latter among the tenth with the highest predictions
+    weights  [4] of the predicted log standard deviation, for the fit to all rows
     """
 
     r2: float
@@ -215,12 +214,12 @@ class Validation:
 
 
 def folds(count: int) -> np.ndarray:
-    """The fold of each row, int [N]."""
+    """Return the fold of each row, int [count]."""
     return np.random.default_rng(0).permutation(count) % FOLDS
 
 
 def cross_validate(name: str, choices: np.ndarray, top1: np.ndarray) -> Validation:
-    """Fits to all folds but one, of which it is judged, in turn."""
+    """Cross-validate the fit `name` over `FOLDS` folds."""
     fold = folds(len(top1))
     mean, spread = np.zeros(len(top1)), np.zeros(len(top1))
     for k in range(FOLDS):
@@ -229,27 +228,28 @@ def cross_validate(name: str, choices: np.ndarray, top1: np.ndarray) -> Validati
         weights = {f"{name}_std": np.zeros(4)}
         mean[fold == k] = FIT_FUNCTIONS[name](fitted | weights, choices[fold == k])[0]
     basis, errors = uncertainty_basis(mean, spread), top1 - mean
-    # Coverage on folds that the deviations, too, were not fitted to.
-    inside = np.zeros(len(top1))
+    # Coverage, too, is measured on folds outside the fit of the standard deviations.
+    scaled_errors = np.zeros(len(top1))
     for k in range(FOLDS):
         weights = fit_uncertainty(basis[fold != k], errors[fold != k])
-        inside[fold == k] = np.abs(errors[fold == k]) / np.exp(basis[fold == k] @ weights)
+        std = np.exp(basis[fold == k] @ weights)
+        scaled_errors[fold == k] = np.abs(errors[fold == k]) / std
     best = mean >= np.quantile(mean, 0.9)
     return Validation(
         r2=r2(top1, mean),
         tau=float(kendalltau(top1, mean)[0]),
         error=float(errors.std()),
         covered=(
-            float((inside < 1).mean()),
-            float((inside < 1.96).mean()),
-            float((inside[best] < 1.96).mean()),
+            float((scaled_errors < 1).mean()),
+            float((scaled_errors < 1.96).mean()),
+            float((scaled_errors[best] < 1.96).mean()),
         ),
         weights=fit_uncertainty(basis, errors),
     )
 
 
 def cross_validate_device(x: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
-    """(R² and tau of the logarithm, median relative error) of one device, from `features`."""
+    """Return (R² and tau of the logarithm, median relative error) of one device's ridge fit."""
     fold, known = folds(len(values)), np.isfinite(values)
     logs, predicted = np.log(values), np.zeros(len(values))
     for k in range(FOLDS):
@@ -261,7 +261,7 @@ def cross_validate_device(x: np.ndarray, values: np.ndarray) -> tuple[float, flo
 
 
 def fit_devices(x: np.ndarray, devices: dict[str, np.ndarray]) -> Coefficients:
-    """The logarithm of every device's measurements, by ridge regression on `features`."""
+    """Fit the logarithm of every device's measurements by ridge regression on `features`."""
     known = {name: np.isfinite(values) for name, values in devices.items()}
     return {
         name: solve(x[known[name]], np.log(values[known[name]])).astype(np.float32)
@@ -270,11 +270,11 @@ def fit_devices(x: np.ndarray, devices: dict[str, np.ndarray]) -> Coefficients:
 
 
 def main(arguments: list[str]) -> int:
-    """Cross-validates, fits everything to all rows, writes."""
+    """Cross-validate all fits, refit them to all rows and write them; return the exit status."""
     if not 1 <= len(arguments) <= 2:
         raise UsageError(
             f"{len(arguments)} arguments; "
-            "accepted: the table, and where to write (mnas/evaluators/surrogate.npz)"
+            "accepted: the table, and the output file (mnas/evaluators/surrogate.npz)"
         )
     default = Path(__file__).parents[1] / "mnas" / "evaluators" / "surrogate.npz"
     path, out = Path(arguments[0]), Path(arguments[1]) if arguments[1:] else default
@@ -282,19 +282,19 @@ def main(arguments: list[str]) -> int:
     shown = Table("five-fold", "R²", "tau", "error", "68 %", "95 %", "95 %, top tenth", box=None)
     stored: Coefficients = {}
     for name, fitter in FITTERS.items():
-        found = cross_validate(name, choices, top1)
+        validation = cross_validate(name, choices, top1)
         shown.add_row(
             f"top-1, {name}",
-            f"{found.r2:.4f}",
-            f"{found.tau:.4f}",
-            f"{found.error:.3f} points",
-            *(f"{share:.1%}" for share in found.covered),
+            f"{validation.r2:.4f}",
+            f"{validation.tau:.4f}",
+            f"{validation.error:.3f} points",
+            *(f"{coverage:.1%}" for coverage in validation.covered),
         )
-        stored |= fitter(choices, top1) | {f"{name}_std": found.weights}
+        stored |= fitter(choices, top1) | {f"{name}_std": validation.weights}
     x = features(choices)
     for name, values in devices.items():
-        share, tau, error = cross_validate_device(x, values)
-        shown.add_row(f"{name}, log", f"{share:.4f}", f"{tau:.4f}", f"{error:.1%} median")
+        explained, tau, error = cross_validate_device(x, values)
+        shown.add_row(f"{name}, log", f"{explained:.4f}", f"{tau:.4f}", f"{error:.1%} median")
     np.savez_compressed(out, **stored, **fit_devices(x, devices))
     Console(width=100).print(shown)
     print(f"written: {out}, {out.stat().st_size:,} bytes")

@@ -20,19 +20,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mnas.controllers.exhaustive import Exhaustive
-from mnas.experiments.compound_scaling import EVALUATOR, TINY
-from mnas.search_spaces.scaling import ScalingDimensionsSpace
 from rich.console import Console
 from rich.table import Table
 
 from mnas.architecture.scaling import DIMENSIONS
+from mnas.controllers.exhaustive import Exhaustive
 from mnas.experiment.settings import Experiment
+from mnas.experiments.compound_scaling import EVALUATOR, TINY
 from mnas.files import write_csv
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reports.figures import new_figure
 from mnas.reward import RewardConfig
+from mnas.search_spaces.scaling import ScalingDimensionsSpace
 
 
 class Row(NamedTuple):

@@ -1,9 +1,8 @@
-"""Several runs of scaling-dimensions, of different seeds, in one table and one plot.
+"""Join several runs of scaling-dimensions, one a seed, in one table and one plot.
 
-    python -m mnas.experiments.scaling_seeds runs/scaling-dimensions-1 runs/scaling-dimensions-2
-    python -m mnas.experiments.scaling_seeds RUN ... --out figure
-
-Writes scaling.csv and scaling.svg; `mnas.experiments.scaling_dimensions` says what they show.
+Command   python -m mnas.experiments.scaling_seeds RUN RUN ... [--out DIR]
+Cost      seconds
+Expect    scaling.csv and scaling.svg with mean and standard deviation over the seeds
 """
 
 import csv
@@ -13,44 +12,49 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from mnas.experiments.scaling_dimensions import Row, write
 
 from mnas.cli.arguments import parse, report_mistakes
 from mnas.errors import UsageError
 from mnas.experiment import run
+from mnas.experiments.scaling_dimensions import Row, write
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Several runs of scaling-dimensions, of different seeds, in one table and one plot."""
+    """Join several runs of scaling-dimensions, one a seed, in one table and one plot."""
 
     directories: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Directories of runs."""
+    """Directories of the runs."""
     out: str | None = None
-    """Directory for scaling.csv and scaling.svg; a new one in runs where not given."""
+    """Output directory of scaling.csv and scaling.svg; a new one in runs/ by default."""
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a scaling.csv; ValueError where there is none."""
+    """Return the rows of a scaling.csv.
+
+    Raises UsageError if the file can't be read or has other columns.
+    """
     try:
         with open(path, newline="") as file:
             lines = list(csv.DictReader(file))
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
-    kinds = Row.__annotations__
-    if any(set(line) != set(kinds) for line in lines):
-        raise UsageError(f"{path}: {', '.join(lines[0])}; accepted: columns {', '.join(kinds)}")
-    return [Row(**{name: kind(line[name]) for name, kind in kinds.items()}) for line in lines]
+    types = Row.__annotations__
+    if any(set(line) != set(types) for line in lines):
+        raise UsageError(f"{path}: {', '.join(lines[0])}; accepted: columns {', '.join(types)}")
+    return [Row(**{name: type_(line[name]) for name, type_ in types.items()}) for line in lines]
 
 
 def main(flags: list[str]) -> int:
-    """Puts runs together."""
-    chosen = parse(Arguments, "mnas.experiments.scaling_seeds", flags, tyro.MISSING_NONPROP)
-    if not chosen.directories:
+    """Join the runs named in `flags`; return the exit status."""
+    arguments = parse(Arguments, "mnas.experiments.scaling_seeds", flags, tyro.MISSING_NONPROP)
+    if not arguments.directories:
         raise UsageError("no run named; accepted: one directory or more")
-    rows = [row for name in chosen.directories for row in read(Path(name) / "scaling.csv")]
-    given = chosen.out and Path(chosen.out)
-    out = given or run.new_directory(Path("runs"), "scaling-dimensions-seeds")
+    rows = [row for name in arguments.directories for row in read(Path(name) / "scaling.csv")]
+    if arguments.out:
+        out = Path(arguments.out)
+    else:
+        out = run.new_directory(Path("runs"), "scaling-dimensions-seeds")
     out.mkdir(parents=True, exist_ok=True)
     write(rows, out)
     return 0

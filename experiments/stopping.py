@@ -7,10 +7,10 @@ Expect    the same best network for fewer epochs; wall time falls by less, becau
 Results   docs/results/early_stopping.md
 
 Random search on the embedded digits samples the same networks whatever their rewards, so that only
-the stopping differs: none, the rule of `mnas.loop.early_stopping` at the median, and ASHA and median
-stopping of Ray Tune. A warm-up of one epoch on a single batch of images fills the compilation cache
-first. With another controller, say `--controller dyna`, the searches diverge, and each pays for
-compiling its own networks.
+the stopping differs: none, the rule of `mnas.loop.early_stopping` at the median, and ASHA and
+median stopping of Ray Tune. A warm-up of one epoch on a single batch of images fills the
+compilation cache first. With another controller, say `--controller dyna`, the searches diverge,
+and each pays for compiling its own networks.
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ import sys
 import time
 from pathlib import Path
 
-from mnas.experiments import digits
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +27,7 @@ from mnas.engines.drive import drive
 from mnas.engines.environment import prepare_driver
 from mnas.experiment import registry, run
 from mnas.experiment.settings import Experiment
+from mnas.experiments import digits
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig, savings
 from mnas.loop.search import Search

@@ -1,1 +1,14 @@
-"""x"""
+"""Performance measurements of mnas, each a module to run.
+
+In    flags of the command line
+Out   tables for people, CSV files and plots, or one JSON object (`--json`)
+
+    work             flops and bytes of every operation of a training step, in closed form
+    roofline         every operation against the limits of one core
+    simulation       searches in virtual time, with any number of workers
+    engine_scaling   overhead of the driver, and utilization of workers
+    worker_scaling   children per hour by number of workers, threads and pinning
+
+May import everything else in the project; nothing imports it. Results are in
+`docs/results/roofline.md` and `docs/results/workers.md`.
+"""
