@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.signatures import signatures
 from mnas.data.images import DataConfig
 from mnas.engines.config import EngineConfig

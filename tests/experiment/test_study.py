@@ -12,6 +12,7 @@ from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli.arguments import report_mistakes
 from mnas.cli.search import search
 from mnas.evaluation import Evaluation
+from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.loop.config import SearchConfig
@@ -24,7 +25,7 @@ RANDOM = dataclasses.replace(
     evaluator=SurrogateConfig(fit="ridge"),
     search=SearchConfig(trials=8, batch=4),
 )
-NOISY = dataclasses.replace(RANDOM, evaluator=SurrogateConfig(fit="ridge", noise_points=5.0))
+NOISY = dataclasses.replace(RANDOM, evaluator=NoisyConfig(RANDOM.evaluator, 5.0))
 SMALL = Study(
     name="small",
     variants={"exact": RANDOM, "noisy": NOISY},

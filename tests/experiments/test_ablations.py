@@ -6,12 +6,13 @@ import importlib
 import re
 from pathlib import Path
 
-import mnas.experiments
 import pytest
-from mnas.experiments import ablations
 
-from mnas.evaluators.surrogate import SurrogateConfig
+import mnas.experiments
+from mnas.evaluation import unwrapped
+from mnas.evaluators.noisy import NoisyConfig
 from mnas.experiment.study import Study
+from mnas.experiments import ablations
 from tests.registered import EXPERIMENTS, STUDIES
 
 MODULES = sorted(
@@ -82,16 +83,15 @@ def test_marks_rise_to_the_length_of_the_searches(study):
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 def test_noisy_searches_are_judged_without_noise(study):
     evaluators = [experiment.evaluator for experiment in study.variants.values()]
-    noisy = [e for e in evaluators if isinstance(e, SurrogateConfig) and e.noise_points]
-    if noisy:
-        assert {dataclasses.replace(e, noise_points=0.0) for e in evaluators} == {study.judge}
-        assert study.judge.noise_points == 0
+    if any(isinstance(evaluator, NoisyConfig) for evaluator in evaluators):
+        assert {unwrapped(evaluator) for evaluator in evaluators} == {study.judge}
+        assert study.judge == unwrapped(study.judge)
     else:
         assert study.judge is None or {study.judge} == set(evaluators)
 
 
 def test_noise_is_that_of_the_real_training():
-    assert dataclasses.replace(ablations.EXACT, noise_points=0.31) == ablations.NOISY
+    assert NoisyConfig(ablations.EXACT, std_points=0.31) == ablations.NOISY
     for study in (ablations.CONTROLLER, ablations.BATCH):
         for name, variant in study.variants.items():
             noisy = name.endswith(", noisy")

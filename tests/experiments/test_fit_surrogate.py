@@ -6,6 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from mnas.evaluators.surrogate_fits import (
+    CHOICES,
+    FIT_FUNCTIONS,
+    coefficients,
+    features,
+    uncertainty_basis,
+)
 from mnas.experiments import fit_surrogate
 from mnas.experiments.fit_surrogate import (
     DEVICE_COLUMNS,
@@ -18,14 +26,6 @@ from mnas.experiments.fit_surrogate import (
     r2,
     read,
     solve,
-)
-
-from mnas.evaluators.surrogate_fits import (
-    CHOICES,
-    FIT_FUNCTIONS,
-    _coefficients,
-    features,
-    uncertainty_basis,
 )
 
 SIZES = np.array([len(choices) for choices in CHOICES])
@@ -112,7 +112,7 @@ def noise_free():
     return x, known, x @ known
 
 
-def test_without_penalty_known_coefficients_are_found(noise_free, monkeypatch):
+def test_without_penalty_knowncoefficients_are_found(noise_free, monkeypatch):
     x, known, y = noise_free
     monkeypatch.setattr(fit_surrogate, "PENALTY_SINGLE", 0.0)
     monkeypatch.setattr(fit_surrogate, "PENALTY_PAIR", 0.0)
@@ -294,7 +294,7 @@ def test_fits_predict_networks_they_have_not_seen(name, least_r2, least_tau):
     assert found.covered[1] == pytest.approx(0.95, abs=0.03)
     assert found.covered[2] == pytest.approx(0.95, abs=0.05)
     # What ships states these deviations.
-    shipped = _coefficients()
+    shipped = coefficients()
     stated = FIT_FUNCTIONS[name](shipped, choices)[1]
     again = FIT_FUNCTIONS[name](shipped | {f"{name}_std": found.weights}, choices)[1]
     assert np.allclose(again, stated, rtol=0.1)
@@ -305,7 +305,7 @@ def test_fits_predict_networks_they_have_not_seen(name, least_r2, least_tau):
 @pytest.mark.parametrize("name, tolerance", [("mlp", 0.1), ("ridge", 0.02)])
 def test_refitting_gives_what_ships(name, tolerance):
     choices, top1, _ = table()
-    shipped = _coefficients()
+    shipped = coefficients()
     fitted = {
         k: v.astype(np.float64) for k, v in fit_surrogate.FITTERS[name](choices, top1).items()
     }
@@ -319,9 +319,9 @@ def test_refitting_gives_what_ships(name, tolerance):
 @pytest.mark.slow
 def test_devices_are_predicted_and_refitted():
     choices, _, devices = table()
-    x, shipped = features(choices), _coefficients()
-    for name, coefficients in fit_devices(x, devices).items():
+    x, shipped = features(choices), coefficients()
+    for name, fitted in fit_devices(x, devices).items():
         share, tau, error = cross_validate_device(x, devices[name])
         print(name, f"{share:.4f} {tau:.4f} {error:.4f}")
         assert share > 0.97 and error < 0.05, name
-        assert np.allclose(x @ coefficients, x @ shipped[name], atol=1e-3), name
+        assert np.allclose(x @ fitted, x @ shipped[name], atol=1e-3), name
