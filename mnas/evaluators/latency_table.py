@@ -1,26 +1,23 @@
-"""Latency by table: each block of a space timed once, and a network's latency as the sum.
+"""Latency by table lookup: every block of a space timed once, a network's latency as their sum.
 
-MnasNet (arXiv 1807.11626, section 3) times whole networks on a phone; a table of blocks, as of
+MnasNet (arXiv 1807.11626, section 3) times whole networks on a phone. A table of blocks, as in
 FBNet (arXiv 1812.03443, section 3.3) and ProxylessNAS (arXiv 1812.00332, section 4), needs no
-device while it searches, and gives the same search every time.
+device during the search and makes the search reproducible:
 
     latency(network) = call + Σ block(b),     block(b) = time of b's program alone - call
 
-where `call` is what calling a compiled program costs. How well that predicts a network compiled
-whole is for `Check` to say. Measured for children of 32 pixels (50 random ones of the digits'
-space, one core that was shared with others, batch 1): τ 0.90, R² 0.96, mean error 3.3%. What that
-takes is in `mnas.preparation.timing` and `mnas.preparation.latency`: blocks timed with warm weights, or with
-a thread of XLA's to wait for, gave τ 0.64 and a mean error of 19%.
+where `call` is the overhead of calling a compiled program. Tables are filled by
+`mnas.preparation.latency`; `LatencyCheck` measures how well the sums predict whole networks
+(docs/results/latency.md).
 
-A table is a JSON file, written anew after every block that was timed, so one that was stopped goes
-on where it was:
+A table is a JSON file, rewritten after every timed block, so an interrupted run can be continued:
 
     {"format": "mnas-latency/1", "device": ..., "threads": ..., "batch": 1, "date": ...,
      "versions": {...}, "call_ms": ..., "blocks": {signature: milliseconds, ...}}
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +26,21 @@ from scipy import stats
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import signatures
-from mnas.errors import UsageError
+from mnas.errors import UsageError, is_number
 from mnas.files import read_json, write_json
 
 FORMAT = "mnas-latency/1"
-# What must be the same for entries of one table to be summed.
+# Entries of one table may be summed only if these were the same for all measurements.
 CONDITIONS = ("device", "threads", "batch", "versions")
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
-    """How well sums over blocks predict whole networks, over N of them.
+class LatencyCheck:
+    """Agreement of the sums over blocks with measured whole networks.
 
     kendall     rank correlation τ
-    r2          share of the variance that the sums explain, as they are: no line is fitted
-    mean_error  mean of |sum / whole - 1|
+    r2          coefficient of determination of the sums as predictions, without a fitted line
+    mean_error  mean of |predicted / measured - 1|
     """
 
     kendall: float
@@ -51,11 +48,11 @@ class Check:
     mean_error: float
 
     @classmethod
-    def of(cls, sums: Sequence[float], wholes: Sequence[float]) -> "Check":
-        """Of milliseconds [N] each; ValueError for fewer than two networks."""
-        if len(sums) < 2:
-            raise UsageError(f"networks = {len(sums)}; accepted: at least 2")
-        predicted, measured = np.array(sums), np.array(wholes)
+    def compute(cls, predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> "LatencyCheck":
+        """Return the agreement over N networks [N]; ValueError for fewer than two."""
+        if len(predicted_ms) < 2:
+            raise ValueError(f"networks = {len(predicted_ms)}; accepted: at least 2")
+        predicted, measured = np.array(predicted_ms), np.array(measured_ms)
         residual = ((measured - predicted) ** 2).sum()
         return cls(
             kendall=float(stats.kendalltau(predicted, measured).statistic),
@@ -65,28 +62,34 @@ class Check:
 
 
 class LatencyTable:
-    """Milliseconds of blocks for one image, and the conditions they were measured under."""
+    """Milliseconds of blocks for one image, and the conditions of their measurement.
+
+    path    the JSON file
+    head    format, conditions, date and `call_ms`
+    blocks  milliseconds by block signature, without the overhead of the call
+    """
 
     def __init__(self, path: Path, head: dict[str, Any], blocks: dict[str, float]) -> None:
         self.path, self.head, self.blocks = path, head, blocks
 
     @classmethod
     def read(cls, path: Path) -> "LatencyTable":
-        """ValueError where there is none, or another kind of file."""
+        """Read a table. Raises UsageError if the file is missing or no valid table."""
         data = read_json(path)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise UsageError(f"{path}: not a table of latencies; accepted: format {FORMAT!r}")
-        blocks, call = data.pop("blocks", None), data.get("call_ms")
-        numbers = [call, *blocks.values()] if isinstance(blocks, dict) else [None]
-        if not all(type(value) in (int, float) and value >= 0 for value in numbers):
+        blocks = data.pop("blocks", None)
+        if not isinstance(blocks, dict) or not all(
+            is_number(value) and value >= 0 for value in (data.get("call_ms"), *blocks.values())
+        ):
             raise UsageError(f"{path}: call_ms or blocks; accepted: milliseconds of at least 0")
         return cls(path, data, blocks)
 
     @classmethod
-    def begun(cls, path: Path, head: dict[str, Any]) -> "LatencyTable":
-        """The table in that file to go on with, or a new one.
+    def open(cls, path: Path, head: Mapping[str, Any]) -> "LatencyTable":
+        """Return the table in the file `path` to continue with, or a new one with this head.
 
-        ValueError where it was measured under other conditions than those of `head`.
+        Raises UsageError if the file was measured under other conditions than those of `head`.
         """
         if not path.exists():
             return cls(path, {"format": FORMAT, **head}, {})
@@ -100,23 +103,25 @@ class LatencyTable:
         return table
 
     def add(self, signature: str, milliseconds: float) -> None:
-        """One more block, on disk when this returns."""
+        """Add one block and write the file."""
         self.blocks[signature] = milliseconds
         self.write()
 
     def write(self) -> None:
+        """Write the file. Raises UsageError if that is impossible."""
         try:
             write_json(self.path, {**self.head, "blocks": self.blocks})
         except OSError as error:
             raise UsageError(f"{self.path} can't be written: {error.strerror}") from None
 
     def latency_ms(self, architecture: Architecture) -> float:
-        """Of one image; ValueError names the first block that the table lacks."""
-        found = [self.blocks.get(signature) for signature in signatures(architecture)]
-        if None in found:
-            missing = signatures(architecture)[found.index(None)]
-            raise UsageError(
-                f"{self.path}: no block {missing}; accepted: blocks of the space that the table "
-                "was made for"
-            )
-        return self.head["call_ms"] + sum(found)
+        """Return milliseconds for one image. Raises UsageError naming the first missing block."""
+        blocks_ms = []
+        for signature in signatures(architecture):
+            if signature not in self.blocks:
+                raise UsageError(
+                    f"{self.path}: no block {signature}; accepted: blocks of the space that the "
+                    "table was made for"
+                )
+            blocks_ms.append(self.blocks[signature])
+        return self.head["call_ms"] + sum(blocks_ms)

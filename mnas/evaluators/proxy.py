@@ -1,4 +1,4 @@
-"""Proxy training as an evaluator: a short training of each child on few, small images."""
+"""Proxy training: a short training of each child on few, small images."""
 
 import dataclasses
 import time
@@ -16,17 +16,17 @@ from mnas.training.config import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class ProxyConfig:
-    """How every child is trained, and on what."""
+    """Images and schedule of the proxy training, the same for all children."""
 
     data: DataConfig = DataConfig()
-    """The images."""
+    """Images to train and validate on."""
     training: TrainingConfig = TrainingConfig()
-    """The schedule, the same for every child: equal images, not equal time."""
+    """Training schedule: an equal number of images for all children, not equal time."""
     measure_latency: bool = False
-    """Also time inference of one image on this device (for rewards of latency)."""
+    """Also measure the inference latency of one image on this device, for rewards of latency."""
 
     latency_table: str | None = None
-    """File of `search.py --latency-table`, whose sums stand for measured latency."""
+    """Latency table written by --latency-table, to sum block latencies instead of measuring."""
 
     def __post_init__(self) -> None:
         if self.measure_latency and self.latency_table is not None:
@@ -36,10 +36,11 @@ class ProxyConfig:
             )
 
     def build(self) -> "ProxyEvaluator":
+        """Return a new evaluator. Raises UsageError if the latency table can't be read."""
         return ProxyEvaluator(self)
 
     def files(self) -> dict[str, Path]:
-        """Files that results depend on, by the setting that names each; folders aren't listed."""
+        """Return the files that results depend on by setting, except folders of images."""
         files = {}
         if self.data.source.endswith(".npz"):
             files["data.source"] = Path(self.data.source)
@@ -48,7 +49,7 @@ class ProxyConfig:
         return files
 
     def check(self, architecture: Architecture) -> None:
-        """ValueError where children like this one can't be trained, or are not in the table."""
+        """Raise UsageError if the images don't fit the network, or its latency is unknown."""
         evaluator = self.build()
         evaluator.images_for(architecture)
         if evaluator.latency_table is not None:
@@ -56,10 +57,10 @@ class ProxyConfig:
 
 
 class ProxyEvaluator:
-    """Trains a child from scratch on the training images, scores it on held-out ones.
+    """Evaluator that trains each child from scratch and measures accuracy on held-out images.
 
-    Keeps the images, and through JAX's caches the compiled blocks, between children; so one
-    evaluator that is kept alive is much faster than one for each child.
+    Images, and through JAX's caches the compiled blocks, are kept between children; so a long-lived
+    evaluator is much faster than a new one for each child.
     """
 
     def __init__(self, config: ProxyConfig) -> None:
@@ -69,7 +70,10 @@ class ProxyEvaluator:
         self.latency_table = None if path is None else LatencyTable.read(Path(path))
 
     def images_for(self, architecture: Architecture) -> Images:
-        """The images at the architecture's resolution; ValueError where its classes don't fit."""
+        """Return the images at the architecture's resolution.
+
+        Raises UsageError if they can't be read, or differ from it in the number of classes.
+        """
         resolution = architecture.resolution
         if resolution not in self._images:
             self._images[resolution] = load(self.config.data, resolution)
@@ -84,10 +88,14 @@ class ProxyEvaluator:
     def __call__(
         self, architecture: Architecture, seed: int, report: Report | None = None
     ) -> Evaluation:
+        """Train and validate one child; the accuracy is reported after every epoch.
+
+        Raises UsageError as `images_for`, or if the latency table lacks a block.
+        """
         start = time.perf_counter()
         images = self.images_for(architecture)
         latency_ms = None
-        if self.latency_table is not None:  # before the training, which a missing block would waste
+        if self.latency_table is not None:  # before the training, so that a missing block is cheap
             latency_ms = self.latency_table.latency_ms(architecture)
         with cache_mended():
             result = blockwise.train(
@@ -118,7 +126,7 @@ class ProxyEvaluator:
         )
 
     def compile_batches(self, architecture: Architecture) -> None:
-        """Has JAX compile what children of this resolution need besides their blocks."""
+        """Compile loading of batches and the loss for children of this resolution."""
         images = self.images_for(architecture)
         precompile.compile_batches(
             architecture,
@@ -129,7 +137,7 @@ class ProxyEvaluator:
         )
 
     def compile_block(self, architecture: Architecture, index: int) -> None:
-        """Has JAX compile all programs of one block of a child, by its place in it."""
+        """Compile all programs of one block of a child, by its index."""
         schedule = self.config.training
         batch_size = min(schedule.batch_size, len(self.images_for(architecture).train_images))
         precompile.compile_block(architecture, index, schedule, batch_size)

@@ -43,7 +43,7 @@ def fill(
             "versions": {"jax": jax.__version__},
             "date": datetime.date.today().isoformat(),
         }
-        table = LatencyTable.begun(path, head)
+        table = LatencyTable.open(path, head)
         if "call_ms" not in table.head:
             table.head["call_ms"] = pool.submit(timing.call_ms).result()
             table.write()

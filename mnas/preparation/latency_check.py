@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 
 from mnas.architecture.architecture import Architecture
-from mnas.evaluators.latency_table import Check, LatencyTable
+from mnas.evaluators.latency_table import LatencyCheck, LatencyTable
 from mnas.files import write_json
 
 
-def write_check(table: LatencyTable, measured: Sequence[tuple[Architecture, float]]) -> Check:
+def write_check(table: LatencyTable, measured: Sequence[tuple[Architecture, float]]) -> LatencyCheck:
     """TABLE-check.json and TABLE-check.png beside the table, of networks and their measured ms."""
     sums = [table.latency_ms(architecture) for architecture, _ in measured]
     wholes = [milliseconds for _, milliseconds in measured]
-    check = Check.of(sums, wholes)
+    check = LatencyCheck.compute(sums, wholes)
     beside = table.path.with_name(f"{table.path.stem}-check.json")
     points = [
         {"blocks": architecture.to_dict()["blocks"], "sum_ms": predicted, "whole_ms": whole}
