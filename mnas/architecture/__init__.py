@@ -3,8 +3,8 @@
 In: settings, block strings, timm's `arch_def`, spec files, names of published networks.
 Out: an `Architecture` (a frozen, hashable dataclass) and exact whole-number costs of it.
 
-Nothing here builds a model. The package imports only `mnas.errors` and `mnas.files`, neither JAX
-nor NumPy, so importing it is fast.
+Nothing here builds a model. The package imports only `mnas.errors` and `mnas.files`, and no JAX, so
+importing it is fast.
 
 Modules, in the order in which data flows:
 

@@ -95,7 +95,9 @@ def parse_block_string(string: str) -> tuple[int, Block]:
     return in_filters, block
 
 
-def require_chain(strings: Sequence[str], in_filters: Sequence[int], filters: Sequence[int]) -> None:
+def require_chain(
+    strings: Sequence[str], in_filters: Sequence[int], filters: Sequence[int]
+) -> None:
     """Require that the input filters (``i``) of every string equal the filters that come in.
 
     in_filters  input filters as parsed from each string

@@ -1,10 +1,9 @@
-"""Parameters and mult-adds of an architecture, in closed form and exact.
+"""Parameters and mult-adds of an architecture, exact and in closed form.
 
-What is counted is what the EfficientNet and MnasNet papers call FLOPs: one multiply-add counts
-once. Convolutions (padded taps included), both convolutions of
-squeeze-and-excitation, and the classifier count; BatchNorm, activations, pooling, biases and
-additions don't. Parameters are the trainable ones: BatchNorm has a scale and a bias per filter, its
-running statistics are not parameters.
+Mult-adds are the "FLOPs" of the EfficientNet and MnasNet papers: one multiply-add counts once.
+Counted are convolutions (padded taps included), both convolutions of squeeze-and-excitation, and
+the classifier; not BatchNorm, activations, pooling, biases and additions. Parameters are the
+trainable ones: BatchNorm has a scale and a bias per filter, and its running statistics don't count.
 """
 
 import dataclasses
@@ -16,7 +15,7 @@ from mnas.architecture.block import Layer
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Parameters and mult-adds, both whole numbers; costs add up."""
+    """Trainable parameters and mult-adds for one image; costs can be added."""
 
     params: int = 0
     mult_adds: int = 0
@@ -27,7 +26,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class PartCost:
-    """Cost of one part of a network and the output it gives: `resolution` pixels a side."""
+    """Cost of one part of a network, with its output: [resolution, resolution, filters]."""
 
     name: str
     cost: Cost
@@ -36,56 +35,56 @@ class PartCost:
 
 
 def downscaled(resolution: int, stride: int) -> int:
-    """Side of a convolution's output, pixels; the same with either padding (odd kernels)."""
+    """Return the output resolution, pixels, of an odd kernel with 'same' or 'symmetric' padding."""
     return -(-resolution // stride)
 
 
 def convolution(
     kernel: int, in_filters: int, filters: int, resolution: int, *, groups: int = 1
 ) -> Cost:
-    """A bias-free convolution with `resolution`² outputs, and the BatchNorm behind it."""
+    """Return the cost of a bias-free convolution with BatchNorm; `resolution` is the output's."""
     weights = kernel * kernel * (in_filters // groups) * filters
     return Cost(weights + 2 * filters, weights * resolution * resolution)
 
 
 def squeeze_excite(filters: int, reduced: int) -> Cost:
-    """Two biased 1×1 convolutions on the pooled 1×1 map."""
+    """Return the cost of squeeze-and-excitation: two biased 1×1 convolutions of a 1×1 map."""
     weights = 2 * filters * reduced
     return Cost(weights + reduced + filters, weights)
 
 
 def layer_cost(layer: Layer, resolution: int) -> Cost:
-    """One layer whose *input* is `resolution` pixels a side."""
+    """Return the cost of one layer; `resolution` is its *input's*."""
     kernel, in_filters, filters = layer.kernel, layer.in_filters, layer.filters
-    outside = downscaled(resolution, layer.stride)
+    out_resolution = downscaled(resolution, layer.stride)
     total = Cost()
     if layer.op == "conv":
-        total += convolution(kernel, in_filters, filters, outside)
+        total += convolution(kernel, in_filters, filters, out_resolution)
         if layer.se_filters:
             total += squeeze_excite(filters, layer.se_filters)
     elif layer.op == "basic":
-        total += convolution(kernel, in_filters, filters, outside)
-        total += convolution(kernel, filters, filters, outside)
+        total += convolution(kernel, in_filters, filters, out_resolution)
+        total += convolution(kernel, filters, filters, out_resolution)
     elif layer.op == "bottleneck":
         inner = layer.bottleneck_filters
         total += convolution(1, in_filters, inner, resolution)
-        total += convolution(kernel, inner, inner, outside)
-        total += convolution(1, inner, filters, outside)
+        total += convolution(kernel, inner, inner, out_resolution)
+        total += convolution(1, inner, filters, out_resolution)
     else:  # mbconv, separable
         expanded = layer.expanded_filters
         if layer.expand_ratio != 1:
             total += convolution(1, in_filters, expanded, resolution)
-        total += convolution(kernel, expanded, expanded, outside, groups=expanded)
+        total += convolution(kernel, expanded, expanded, out_resolution, groups=expanded)
         if layer.se_filters:
             total += squeeze_excite(expanded, layer.se_filters)
-        total += convolution(1, expanded, filters, outside)
+        total += convolution(1, expanded, filters, out_resolution)
     if layer.skip == "projection":
-        total += convolution(1, in_filters, filters, outside)
+        total += convolution(1, in_filters, filters, out_resolution)
     return total
 
 
 def parts(architecture: Architecture) -> Iterator[PartCost]:
-    """Stem, every layer of every stage, head (where there is one) and classifier, in order."""
+    """Yield stem, every layer of every stage, head (if any) and classifier, in order."""
     size, filters = downscaled(architecture.resolution, 2), architecture.stem
     cost = convolution(architecture.stem_kernel, 3, filters, size)
     if architecture.stem_pool:
@@ -105,5 +104,5 @@ def parts(architecture: Architecture) -> Iterator[PartCost]:
 
 
 def network_cost(architecture: Architecture) -> Cost:
-    """The whole network, for one image of the architecture's resolution."""
+    """Return the cost of the whole network for one image of the architecture's resolution."""
     return sum((part.cost for part in parts(architecture)), Cost())

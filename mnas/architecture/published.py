@@ -4,16 +4,16 @@ Sources: EfficientNet, arXiv 1905.11946, Table 1 and the block strings of the au
 MnasNet, arXiv 1807.11626, Fig. 7 and the authors' TPU code; MobileNetV1, arXiv 1704.04861, Table 1;
 MobileNetV2, arXiv 1801.04381, Table 2; ResNet, arXiv 1512.03385, Table 1.
 
-Those of TensorFlow are padded SAME, with a BatchNorm epsilon of 1e-3; both MobileNets have the
-ReLU6 of their authors' code. timm's copies of them, other than its `tf_` ones, are padded as
-PyTorch does, with an epsilon of 1e-5 and the same parameters (`TIMM`). The ResNets are PyTorch's
-(torchvision's and timm's): padded symmetrically, epsilon 1e-5, and striding in the 3×3 convolution
-of a bottleneck (version 1.5), where the paper strides in the 1×1 before it.
+Networks that come from TensorFlow use SAME padding and a BatchNorm epsilon of 1e-3; both MobileNets
+use ReLU6, as their authors' code does. timm's versions of them (`TIMM`), except those named `tf_`,
+have the same parameters but symmetric padding and an epsilon of 1e-5. The ResNets are those of
+torchvision and timm: symmetric padding, epsilon 1e-5, and the stride in the 3×3 convolution of a
+bottleneck (version 1.5), where the paper has it in the 1×1 convolution before.
 """
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
-from mnas.architecture.scaling import COEFFICIENTS, scale_published
+from mnas.architecture.scaling import VARIANTS, scale_published
 from mnas.architecture.text_forms import from_block_strings
 
 
@@ -125,7 +125,7 @@ def _resnet(depth: int, op: str, repeats: tuple[int, int, int, int]) -> Architec
 PUBLISHED: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
-        *(scale_published(_efficientnet_b0(), variant) for variant in COEFFICIENTS),
+        *(scale_published(_efficientnet_b0(), variant) for variant in VARIANTS),
         _mnasnet_a1(),
         _mnasnet_b1(),
         _mobilenet_v1(),
@@ -142,7 +142,7 @@ PUBLISHED: dict[str, Architecture] = {
 def _timm() -> dict[str, Architecture]:
     pytorch = {"padding": "symmetric", "bn_epsilon": 1e-5}
     sources = {
-        **{f"tf_efficientnet_{b}": (f"efficientnet-{b}", {}) for b in COEFFICIENTS},
+        **{f"tf_efficientnet_{b}": (f"efficientnet-{b}", {}) for b in VARIANTS},
         "efficientnet_b0": ("efficientnet-b0", pytorch),
         "mnasnet_100": ("mnasnet-b1", pytorch),
         "semnasnet_100": ("mnasnet-a1", pytorch),
@@ -150,10 +150,10 @@ def _timm() -> dict[str, Architecture]:
         **{f"resnet{depth}": (f"resnet-{depth}", {}) for depth in (18, 34, 50, 101, 152)},
     }
     return {
-        name: PUBLISHED[ours].replace(name=name, **changes)
-        for name, (ours, changes) in sources.items()
+        name: PUBLISHED[source].replace(name=name, **changes)
+        for name, (source, changes) in sources.items()
     }
 
 
 TIMM: dict[str, Architecture] = _timm()
-"""What timm calls by these names: what timm's weights are for (`mnas.nn.weights`)."""
+"""Networks by timm's names, exactly as timm's weights need them (`mnas.nn.weights`)."""

@@ -1,4 +1,8 @@
-"""Signatures of blocks: equal exactly for blocks that share their compiled programs."""
+"""Signatures of blocks: equal exactly for blocks that share their compiled programs.
+
+A signature holds the fields of a block's module and the shape of its input. The blocks are the
+stem, every layer of every stage, and the head with the classifier.
+"""
 
 import dataclasses
 import json
@@ -10,10 +14,10 @@ from mnas.architecture.cost import parts
 
 
 def block_keys(architecture: Architecture) -> list[Hashable]:
-    """One for every block in order, equal exactly for those that share their programs."""
-    outputs = list(parts(architecture))[:-1]  # the classifier is of the head
+    """Return a hashable signature for every block, in order."""
+    outputs = list(parts(architecture))[:-1]  # without the classifier, which the head includes
     inputs = [(architecture.resolution, 3), *((part.resolution, part.filters) for part in outputs)]
-    # What the modules of `network_blocks` hold, without the time that building them takes.
+    # The fields of the modules of `mnas.nn.network.network_blocks`, which are slow to build.
     common = (architecture.activation, architecture.bn_epsilon)
     padding = architecture.padding
     pooled = architecture.stem_pool
@@ -26,7 +30,7 @@ def block_keys(architecture: Architecture) -> list[Hashable]:
 
 
 def signatures(architecture: Architecture) -> list[str]:
-    """A text for every block in order, equal exactly for blocks that share their programs."""
+    """Return the signature of every block, in order, as JSON text: the keys of latency tables."""
     return [
         json.dumps([_plain(block), *shape], separators=(",", ":"))
         for block, shape in block_keys(architecture)

@@ -1,9 +1,10 @@
-"""What a block may be."""
+"""`Block`: accepted fields."""
 
 import numpy as np
 import pytest
 
 from mnas.architecture.block import Block
+from mnas.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -34,10 +35,10 @@ from mnas.architecture.block import Block
         ("skip", None, "identity, none, pool"),
     ],
 )
-def test_bad_block_fields_are_named(field, value, accepted):
+def test_invalid_fields_are_named(field, value, accepted):
     good = {"kernel": 3, "stride": 1, "filters": 16}
     with pytest.raises(
-        ValueError, match=rf"^block: {field} = .*; accepted: .*{accepted}"
+        UsageError, match=rf"^block: {field} = .*; accepted: .*{accepted}"
     ) as caught:
         Block(**{**good, field: value})
     assert repr(value) in str(caught.value)
@@ -53,8 +54,8 @@ def test_bad_block_fields_are_named(field, value, accepted):
         ("bottleneck", "se_ratio", 0.25, "0"),
     ],
 )
-def test_fields_that_an_op_does_not_have(op, field, value, accepted):
+def test_fields_that_an_op_lacks_are_rejected(op, field, value, accepted):
     with pytest.raises(
-        ValueError, match=f"{field} = {value} with op '{op}'; accepted: {accepted}$"
+        UsageError, match=f"{field} = {value} with op '{op}'; accepted: {accepted}$"
     ):
         Block(**{"kernel": 3, "stride": 1, "filters": 16, "op": op, field: value})

@@ -1,10 +1,12 @@
+"""Costs by hand, of published networks, and of networks with independently computed costs."""
+
 import math
 
 import numpy as np
 import pytest
-from mnas.search_spaces import SPACES
 
-from mnas.architecture.architecture import Architecture, Block, Layer
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block, Layer
 from mnas.architecture.cost import (
     Cost,
     convolution,
@@ -15,6 +17,7 @@ from mnas.architecture.cost import (
     squeeze_excite,
 )
 from mnas.architecture.published import PUBLISHED
+from mnas.search_spaces import SPACES
 
 
 def layer(**changes) -> Layer:
@@ -28,13 +31,13 @@ def layer(**changes) -> Layer:
 # --- single layers, by hand ---
 
 
-def test_convolution():
-    # 3·3·3·32 weights at 112² places; a scale and a bias for each of 32 filters.
+def test_convolution_counts_weights_and_batchnorm():
+    # 3·3·3·32 weights at 112² outputs; a scale and a bias for each of 32 filters.
     assert convolution(3, 3, 32, 112) == Cost(864 + 64, 864 * 12544)
     assert convolution(5, 8, 8, 10, groups=8) == Cost(200 + 16, 20000)
 
 
-def test_squeeze_excite():
+def test_squeeze_excite_counts_both_convolutions_and_biases():
     # 96 -> 4 -> 96, with biases of 4 and 96.
     assert squeeze_excite(96, 4) == Cost(384 + 4 + 384 + 96, 768)
 
@@ -51,26 +54,26 @@ def test_mbconv_expands_at_the_input_and_strides_in_the_middle():
     )
 
 
-def test_mbconv_squeezes_from_the_input_filters():
+def test_mbconv_reduces_to_a_fraction_of_the_input_filters():
     # 0.25 of the 16 input filters, not of the 96 expanded ones: 96 -> 4 -> 96.
     plain = layer_cost(layer(expand_ratio=6), 8)
     assert layer_cost(layer(expand_ratio=6, se_ratio=0.25), 8) == plain + Cost(868, 768)
 
 
 def test_convolution_with_squeeze_excite():
-    # 3·3·16·24 at 4² (of 7, stride 2); SE behind it 24 -> 4 -> 24.
+    # 3·3·16·24 at 4² (from 7², stride 2), then SE 24 -> 4 -> 24.
     assert layer_cost(layer(op="conv", stride=2, se_ratio=0.25), 7) == Cost(
         (3456 + 48) + (96 + 4 + 96 + 24), 3456 * 16 + 192
     )
     assert layer_cost(layer(op="conv", stride=2), 7) == Cost(3456 + 48, 3456 * 16)
 
 
-def test_activated_separable_costs_what_a_linear_one_does():
+def test_the_last_activation_of_separable_is_free():
     assert layer_cost(layer(op="separable"), 8) == layer_cost(layer(), 8)
 
 
-def test_basic_and_its_projection():
-    # 3·3·16·24 and 3·3·24·24, both at 4² (of 7, stride 2); 16·24 at 4² beside.
+def test_basic_adds_the_cost_of_a_projection():
+    # 3·3·16·24 and 3·3·24·24, both at 4² (from 7², stride 2); projection 16·24 at 4².
     basic = layer_cost(layer(op="basic", stride=2), 7)
     assert basic == Cost((3456 + 48) + (5184 + 48), (3456 + 5184) * 16)
     projected = layer_cost(layer(op="basic", stride=2, skip="projection"), 7)
@@ -85,13 +88,13 @@ def test_bottleneck_strides_in_the_middle():
 
 
 @pytest.mark.parametrize("skip", ["identity", "pool"])
-def test_skips_are_free(skip):
+def test_identity_and_pool_skips_are_free(skip):
     same = {"filters": 16}
     assert layer_cost(layer(skip=skip, **same), 8) == layer_cost(layer(**same), 8)
 
 
 @pytest.mark.parametrize("resolution, half", [(1, 1), (2, 1), (3, 2), (224, 112), (225, 113)])
-def test_same_padding_rounds_up(resolution, half):
+def test_strides_round_the_resolution_up(resolution, half):
     assert downscaled(resolution, 2) == half
     assert downscaled(resolution, 1) == resolution
 
@@ -101,7 +104,7 @@ def test_costs_are_whole_numbers():
     assert type(cost.params) is int and type(cost.mult_adds) is int
 
 
-# --- whole networks, published or by independent tables ---
+# --- published networks ---
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_costs_are_whole_numbers():
         ("mnasnet-b1", 4_383_312, "314.4"),
     ],
 )
-def test_published_figures(name, params, millions):
+def test_published_costs_of_b0_and_mnasnet(name, params, millions):
     cost = network_cost(PUBLISHED[name])
     assert cost.params == params
     assert f"{cost.mult_adds / 1e6:.1f}" == millions
@@ -124,8 +127,8 @@ def test_published_figures(name, params, millions):
         # arXiv 1704.04861, Table 4; arXiv 1801.04381, Table 4.
         ("mobilenet-v1", Cost(4_231_976, 568_740_352), 0.569),
         ("mobilenet-v2", Cost(3_504_872, 300_774_272), 0.300),
-        # arXiv 1512.03385, Table 1; of those with bottlenecks, whose stride is elsewhere there,
-        # the usual figures of version 1.5.
+        # arXiv 1512.03385, Table 1; for bottlenecks, which stride elsewhere in the paper, the
+        # usual figures of version 1.5.
         ("resnet-18", Cost(11_689_512, 1_814_073_344), 1.8),
         ("resnet-34", Cost(21_797_672, 3_663_761_408), 3.6),
         ("resnet-50", Cost(25_557_032, 4_089_184_256), 4.1),
@@ -133,7 +136,7 @@ def test_published_figures(name, params, millions):
         ("resnet-152", Cost(60_192_808, 11_513_626_624), 11.5),
     ],
 )
-def test_mobilenets_and_resnets(name, cost, billions):
+def test_published_costs_of_mobilenets_and_resnets(name, cost, billions):
     assert network_cost(PUBLISHED[name]) == cost
     assert cost.mult_adds / 1e9 == pytest.approx(billions, rel=0.02)
 
@@ -148,12 +151,12 @@ def test_padding_and_epsilon_cost_nothing(name):
 
 
 def scaled_b0(width: float, depth: float, resolution: int) -> Architecture:
-    """EfficientNet's own rounding, written out here on purpose."""
+    """Return B0 scaled by EfficientNet's rounding rules, implemented independently."""
 
     def filters(count: int) -> int:
-        wanted = count * width
-        rounded = max(8, int(wanted + 4) // 8 * 8)
-        return rounded + 8 if rounded < 0.9 * wanted else rounded
+        exact = count * width
+        rounded = max(8, int(exact + 4) // 8 * 8)
+        return rounded + 8 if rounded < 0.9 * exact else rounded
 
     b0 = PUBLISHED["efficientnet-b0"]
     blocks = tuple(
@@ -182,7 +185,7 @@ def scaled_b0(width: float, depth: float, resolution: int) -> Architecture:
         (2.0, 3.1, 600, 66_347_960, "37746"),
     ],
 )
-def test_the_efficientnet_family(width, depth, resolution, params, millions):
+def test_published_costs_of_b1_to_b7(width, depth, resolution, params, millions):
     cost = network_cost(scaled_b0(width, depth, resolution))
     assert cost.params == params
     digits = 1 if "." in millions else 0
@@ -194,8 +197,8 @@ def test_the_efficientnet_family(width, depth, resolution, params, millions):
 
 # 36 of the 4,623 networks of Accel-NASBench (Ahmad et al., DAC 2024; afzalxo/Accel-NASBench,
 # Apache-2.0), spread evenly over the file. For each of seven blocks four digits: expand ratio,
-# kernel, layers, SE; then parameters and mult-adds, worked out from the choices apart from this
-# code.
+# kernel, layers, SE; then parameters and mult-adds, computed from the choices independently of
+# this code.
 ACCEL_NASBENCH = (
     ("6310 4520 6330 6530 6520 1320 1320", 2501160, 375723888),
     ("4320 6320 6520 6310 4510 6320 1520", 2711624, 327033568),
@@ -237,7 +240,7 @@ ACCEL_NASBENCH = (
 
 
 @pytest.mark.parametrize("choices, params, mult_adds", ACCEL_NASBENCH)
-def test_accel_nasbench(choices, params, mult_adds):
+def test_costs_of_accel_nasbench_networks(choices, params, mult_adds):
     values = [tuple(map(int, digits)) for digits in choices.split()]
     base = ((16, 1), (24, 2), (40, 2), (80, 2), (112, 1), (192, 2), (320, 1))
     blocks = tuple(
@@ -247,7 +250,7 @@ def test_accel_nasbench(choices, params, mult_adds):
     assert network_cost(Architecture(blocks)) == Cost(params, mult_adds)
 
 
-# --- parts ---
+# --- costs part by part ---
 
 
 def test_parts_of_a_small_network_at_an_odd_resolution():
@@ -258,8 +261,8 @@ def test_parts_of_a_small_network_at_an_odd_resolution():
         head=20,
         classes=7,
     )
-    found = [(p.name, p.resolution, p.filters) for p in parts(architecture)]
-    assert found == [
+    outputs = [(p.name, p.resolution, p.filters) for p in parts(architecture)]
+    assert outputs == [
         ("stem", 17, 4),
         ("stage1_layer1", 9, 8),
         ("stage1_layer2", 9, 8),
@@ -288,14 +291,14 @@ def test_parts_of_a_network_with_a_pooled_stem_and_no_head():
         head=0,
         classes=7,
     )
-    found = [(p.name, p.resolution, p.filters) for p in parts(architecture)]
-    assert found == [("stem", 9, 4), ("stage1_layer1", 9, 8), ("classifier", 1, 7)]
+    outputs = [(p.name, p.resolution, p.filters) for p in parts(architecture)]
+    assert outputs == [("stem", 9, 4), ("stage1_layer1", 9, 8), ("classifier", 1, 7)]
     costs = {p.name: p.cost for p in parts(architecture)}
     assert costs["stem"] == Cost(588 + 8, 588 * 17**2)  # before the pooling
     assert costs["classifier"] == Cost(56 + 7, 56)
 
 
-def test_parts_sum_to_the_network():
+def test_costs_of_parts_sum_to_the_networks():
     rng = np.random.default_rng(0)
     for name, config in SPACES.items():
         space = config(resolution=97).build()

@@ -1,27 +1,28 @@
-"""Scaling: rounding by hand, the published family exactly, the formula, one dimension alone."""
+"""Scaling: rounding, the published family, the formula, one dimension alone, target costs."""
 
 import math
 
 import pytest
 
-from mnas.architecture.architecture import from_block_strings
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.scaling import (
-    COEFFICIENTS,
     DIMENSIONS,
+    VARIANTS,
     Coefficients,
-    along,
+    dimension_multipliers,
+    find_variant,
     implied_phi,
     multipliers,
     multiply,
-    published,
     round_filters,
     round_repeats,
     scale,
     scale_published,
     scale_to,
 )
+from mnas.architecture.text_forms import from_block_strings
+from mnas.errors import UsageError
 
 B0 = PUBLISHED["efficientnet-b0"]
 ODD = from_block_strings(["r2_k3_s22_e1_i12_o20"], resolution=33, head=100, name="odd")
@@ -31,54 +32,54 @@ ODD = from_block_strings(["r2_k3_s22_e1_i12_o20"], resolution=33, head=100, name
     "filters, width, expected",
     [
         (32, 1.0, 32),
-        (32, 1.1, 32),  # 35.2 -> 32, which is no less than 0.9 · 35.2 = 31.68
+        (32, 1.1, 32),  # 35.2 -> 32 >= 0.9 · 35.2 = 31.68
         (32, 1.2, 40),  # 38.4 + 4 -> 40
         (16, 1.1, 16),  # 17.6 -> 16 >= 15.84
-        (16, 1.2, 24),  # 19.2 -> 16 < 17.28, so one step more
+        (16, 1.2, 24),  # 19.2 -> 16 < 17.28, so one divisor more
         (320, 1.4, 448),
         (1280, 2.0, 2560),
-        (4, 1.0, 8),  # never less than one step
+        (4, 1.0, 8),  # at least one divisor
         (16, 0.5, 8),
     ],
 )
-def test_round_filters_by_hand(filters, width, expected):
+def test_round_filters_agrees_with_hand_computed_values(filters, width, expected):
     assert round_filters(filters, width) == expected
 
 
-def test_round_filters_to_another_divisor():
+def test_round_filters_with_another_divisor():
     assert round_filters(10, 1.15, 2) == 12  # 11.5 + 1 -> 12
     assert round_filters(10, 1.15, 1) == 12  # 11.5 + 0.5 -> 12
 
 
 @pytest.mark.parametrize("repeats, depth, expected", [(1, 1.0, 1), (1, 1.1, 2), (4, 3.1, 13)])
-def test_round_repeats_by_hand(repeats, depth, expected):
+def test_round_repeats_agrees_with_hand_computed_values(repeats, depth, expected):
     assert round_repeats(repeats, depth) == expected
 
 
-def test_round_repeats_is_the_authors_to_the_last_bit():
+def test_round_repeats_has_the_floating_point_result_of_the_authors_code():
     assert round_repeats(25, 2.2) == math.ceil(2.2 * 25) == 56
 
 
-def test_nothing_changes_at_one():
+def test_multipliers_of_one_change_nothing():
     for network in (*PUBLISHED.values(), ODD):
         assert multiply(network) == network
         assert scale(network, 0).canonical_hash() == network.canonical_hash()
 
 
-@pytest.mark.parametrize("variant", COEFFICIENTS)
-def test_the_published_family(variant):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_b0_scales_to_the_published_family(variant):
     network = PUBLISHED[f"efficientnet-{variant}"]
     assert network == scale_published(B0, variant)
     assert network.name == f"efficientnet-{variant}"
-    assert network.resolution == published(variant).resolution
-    # Dropout has no place in an architecture; it is in the table.
-    assert published(variant).dropout == {"b0": 0.2, "b4": 0.4, "b7": 0.5}.get(
-        variant, published(variant).dropout
+    assert network.resolution == find_variant(variant).resolution
+    # Dropout is no field of an architecture; the table holds it.
+    assert find_variant(variant).dropout == {"b0": 0.2, "b4": 0.4, "b7": 0.5}.get(
+        variant, find_variant(variant).dropout
     )
 
 
-def test_the_formula_is_not_the_published_family():
-    # φ = 1: depth 1.2, width 1.1 and 1.15 · 224 = 257.6 pixels are B2's but for 2 pixels.
+def test_formula_and_published_family_differ():
+    # φ = 1 gives depth 1.2, width 1.1 and 1.15 · 224 = 257.6 pixels: B2, except for 2 pixels.
     assert multipliers(1) == {"depth": 1.2, "width": 1.1, "resolution": 1.15}
     first, b2 = scale(B0, 1), PUBLISHED["efficientnet-b2"]
     assert first.resolution == 258
@@ -90,7 +91,7 @@ def test_the_formula_is_not_the_published_family():
     assert set(implied_phi("b0").values()) == {0.0}
 
 
-def test_scale_by_other_coefficients():
+def test_scale_with_other_coefficients():
     network = scale(B0, 2, alpha=1.0, beta=1.5, gamma=1.0)
     assert network.resolution == 224 and len(network.layers()) == len(B0.layers())
     assert (network.stem, network.head) == (72, 2880)  # 2.25 times 32 and 1280
@@ -98,7 +99,7 @@ def test_scale_by_other_coefficients():
     assert scale(B0, 0.5).resolution == 240
 
 
-def test_published_scaling_of_other_networks():
+def test_published_multipliers_scale_other_networks():
     small = scale_published(ODD, "B4")
     assert small.name == "odd-b4"
     assert small.resolution == 56  # 33 · 380 / 224 = 55.98
@@ -106,30 +107,33 @@ def test_published_scaling_of_other_networks():
     assert (small.stem, small.head) == (16, 144)  # 16.8 and 140 -> 144
 
 
-def test_one_dimension_alone_leaves_the_others():
-    deep, wide, sharp = (multiply(ODD, **along(name, 1)) for name in DIMENSIONS[:3])
+def test_scaling_one_dimension_keeps_the_others():
+    deep, wide, sharp = (multiply(ODD, **dimension_multipliers(name, 1)) for name in DIMENSIONS[:3])
     assert deep.replace(blocks=ODD.blocks, name=ODD.name) == ODD
     assert [block.repeats for block in deep.blocks] == [4]
     assert [block.repeats for block in wide.blocks] == [2] and wide.resolution == 33
     assert wide.blocks[0].filters == 32  # 20 · sqrt(2) = 28.3 -> 32
     assert sharp.blocks == ODD.blocks and sharp.stem == ODD.stem and sharp.resolution == 47
-    assert along("compound", 2) == multipliers(2)
+    assert dimension_multipliers("compound", 2) == multipliers(2)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 @pytest.mark.parametrize("factor", [1, 2, 8])
-def test_scaled_to_a_target(dimension, factor):
+def test_scale_to_comes_nearest_to_the_target(dimension, factor):
     target = factor * network_cost(B0).mult_adds
-    found = scale_to(B0, dimension, target)
-    off = abs(network_cost(found).mult_adds / target - 1)
-    assert off < (0.2 if dimension in ("depth", "compound") else 0.06)
-    # None of many other multipliers comes nearer.
+    network = scale_to(B0, dimension, target)
+    deviation = abs(network_cost(network).mult_adds / target - 1)
+    assert deviation < (0.2 if dimension in ("depth", "compound") else 0.06)
+    # No multiplier of a dense grid comes nearer.
     phis = [0.053 * step for step in range(100)]
-    others = [network_cost(multiply(B0, **along(dimension, phi))).mult_adds for phi in phis]
-    assert off <= min(abs(madds / target - 1) for madds in others) + 0.005
+    others = [
+        network_cost(multiply(B0, **dimension_multipliers(dimension, phi))).mult_adds
+        for phi in phis
+    ]
+    assert deviation <= min(abs(madds / target - 1) for madds in others) + 0.005
 
 
-def test_coefficients_of_the_paper():
+def test_default_coefficients_are_the_papers():
     assert Coefficients() == (1.2, 1.1, 1.15)
     assert Coefficients().product == pytest.approx(1.92, abs=0.001)
 
@@ -145,15 +149,15 @@ MISTAKES = [
     (lambda: multiply(B0, resolution=224), ["resolution = 224", "factor", "at most 64"]),
     (lambda: multiply(B0, divisor=0), ["divisor = 0", "at least 1"]),
     (lambda: scale_published(B0, "b8"), ["published = 'b8'", "b7"]),
-    (lambda: along("length", 1), ["dimension = 'length'", "depth, width"]),
-    (lambda: scale_to(B0, "width", 1e15), ["width to", "accepted: less"]),
+    (lambda: dimension_multipliers("length", 1), ["dimension = 'length'", "depth, width"]),
+    (lambda: scale_to(B0, "width", 1e15), ["width to", "accepted: fewer"]),
     (lambda: scale_to(B0, "compound", 1e9, Coefficients(1, 1, 1)), ["changes nothing"]),
 ]
 
 
 @pytest.mark.parametrize(("call", "expected"), MISTAKES)
-def test_mistakes_are_named(call, expected):
-    with pytest.raises(ValueError) as caught:
+def test_invalid_arguments_are_named(call, expected):
+    with pytest.raises(UsageError) as caught:
         call()
     assert "\n" not in str(caught.value)
     assert all(text in str(caught.value) for text in expected), caught.value

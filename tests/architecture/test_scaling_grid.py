@@ -1,19 +1,19 @@
-"""The grid of (α, β, γ): its points by brute force, rounding that makes points equal, mistakes."""
+"""The grid of (α, β, γ): points by brute force, duplicates from rounding, invalid settings."""
 
 import itertools
 
 import pytest
 
-from mnas.analysis.grid_ranking import is_grid_run, ranked
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.scaling import Coefficients, scale
 from mnas.architecture.scaling_grid import ScalingGrid
+from mnas.errors import UsageError
 
 B0 = PUBLISHED["efficientnet-b0"]
 
 
-def test_the_combinations_are_all_there_are():
+def test_combinations_equal_those_of_brute_force():
     grid = ScalingGrid(step=0.1, tolerance=0.1)
     values = [round(1 + 0.1 * n, 9) for n in range(13)]
     expected = {
@@ -25,38 +25,38 @@ def test_the_combinations_are_all_there_are():
     assert len(grid.combinations()) == len(expected) == 39
 
 
-def test_the_papers_point_is_on_the_grid():
+def test_the_papers_coefficients_are_on_the_default_grid():
     assert Coefficients(1.2, 1.1, 1.15) in ScalingGrid().combinations()  # product 1.92
     assert Coefficients(1.2, 1.1, 1.15) not in ScalingGrid(tolerance=0.03).combinations()
 
 
-def test_points_are_different_networks_that_stand_for_all():
+def test_points_are_distinct_networks_that_cover_all_combinations():
     grid = ScalingGrid()
     points = grid.points()
     by_hash = {network.canonical_hash(): c for c, network in points.items()}
     assert len(by_hash) == len(points) < len(grid.combinations())
     for coefficients in grid.combinations():
-        chosen = by_hash[scale(B0, 1, *coefficients).canonical_hash()]
-        # Of equal networks the one with the product nearest to 2.
-        assert abs(chosen.product - 2) <= abs(coefficients.product - 2) + 1e-9
+        kept = by_hash[scale(B0, 1, *coefficients).canonical_hash()]
+        # Of equal networks, the combination with the product nearest to 2 is kept.
+        assert abs(kept.product - 2) <= abs(coefficients.product - 2) + 1e-9
     resolutions = [network.resolution for network in points.values()]
     assert resolutions == sorted(resolutions) and resolutions[0] == 224
 
 
-def test_the_base_as_it_is_trained():
+def test_settings_of_proxy_training_replace_those_of_the_base():
     base = ScalingGrid(base="r1_k3_s22_e1_i8_o8", resolution=20, classes=3, head=24).network()
     assert (base.resolution, base.classes, base.head, base.stem) == (20, 3, 24, 8)
     assert ScalingGrid().network() == B0
 
 
-def test_the_true_ratio_as_constraint():
+def test_the_mult_adds_constraint_holds_for_the_rounded_networks():
     by_formula, by_cost = (
         [network_cost(n).mult_adds / network_cost(B0).mult_adds for n in grid.points().values()]
         for grid in (ScalingGrid(), ScalingGrid(constraint="mult-adds"))
     )
     assert max(by_formula) > 3  # layers are rounded up
     assert by_cost and all(1.9 <= ratio <= 2.1 for ratio in by_cost)
-    # Nothing is missed: all on a grid that goes further out.
+    # Brute force over a larger grid finds the same combinations.
     values = [round(1 + 0.1 * n, 9) for n in range(20)]
     expected = [
         c
@@ -77,19 +77,13 @@ def test_the_true_ratio_as_constraint():
         ({"constraint": "madds"}, "constraint = 'madds'; accepted: formula, mult-adds"),
     ],
 )
-def test_mistakes_are_named(settings, expected):
-    with pytest.raises(ValueError, match=expected):
+def test_invalid_settings_are_named(settings, expected):
+    with pytest.raises(UsageError, match=expected):
         ScalingGrid(**settings)
 
 
-def test_a_grid_without_points_is_a_mistake():
-    with pytest.raises(ValueError, match=r"no point.*step = 0.3; accepted: a smaller step"):
+def test_a_grid_without_points_is_rejected():
+    with pytest.raises(UsageError, match=r"no point.*step = 0.3; accepted: a smaller step"):
         ScalingGrid(step=0.3, tolerance=0).points()
-    with pytest.raises(ValueError, match="no spec 'nothing'"):
+    with pytest.raises(UsageError, match="no spec 'nothing'"):
         ScalingGrid(base="nothing").points()
-
-
-def test_only_a_run_over_a_grid_can_be_ranked(tmp_path):
-    assert not is_grid_run(tmp_path)
-    with pytest.raises(ValueError, match="can't be read"):
-        ranked(tmp_path)
