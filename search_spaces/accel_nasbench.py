@@ -10,7 +10,8 @@ The decisions run stage by stage; within a stage in the benchmark's order e, k, 
 import dataclasses
 from functools import partial
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.space import OneOf, Space
 
 # Filters, stride and layers of each stage.

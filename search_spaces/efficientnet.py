@@ -19,7 +19,8 @@ import dataclasses
 from functools import partial
 from typing import Literal
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.space import OneOf, Space
 
 # Filters, layers and stride of each stage.

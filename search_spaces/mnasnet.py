@@ -23,7 +23,8 @@ besides, and A1 and B1 encode.
 import dataclasses
 from functools import partial
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.space import OneOf, Space
 
 # MobileNetV2: layers, filters and stride of each stage.

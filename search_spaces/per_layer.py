@@ -10,7 +10,8 @@ knows no such networks: this space is for proxy training.
 import dataclasses
 from functools import partial
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.published import PUBLISHED
 from mnas.space import OneOf, Space
 

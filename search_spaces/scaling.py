@@ -13,7 +13,7 @@ import numpy as np
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
-from mnas.architecture.scaling_grid import ScalingGrid, trained_base
+from mnas.architecture.scaling_grid import ScalingGrid, base_network
 from mnas.errors import UsageError
 from mnas.space import OneOf, Space
 
@@ -81,7 +81,7 @@ class ScalingDimensionsSpace:
             raise UsageError(f"scaling: doublings = {self.doublings}; accepted: 1 to 10")
 
     def build(self) -> ListedSpace:
-        base = trained_base(self.base, self.resolution, self.classes, self.head)
+        base = base_network(self.base, self.resolution, self.classes, self.head)
         coefficients = Coefficients(self.alpha, self.beta, self.gamma)
         madds = network_cost(base).mult_adds
         networks = {("base", 1): base}

@@ -4,7 +4,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.published import PUBLISHED
 from mnas.space import OneOf, Space
 

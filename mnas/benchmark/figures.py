@@ -9,8 +9,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from mnas.architecture.architecture import Architecture, block_strings
+from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
+from mnas.architecture.text_forms import block_strings
 from mnas.benchmark.processes import OURS
 
 

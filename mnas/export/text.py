@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 
-from mnas.architecture.architecture import Architecture, arch_def, tf_block_strings
+from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.spec import to_spec
+from mnas.architecture.text_forms import arch_def, tf_block_strings
 
 
 def to_json(architecture: Architecture) -> str:

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from mnas.architecture.architecture import Layer
+from mnas.architecture.block import Layer
 from mnas.nn import norm, ops
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from mnas import __main__ as mnas_command
 from mnas.analysis.comparison import compare, notes, tables, to_dict, totals
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.cost import Cost, network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import to_spec

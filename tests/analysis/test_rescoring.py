@@ -7,7 +7,8 @@ import pytest
 
 from mnas import __main__ as mnas_command
 from mnas.analysis import rescoring
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.spec import to_spec
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure

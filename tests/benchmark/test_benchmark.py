@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.architecture.architecture import from_block_strings
+from mnas.architecture.text_forms import from_block_strings
 from mnas.benchmark import CHILDREN_TO_WARM_UP, Benchmark, BenchmarkConfig, processes
 from mnas.benchmark.processes import SIDES, Arrangement, Side, SideFailed, Team
 from mnas.benchmark.progress import BenchmarkProgress

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.cost import network_cost
 from mnas.benchmark import inference
 from mnas.benchmark.children import description

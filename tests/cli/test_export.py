@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnas.__main__ import main
-from mnas.architecture.architecture import from_block_strings
+from mnas.architecture.text_forms import from_block_strings
 from mnas.nn.network import init_variables
 from mnas.nn.weights import load_weights, save_weights
 

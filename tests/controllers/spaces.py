@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.space import OneOf, Space
 
 # Two decisions, of 2 and of 3 choices; under uniform ones every network has probability 1/6.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from mnas.controllers.exhaustive import Exhaustive
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 

@@ -11,7 +11,8 @@ from mnas.controllers.core.policy import factorized, lstm
 from mnas.controllers.reinforce import Reinforce
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.controller import Proposals
 from mnas.space import OneOf, Space
 from tests.controllers.spaces import TWO

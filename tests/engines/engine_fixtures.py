@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig

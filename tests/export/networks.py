@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from tests.interchange import weights_rule
 
 NETWORKS = {

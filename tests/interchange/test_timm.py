@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from mnas.search_spaces import SPACES
 
-from mnas.architecture.architecture import Architecture, arch_def
+from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import TIMM
+from mnas.architecture.text_forms import arch_def
 from mnas.export.text import to_timm
 from mnas.nn.weights import save_weights
 from tests.interchange import weights_rule

@@ -6,7 +6,8 @@ from functools import partial
 import jax
 import numpy as np
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure
 from mnas.loop.journal import FORMAT, Journal, read

@@ -8,7 +8,8 @@ import pytest
 from mnas.controllers.random_search import RandomSearch
 from mnas.search_spaces.efficientnet import EfficientNetSpace
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig

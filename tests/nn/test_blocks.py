@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from mnas.architecture.architecture import Layer
+from mnas.architecture.block import Layer
 from mnas.nn.blocks import Head, MBConv, Stem, layer_block
 
 

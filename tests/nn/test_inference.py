@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.nn import inference, ops
 from mnas.nn.inference import fold, predict
 from mnas.nn.network import Network, init_variables, network_variables

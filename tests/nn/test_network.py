@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from mnas.search_spaces import SPACES
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.nn.count import model_cost

@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.architecture.signatures import block_keys
 from mnas.data.images import DataConfig
 from mnas.engines.config import EngineConfig

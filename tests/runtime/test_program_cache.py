@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from mnas.architecture.architecture import Layer
+from mnas.architecture.block import Layer
 from mnas.nn.blocks import layer_block
 from mnas.nn.network import block_shapes
 from mnas.runtime import program_cache

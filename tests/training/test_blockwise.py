@@ -9,7 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.nn.network import (
     Network,
     block_variables,

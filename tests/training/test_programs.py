@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from mnas.architecture.architecture import Layer
+from mnas.architecture.block import Layer
 from mnas.nn import ops
 from mnas.nn.blocks import Head, Stem, layer_block
 from mnas.nn.network import block_shapes

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from mnas.controllers.core.policy import Policy, canonical, factorized, lstm
 
-from mnas.architecture.architecture import Architecture, Block
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.space import OneOf, Space
 from tests.controllers.spaces import NETWORKS, SPACE
 
