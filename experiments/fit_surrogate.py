@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
-from mnas.cli.arguments import report_mistakes
+from mnas.cli.command import run_command
 from mnas.errors import UsageError
 from mnas.evaluators.surrogate_fits import (
     CHOICES,
@@ -302,4 +302,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(report_mistakes("fit_surrogate", lambda: main(sys.argv[1:])))
+    sys.exit(run_command("mnas.experiments.fit_surrogate", lambda: main(sys.argv[1:])))

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import tyro
 
-from mnas.cli.arguments import parse, report_mistakes
+from mnas.cli.arguments import parse
+from mnas.cli.command import run_command
 from mnas.errors import UsageError
 from mnas.experiment import run
 from mnas.experiments.scaling_dimensions import Row, write
@@ -61,4 +62,4 @@ def main(flags: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(report_mistakes("mnas.experiments.scaling_seeds", lambda: main(sys.argv[1:])))
+    sys.exit(run_command("mnas.experiments.scaling_seeds", lambda: main(sys.argv[1:])))

@@ -21,7 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mnas.cli.arguments import parse, report_mistakes
+from mnas.cli.arguments import parse
+from mnas.cli.command import run_command
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.engines.environment import prepare_driver
@@ -151,4 +152,4 @@ def main(flags: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(report_mistakes("mnas.experiments.stopping", lambda: main(sys.argv[1:])))
+    sys.exit(run_command("mnas.experiments.stopping", lambda: main(sys.argv[1:])))

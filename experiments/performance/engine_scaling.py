@@ -25,18 +25,20 @@ from typing import Any
 
 from rich.console import Console
 
-from mnas.cli.arguments import parse, report_mistakes
+from mnas.cli.arguments import parse
+from mnas.cli.command import run_command
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.engines.environment import prepare_driver
 from mnas.experiments.performance.harness import (
     Sleep,
     in_new_process,
-    new_journal,
     new_search,
     table,
 )
 from mnas.experiments.performance.simulation import Utilization, simulate
+from mnas.loop.journal import Journal
+from mnas.loop.records import Record, ResultRecord
 
 MIB = 2**20
 
@@ -99,9 +101,9 @@ def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overh
     rows: list[Overhead] = []
     count, last = 0, (0, 0.0, 0.0)
 
-    def observe(record: dict[str, Any]) -> None:
+    def observe(record: Record) -> None:
         nonlocal count, last
-        if record["kind"] != "result":
+        if not isinstance(record, ResultRecord):
             return
         count += 1
         if count in marks:
@@ -115,7 +117,7 @@ def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overh
     with tempfile.TemporaryDirectory() as directory, connected(config):
         for name, trials in (("warm-up", 32), ("measured", max(marks))):
             observers = (observe,) if name == "measured" else ()
-            with new_journal(Path(directory) / name) as journal:
+            with Journal(Path(directory) / name) as journal:
                 search = new_search(controller, trials, 16, journal, observers=observers)
                 last = 0, time.perf_counter(), time.process_time()
                 drive(search, Sleep(), config)
@@ -147,13 +149,13 @@ def sleeping_actors(workers: int, config: Sleep, controller: str, trials: int) -
     batch = 2 * workers
     ends: list[tuple[float, float]] = []
 
-    def observe(record: dict[str, Any]) -> None:
-        if record["kind"] == "result":
-            ends.append((time.perf_counter(), record["seconds"]))
+    def observe(record: Record) -> None:
+        if isinstance(record, ResultRecord):
+            ends.append((time.perf_counter(), record.seconds))
 
     with (
         tempfile.TemporaryDirectory() as directory,
-        new_journal(Path(directory) / "journal") as journal,
+        Journal(Path(directory) / "journal") as journal,
     ):
         search = new_search(controller, trials, batch, journal, observers=(observe,))
         drive(search, config, engine)
@@ -205,6 +207,4 @@ if __name__ == "__main__":
     # Workers unpickle the evaluator and functions by the module's importable name.
     from mnas.experiments.performance.engine_scaling import main
 
-    sys.exit(
-        report_mistakes("mnas.experiments.performance.engine_scaling", lambda: main(sys.argv[1:]))
-    )
+    sys.exit(run_command("mnas.experiments.performance.engine_scaling", lambda: main(sys.argv[1:])))

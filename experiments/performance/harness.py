@@ -9,7 +9,6 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +20,6 @@ from mnas.controller import Controller
 from mnas.evaluation import Evaluation
 from mnas.experiment import registry
 from mnas.loop.config import SearchConfig
-from mnas.loop.journal import FORMAT, Journal
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
@@ -82,13 +80,6 @@ def new_search(
     config = SearchConfig(trials=trials, batch=batch, seed=seed)
     parts = space_and_controller(controller)
     return Search(*parts, RewardConfig(target_madds=4e8), config, journal, observers)
-
-
-def new_journal(path: Path) -> Journal:
-    """Open a new journal on disk."""
-    journal = Journal(path)
-    journal.append({"kind": "experiment", "format": FORMAT})
-    return journal
 
 
 def in_new_process(function: Callable[..., T], *arguments: object) -> T:

@@ -30,7 +30,8 @@ from rich.table import Table
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
-from mnas.cli.arguments import parse, report_mistakes
+from mnas.cli.arguments import parse
+from mnas.cli.command import run_command
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import process_environment
 from mnas.errors import UsageError, require_positive, require_whole
@@ -304,4 +305,4 @@ if __name__ == "__main__":
     # The new process unpickles functions by the module's importable name.
     from mnas.experiments.performance.roofline import main
 
-    sys.exit(report_mistakes("mnas.experiments.performance.roofline", lambda: main(sys.argv[1:])))
+    sys.exit(run_command("mnas.experiments.performance.roofline", lambda: main(sys.argv[1:])))

@@ -23,11 +23,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from mnas.cli.arguments import parse, report_mistakes
+from mnas.cli.arguments import parse
+from mnas.cli.command import run_command
 from mnas.controllers.random_search import RandomSearch
 from mnas.data.images import DataConfig
 from mnas.engines.config import EngineConfig
@@ -36,9 +36,11 @@ from mnas.engines.environment import prepare_driver
 from mnas.errors import require_whole
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiments import digits
-from mnas.experiments.performance.harness import in_new_process, new_journal, table
+from mnas.experiments.performance.harness import in_new_process, table
 from mnas.experiments.performance.limits import Limits, measure_limits
 from mnas.loop.config import SearchConfig
+from mnas.loop.journal import Journal
+from mnas.loop.records import Record, ResultRecord
 from mnas.loop.search import Search
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.config import TrainingConfig
@@ -188,11 +190,11 @@ def train_children(engine: EngineConfig, arguments: Arguments) -> Round:
     )
     ends: list[tuple[float, float]] = []
 
-    def observe(record: dict[str, Any]) -> None:
-        if record["kind"] == "result" and record["duplicate_of"] is None:
-            if record["error"] is not None:
-                raise RuntimeError(f"a child failed: {record['error']}")
-            ends.append((time.perf_counter(), record["seconds"]))
+    def observe(record: Record) -> None:
+        if isinstance(record, ResultRecord) and record.duplicate_of is None:
+            if record.error is not None:
+                raise RuntimeError(f"a child failed: {record.error}")
+            ends.append((time.perf_counter(), record.seconds))
 
     space = digits.EXPERIMENT.space.build()
     controller = RandomSearch().build(space)
@@ -200,7 +202,7 @@ def train_children(engine: EngineConfig, arguments: Arguments) -> Round:
     config = SearchConfig(trials=arguments.children, batch=arguments.children)
     with (
         tempfile.TemporaryDirectory() as directory,
-        new_journal(Path(directory) / "journal") as journal,
+        Journal(Path(directory) / "journal") as journal,
     ):
         reward = digits.EXPERIMENT.reward
         search = Search(space, controller, reward, config, journal, (observe,))
@@ -234,6 +236,4 @@ if __name__ == "__main__":
     # New processes unpickle functions by the module's importable name.
     from mnas.experiments.performance.worker_scaling import main
 
-    sys.exit(
-        report_mistakes("mnas.experiments.performance.worker_scaling", lambda: main(sys.argv[1:]))
-    )
+    sys.exit(run_command("mnas.experiments.performance.worker_scaling", lambda: main(sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""The grid search from start to finish, by the command, with children that don't train."""
+"""The grid search, from the command to its files, with a closed-form evaluator."""
 
 import csv
 import dataclasses
@@ -12,17 +12,15 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import scale
 from mnas.architecture.scaling_grid import ScalingGrid
-from mnas.cli.arguments import report_mistakes
-from mnas.cli.search import search
 from mnas.evaluation import Evaluation
 from tests.registered import register
 
-left = {"evaluations": 0}  # until somebody presses Ctrl-C
+evaluations_left = {"until Ctrl-C": 0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """Not trained: wide is good, deep is a little, pixels are worth nothing."""
+class TableEvaluator:
+    """Accuracy that grows with width and depth, and not with resolution."""
 
     noise: float = 0.01
 
@@ -30,21 +28,21 @@ class Table:
         return self
 
     def __call__(self, architecture: Architecture, seed: int, report=None) -> Evaluation:
-        left["evaluations"] -= 1
-        if left["evaluations"] == 0:
+        evaluations_left["until Ctrl-C"] -= 1
+        if evaluations_left["until Ctrl-C"] == 0:
             raise KeyboardInterrupt
         accuracy = 0.5 + 0.01 * architecture.stem + 0.001 * len(architecture.layers())
         return Evaluation(accuracy + self.noise * (seed % 100) / 100, epochs=1)
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    register(monkeypatch, "evaluator", "table", Table)
-    left["evaluations"] = 0
+def table_evaluator(monkeypatch):
+    register(monkeypatch, "evaluator", "table", TableEvaluator)
+    evaluations_left["until Ctrl-C"] = 0
 
 
 def run(*arguments: str) -> int:
-    return report_mistakes("mnas", lambda: search(list(arguments)))
+    return mnas_command.main(["search", *arguments])
 
 
 def grid_search(directory: Path, *flags: str) -> int:
@@ -52,7 +50,7 @@ def grid_search(directory: Path, *flags: str) -> int:
     return run("compound-scaling", *parts, "--out", str(directory), *flags)
 
 
-def facts(directory: Path) -> list[dict]:
+def records(directory: Path) -> list[dict]:
     records = [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines()]
     for record in records:
         for name in ("time", "seconds", "timings"):
@@ -64,7 +62,7 @@ def facts(directory: Path) -> list[dict]:
 def finished(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("grid") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        register(patch, "evaluator", "table", Table)
+        register(patch, "evaluator", "table", TableEvaluator)
         assert grid_search(directory) == 0
     return directory
 
@@ -73,9 +71,9 @@ def grid_of(directory: Path) -> ScalingGrid:
     return ScalingGrid(**json.loads((directory / "experiment.json").read_text())["space"])
 
 
-def test_every_point_is_tried_once(finished):
+def test_evaluates_every_point_once(finished):
     points = grid_of(finished).points()
-    results = [fact for fact in facts(finished) if fact["kind"] == "result"]
+    results = [record for record in records(finished) if record["kind"] == "result"]
     results.sort(key=lambda result: result["trial"])  # a batch's largest come first
     assert len(points) > 6  # more than a batch
     assert [result["hash"] for result in results] == [n.canonical_hash() for n in points.values()]
@@ -83,19 +81,19 @@ def test_every_point_is_tried_once(finished):
 
 
 @pytest.mark.parametrize("evaluations", [1, 8, 16])
-def test_interrupted_and_resumed_it_is_the_same_search(evaluations, finished, tmp_path, capsys):
-    left["evaluations"] = evaluations
+def test_resumed_grid_search_equals_the_uninterrupted_one(evaluations, finished, tmp_path, capsys):
+    evaluations_left["until Ctrl-C"] = evaluations
     assert grid_search(tmp_path / "run") == 130
     assert "go on with: mnas search --resume" in capsys.readouterr().err
-    assert len(facts(tmp_path / "run")) < len(facts(finished))
-    left["evaluations"] = 0
+    assert len(records(tmp_path / "run")) < len(records(finished))
+    evaluations_left["until Ctrl-C"] = 0
     assert run("--resume", str(tmp_path / "run")) == 0
-    assert facts(tmp_path / "run") == facts(finished)
+    assert records(tmp_path / "run") == records(finished)
     for name in ("grid.csv", "best.json", "top.json"):
         assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_the_ranking(finished, capsys):
+def test_ranks_points_by_reward(finished, capsys):
     with open(finished / "grid.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     base = grid_of(finished).network()
@@ -121,7 +119,7 @@ def test_the_ranking(finished, capsys):
     assert "step given with" in capsys.readouterr().err
 
 
-def test_a_found_network_is_a_base(finished, tmp_path):
+def test_accepts_the_best_of_a_run_as_base(finished, tmp_path):
     flags = ["--space.base", str(finished), "--space.resolution", "None", "--space.head", "None"]
     assert grid_search(tmp_path / "second", *flags) == 0
     best = json.loads((finished / "best.json").read_text())
@@ -129,7 +127,7 @@ def test_a_found_network_is_a_base(finished, tmp_path):
     assert (base.resolution, base.head) == (best["resolution"], best["head"])
 
 
-def test_a_grid_without_points_costs_one_line(tmp_path, capsys):
+def test_rejects_a_grid_without_points(tmp_path, capsys):
     flags = ["--space.step", "0.3", "--space.tolerance", "0"]
     assert grid_search(tmp_path / "run", *flags) == 2
     out, err = capsys.readouterr()

@@ -1,3 +1,5 @@
+"""Fits of the ImageNet surrogate: the table, the fits, their uncertainty, cross-validation."""
+
 import csv
 import functools
 import gzip
@@ -31,7 +33,7 @@ from mnas.experiments.fit_surrogate import (
 SIZES = np.array([len(choices) for choices in CHOICES])
 
 
-def drawn(count: int, seed: int = 0) -> np.ndarray:
+def random_choices(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, SIZES, (count, len(SIZES)))
 
 
@@ -39,7 +41,7 @@ def drawn(count: int, seed: int = 0) -> np.ndarray:
 
 
 def row(**changes: str) -> dict[str, str]:
-    """A line like the table's, B0 but for `changes`; with columns that nobody reads."""
+    """Return a row of the table: B0 but for `changes`, and columns that are not read."""
     blocks = [(1, 3, 1), (6, 3, 2), (6, 5, 2), (6, 3, 3), (6, 5, 3), (6, 5, 4), (6, 3, 1)]
     line = {"id": "0", "val_top1": "65.5", "params_m": "5.3"}
     for b, (expand_ratio, kernel, layers) in enumerate(blocks):
@@ -49,7 +51,7 @@ def row(**changes: str) -> dict[str, str]:
     return line | changes
 
 
-def written(path: Path, rows: list[dict[str, str]]) -> Path:
+def write_table(path: Path, rows: list[dict[str, str]]) -> Path:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "wt", newline="") as file:
         writer = csv.DictWriter(file, sorted(rows[0]))
@@ -59,13 +61,13 @@ def written(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
-def test_read(name, tmp_path):
+def test_reads_choices_accuracy_and_devices(name, tmp_path):
     rows = [
         row(),
         row(block0_e="4", block5_l="1", block6_se="0", val_top1="61.25", latency_vck190=""),
         row(throughput_3090="", throughput_a100="7.5e3"),
     ]
-    choices, top1, devices = read(written(tmp_path / name, rows))
+    choices, top1, devices = read(write_table(tmp_path / name, rows))
     b0 = [0, 0, 0, 1, 2, 0, 1, 1, 2, 1, 1, 1, 2, 0, 2, 1, 2, 1, 2, 1, 2, 1, 3, 1, 2, 0, 0, 1]
     other = list(b0)
     other[0], other[4 * 5 + 2], other[27] = 1, 0, 0
@@ -80,17 +82,17 @@ def test_read(name, tmp_path):
     }
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
-    path = written(tmp_path / "table.csv", [row(), row(block3_k="7")])
+def test_names_what_cannot_be_read(tmp_path):
+    path = write_table(tmp_path / "table.csv", [row(), row(block3_k="7")])
     with pytest.raises(ValueError, match=r"table.csv, row 2: block3_k = '7'; accepted: 3, 5$"):
         read(path)
-    path = written(tmp_path / "table.csv", [row(block3_se="0.25")])
+    path = write_table(tmp_path / "table.csv", [row(block3_se="0.25")])
     with pytest.raises(ValueError, match=r"row 1: block3_se = '0.25'; accepted: 0, 1$"):
         read(path)
     short = row()
     del short["latency_zcu102"]
     with pytest.raises(ValueError, match=r"has no column latency_zcu102$"):
-        read(written(tmp_path / "table.csv", [short]))
+        read(write_table(tmp_path / "table.csv", [short]))
     path.write_text(",".join(row()))
     with pytest.raises(ValueError, match=r"has no rows$"):
         read(path)
@@ -105,30 +107,30 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def noise_free():
-    """Features of 1,500 networks, coefficients of all 931, and what they make of the networks."""
-    x = features(drawn(1500))
+    """Return features of 1,500 networks, known coefficients [931], and noise-free targets."""
+    x = features(random_choices(1500))
     known = np.random.default_rng(1).normal(size=x.shape[1])
     known[0] = 60
     return x, known, x @ known
 
 
-def test_without_penalty_knowncoefficients_are_found(noise_free, monkeypatch):
+def test_recovers_known_coefficients_without_penalty(noise_free, monkeypatch):
     x, known, y = noise_free
     monkeypatch.setattr(fit_surrogate, "PENALTY_SINGLE", 0.0)
     monkeypatch.setattr(fit_surrogate, "PENALTY_PAIR", 0.0)
     assert np.allclose(solve(x, y), known, atol=1e-7)
 
 
-def test_the_penalty_is_small(noise_free):
+def test_penalty_shrinks_pairs_more_than_singles(noise_free):
     x, known, y = noise_free
-    found = solve(x, y)
-    assert r2(y, x @ found) > 0.999
+    fitted = solve(x, y)
+    assert r2(y, x @ fitted) > 0.999
     # Shrunk, the pairs more than the single choices.
-    single, pair = (np.abs(found - known)[part].mean() for part in (slice(1, 44), slice(44, None)))
+    single, pair = (np.abs(fitted - known)[part].mean() for part in (slice(1, 44), slice(44, None)))
     assert 0.001 < single < pair < 0.2
 
 
-def test_the_penalty_by_least_squares(noise_free):
+def test_ridge_equals_least_squares_with_penalty_rows(noise_free):
     # Ridge regression is plain least squares with a row sqrt(λ) for every coefficient.
     x, _, y = noise_free
     roots = np.sqrt([0.0] + [1.0] * 43 + [10.0] * (931 - 44))
@@ -136,16 +138,16 @@ def test_the_penalty_by_least_squares(noise_free):
     assert np.allclose(solve(x, y), by_rows, atol=1e-7)
 
 
-def test_the_constant_is_not_penalised(noise_free):
+def test_constant_is_not_penalised(noise_free):
     x, _, y = noise_free
     moved = solve(x, y + 1000) - solve(x, y)
     assert moved[0] == pytest.approx(1000, abs=1e-6)
     assert np.allclose(moved[1:], 0, atol=1e-6)
 
 
-def test_devices_are_fitted_to_what_was_measured():
-    # The logarithm is linear in the features here; gaps are neither learned from nor judged.
-    x = features(drawn(1500))
+def test_device_fits_ignore_gaps():
+    # The logarithm is linear in the features here.
+    x = features(random_choices(1500))
     coefficients = np.zeros(931)
     coefficients[[0, 1, 5, 100]] = 5, 0.4, -0.3, 0.2
     values = np.exp(x @ coefficients)
@@ -153,51 +155,51 @@ def test_devices_are_fitted_to_what_was_measured():
     fitted = fit_devices(x, {"somewhere": values})
     assert list(fitted) == ["somewhere"] and fitted["somewhere"].dtype == np.float32
     assert np.allclose(fitted["somewhere"], coefficients, atol=0.02)
-    share, tau, error = cross_validate_device(x, values)
-    assert share > 0.995 and tau > 0.9 and error < 0.03
+    explained, tau, error = cross_validate_device(x, values)
+    assert explained > 0.995 and tau > 0.9 and error < 0.03
 
 
 # --- uncertainty ---
 
 
-def synthetic(count: int, weights: np.ndarray, alike: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A basis [N, 4] and errors whose deviation it has with these weights."""
+def synthetic(count: int, weights: np.ndarray, agreeing: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return a basis [N, 4] and errors with the standard deviation that the weights give."""
     rng = np.random.default_rng(0)
     mean = rng.uniform(45, 68, count)
-    disagreement = np.ones(count) if alike else np.exp(rng.normal(-1, 0.5, count))
+    disagreement = np.ones(count) if agreeing else np.exp(rng.normal(-1, 0.5, count))
     basis = uncertainty_basis(mean, disagreement)
     return basis, rng.normal(size=count) * np.exp(basis @ weights)
 
 
-def test_uncertainty_finds_known_weights():
+def test_uncertainty_recovers_known_weights():
     weights = np.array([-0.5, -0.4, 0.2, 0.6])
-    basis, errors = synthetic(40_000, weights, alike=False)
-    found = fit_uncertainty(basis, errors)
+    basis, errors = synthetic(40_000, weights, agreeing=False)
+    fitted = fit_uncertainty(basis, errors)
     # The inverse of the Hessian, 2 BᵀB, is the variance of the estimate.
-    deviation = np.sqrt(np.diag(np.linalg.inv(2 * basis.T @ basis)))
-    assert (deviation < 0.02).all()
-    assert (np.abs(found - weights) < 4 * deviation).all()
+    std = np.sqrt(np.diag(np.linalg.inv(2 * basis.T @ basis)))
+    assert (std < 0.02).all()
+    assert (np.abs(fitted - weights) < 4 * std).all()
 
 
-def test_uncertainty_without_disagreement():
+def test_uncertainty_ignores_constant_disagreement():
     weights = np.array([-0.8, -0.3, 0.4, 0.0])
-    basis, errors = synthetic(40_000, weights, alike=True)
-    found = fit_uncertainty(basis, errors)
-    assert found[3] == 0  # log 1 says nothing
-    assert np.allclose(found, weights, atol=0.03)
+    basis, errors = synthetic(40_000, weights, agreeing=True)
+    fitted = fit_uncertainty(basis, errors)
+    assert fitted[3] == 0  # log 1 carries no information
+    assert np.allclose(fitted, weights, atol=0.03)
 
 
-def test_uncertainty_of_errors_alike_is_their_spread():
-    basis, _ = synthetic(1000, np.zeros(4), alike=True)
+def test_uncertainty_of_equal_errors_is_their_standard_deviation():
+    basis, _ = synthetic(1000, np.zeros(4), agreeing=True)
     constant = basis * [1, 0, 0, 0]
-    found = fit_uncertainty(constant, np.tile([3.0, -3.0], 500))
-    assert np.allclose(found, [np.log(3), 0, 0, 0], atol=1e-6)
+    fitted = fit_uncertainty(constant, np.tile([3.0, -3.0], 500))
+    assert np.allclose(fitted, [np.log(3), 0, 0, 0], atol=1e-6)
 
 
-# --- judging ---
+# --- cross-validation ---
 
 
-def test_r2_by_hand():
+def test_r2_matches_hand_computed_values():
     measured = np.array([1.0, 2.0, 3.0, 6.0])  # mean 3, squares around it 4 + 1 + 0 + 9 = 14
     assert r2(measured, measured) == 1
     assert r2(measured, np.full(4, 3.0)) == 0
@@ -205,18 +207,18 @@ def test_r2_by_hand():
     assert r2(measured, -measured) < 0
 
 
-def test_folds_are_of_equal_size_and_always_the_same():
+def test_folds_are_of_equal_size_and_reproducible():
     fold = folds(103)
     assert sorted(np.bincount(fold)) == [20, 20, 21, 21, 21]
     assert (fold == folds(103)).all() and (fold[:-1] > fold[1:]).any()
 
 
-def test_cross_validation_predicts_rows_that_no_fit_has_seen(monkeypatch):
-    """A fitter that remembers its rows would be perfect if any were among those it is judged by."""
-    choices = drawn(500)
-    top1 = np.random.default_rng(3).normal(60, 1, 500)  # nothing to be learned
+def test_cross_validation_holds_out_the_rows_it_predicts(monkeypatch):
+    # A fitter that memorises its rows would be perfect if any of them were held-out rows too.
+    choices = random_choices(500)
+    top1 = np.random.default_rng(3).normal(60, 1, 500)  # independent of the choices
 
-    def remember(choices, top1):
+    def memorise(choices, top1):
         table = {tuple(c): t for c, t in zip(choices.tolist(), top1, strict=True)}
         return {"table": table, "ridge": np.zeros(931)}
 
@@ -224,41 +226,41 @@ def test_cross_validation_predicts_rows_that_no_fit_has_seen(monkeypatch):
         mean = np.array([fitted["table"].get(tuple(c), 60.0) for c in choices.tolist()])
         return mean, np.ones_like(mean)
 
-    monkeypatch.setitem(fit_surrogate.FITTERS, "ridge", remember)
+    monkeypatch.setitem(fit_surrogate.FITTERS, "ridge", memorise)
     monkeypatch.setitem(fit_surrogate.FIT_FUNCTIONS, "ridge", recall)
-    found = cross_validate("ridge", choices, top1)
-    assert found.r2 < 0.01
-    assert found.error == pytest.approx(top1.std())
-    assert found.weights[0] == pytest.approx(np.log(top1.std()), abs=0.01)
-    assert found.covered[0] == pytest.approx(0.683, abs=0.06)
-    assert found.covered[1] == pytest.approx(0.95, abs=0.03)
+    validation = cross_validate("ridge", choices, top1)
+    assert validation.r2 < 0.01
+    assert validation.error == pytest.approx(top1.std())
+    assert validation.weights[0] == pytest.approx(np.log(top1.std()), abs=0.01)
+    assert validation.covered[0] == pytest.approx(0.683, abs=0.06)
+    assert validation.covered[1] == pytest.approx(0.95, abs=0.03)
 
 
-def test_cross_validation_of_ridge_on_a_world_that_is_linear():
-    choices = drawn(1200)
+def test_cross_validates_ridge_on_linear_data():
+    choices = random_choices(1200)
     rng = np.random.default_rng(4)
     coefficients = np.concatenate([[60], rng.normal(size=43), np.zeros(887)])
     top1 = features(choices) @ coefficients + rng.normal(0, 0.3, 1200)
-    found = cross_validate("ridge", choices, top1)
-    assert found.r2 > 0.97 and found.tau > 0.9
-    assert 0.3 < found.error < 1.0
-    assert found.covered[1] == pytest.approx(0.95, abs=0.03)
+    validation = cross_validate("ridge", choices, top1)
+    assert validation.r2 > 0.97 and validation.tau > 0.9
+    assert 0.3 < validation.error < 1.0
+    assert validation.covered[1] == pytest.approx(0.95, abs=0.03)
 
 
-def test_main_writes_what_it_fits(tmp_path, monkeypatch, capsys):
+def test_command_writes_the_fits(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fit_surrogate, "FITTERS", {"ridge": fit_surrogate.fit_ridge})
     monkeypatch.setattr(fit_surrogate, "DEVICE_COLUMNS", {"throughput_a100": "throughput_a100"})
     rng, fields, rows = np.random.default_rng(5), ("e", "k", "l", "se"), []
-    for vector in drawn(200):
+    for vector in random_choices(200):
         line = row(val_top1=f"{rng.normal(60, 3):.3f}", throughput_a100=f"{rng.uniform(1, 9):.3f}")
         for d, choice in enumerate(vector):
             value = choice if d % 4 == 3 else CHOICES[d][choice]
             line[f"block{d // 4}_{fields[d % 4]}"] = str(value)
         rows.append(line)
-    path, out = written(tmp_path / "table.csv.gz", rows), tmp_path / "fitted.npz"
+    path, out = write_table(tmp_path / "table.csv.gz", rows), tmp_path / "fitted.npz"
     assert main([str(path), str(out)]) == 0
     choices, top1, devices = read(path)
-    assert (choices == drawn(200)).all()
+    assert (choices == random_choices(200)).all()
     with np.load(out) as stored:
         assert set(stored) == {"ridge", "ridge_std", "throughput_a100"}
         assert np.allclose(stored["ridge"], solve(features(choices), top1), rtol=1e-5, atol=1e-5)
@@ -276,34 +278,34 @@ def test_main_writes_what_it_fits(tmp_path, monkeypatch, capsys):
 def table() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     if "MNAS_ACCEL_NASBENCH" not in os.environ:
         pytest.skip("MNAS_ACCEL_NASBENCH does not name the table (see experiments/fit_surrogate)")
-    found = read(Path(os.environ["MNAS_ACCEL_NASBENCH"]))
-    assert len(found[0]) == 4623
-    return found
+    loaded = read(Path(os.environ["MNAS_ACCEL_NASBENCH"]))
+    assert len(loaded[0]) == 4623
+    return loaded
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, least_r2, least_tau", [("mlp", 0.984, 0.925), ("ridge", 0.978, 0.91)]
 )
-def test_fits_predict_networks_they_have_not_seen(name, least_r2, least_tau):
+def test_fits_predict_held_out_networks(name, least_r2, least_tau):
     choices, top1, _ = table()
-    found = cross_validate(name, choices, top1)
-    print(name, found)
-    assert found.r2 >= least_r2 and found.tau >= least_tau
-    assert found.covered[0] == pytest.approx(0.683, abs=0.06)
-    assert found.covered[1] == pytest.approx(0.95, abs=0.03)
-    assert found.covered[2] == pytest.approx(0.95, abs=0.05)
-    # What ships states these deviations.
+    validation = cross_validate(name, choices, top1)
+    print(name, validation)
+    assert validation.r2 >= least_r2 and validation.tau >= least_tau
+    assert validation.covered[0] == pytest.approx(0.683, abs=0.06)
+    assert validation.covered[1] == pytest.approx(0.95, abs=0.03)
+    assert validation.covered[2] == pytest.approx(0.95, abs=0.05)
+    # The shipped fits have these standard deviations.
     shipped = coefficients()
     stated = FIT_FUNCTIONS[name](shipped, choices)[1]
-    again = FIT_FUNCTIONS[name](shipped | {f"{name}_std": found.weights}, choices)[1]
+    again = FIT_FUNCTIONS[name](shipped | {f"{name}_std": validation.weights}, choices)[1]
     assert np.allclose(again, stated, rtol=0.1)
 
 
-# To the last digit on one machine; training rounds otherwise on another.
+# Equal to the last digit on one machine; training rounds differently on another.
 @pytest.mark.slow
 @pytest.mark.parametrize("name, tolerance", [("mlp", 0.1), ("ridge", 0.02)])
-def test_refitting_gives_what_ships(name, tolerance):
+def test_refitting_reproduces_the_shipped_fits(name, tolerance):
     choices, top1, _ = table()
     shipped = coefficients()
     fitted = {
@@ -321,7 +323,7 @@ def test_devices_are_predicted_and_refitted():
     choices, _, devices = table()
     x, shipped = features(choices), coefficients()
     for name, fitted in fit_devices(x, devices).items():
-        share, tau, error = cross_validate_device(x, devices[name])
-        print(name, f"{share:.4f} {tau:.4f} {error:.4f}")
-        assert share > 0.97 and error < 0.05, name
+        explained, tau, error = cross_validate_device(x, devices[name])
+        print(name, f"{explained:.4f} {tau:.4f} {error:.4f}")
+        assert explained > 0.97 and error < 0.05, name
         assert np.allclose(x @ fitted, x @ shipped[name], atol=1e-3), name

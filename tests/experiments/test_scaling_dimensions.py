@@ -1,21 +1,20 @@
-"""Single dimensions against compound: the files of a run, and several runs put together."""
+"""Single dimensions against compound scaling: files of one run and of several joined."""
 
 import csv
 import dataclasses
 
+from mnas.architecture.scaling import DIMENSIONS
+from mnas.cli.command import run_command
+from mnas.engines.config import EngineConfig
+from mnas.evaluation import Evaluation
+from mnas.experiment import run
 from mnas.experiments import scaling_seeds
 from mnas.experiments.scaling_dimensions import EXPERIMENT, Row, write
 from mnas.experiments.scaling_seeds import read
 
-from mnas.architecture.scaling import DIMENSIONS
-from mnas.cli.arguments import report_mistakes
-from mnas.engines.config import EngineConfig
-from mnas.evaluation import Evaluation
-from mnas.experiment import run
-
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class TableEvaluator:
     def build(self):
         return self
 
@@ -23,10 +22,10 @@ class Table:
         return Evaluation(0.5 + 0.001 * len(architecture.layers()) + (seed % 10) / 1000)
 
 
-def go(directory, seed: int):
+def finished_search(directory, seed: int):
     experiment = dataclasses.replace(
         EXPERIMENT,
-        evaluator=Table(),
+        evaluator=TableEvaluator(),
         engine=EngineConfig(kind="inline"),
         search=dataclasses.replace(EXPERIMENT.search, seed=seed),
     )
@@ -37,9 +36,9 @@ def go(directory, seed: int):
         return search
 
 
-def test_a_run_and_several_put_together(tmp_path, capsys):
+def test_joins_the_files_of_several_runs(tmp_path, capsys):
     for seed in (0, 1):
-        search = go(tmp_path / f"seed-{seed}", seed)
+        search = finished_search(tmp_path / f"seed-{seed}", seed)
     rows = read(tmp_path / "seed-1" / "scaling.csv")
     assert [(row.dimension, row.factor) for row in rows] == [
         ("base", 1), *((d, f) for f in (2, 4, 8) for d in DIMENSIONS)
@@ -52,14 +51,14 @@ def test_a_run_and_several_put_together(tmp_path, capsys):
     assert {row.seed for row in rows} == {1}
     assert (tmp_path / "seed-1" / "scaling.svg").read_text().count("<svg") == 1
     capsys.readouterr()
-    together = tmp_path / "together"
+    joined = tmp_path / "joined"
     flags = [str(tmp_path / f"seed-{seed}") for seed in (0, 1)]
-    assert scaling_seeds.main([*flags, "--out", str(together)]) == 0
-    assert len(read(together / "scaling.csv")) == 2 * len(rows)
+    assert scaling_seeds.main([*flags, "--out", str(joined)]) == 0
+    assert len(read(joined / "scaling.csv")) == 2 * len(rows)
     assert " ± " in capsys.readouterr().err
 
 
-def test_mean_and_deviation_by_hand(tmp_path, capsys):
+def test_table_shows_mean_and_standard_deviation(tmp_path, capsys):
     base = Row("base", 1, 0, 8, 3, 10, 1000, 0.5)
     deep = [Row("depth", 2, seed, 8, 6, 20, 1900, 0.6 + 0.02 * seed) for seed in (0, 1)]
     write([base, *deep], tmp_path)
@@ -69,9 +68,9 @@ def test_mean_and_deviation_by_hand(tmp_path, capsys):
     assert next(line for line in shown.splitlines() if line.startswith("width")).split()[1] == "-"
 
 
-def test_mistakes_cost_one_line(tmp_path, capsys):
+def test_mistakes_are_reported_in_one_line(tmp_path, capsys):
     def status(*flags: str) -> int:
-        return report_mistakes("scaling", lambda: scaling_seeds.main(list(flags)))
+        return run_command("scaling", lambda: scaling_seeds.main(list(flags)))
 
     assert status(str(tmp_path)) == 2
     assert "scaling.csv can't be read" in capsys.readouterr().err
