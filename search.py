@@ -1,4 +1,4 @@
-"""The main job from a checkout: `python search.py ...` is `mnas search ...`."""
+"""Run a search from a checkout: `python search.py ...` is `mnas search ...`."""
 
 import sys
 

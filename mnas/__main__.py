@@ -1,36 +1,55 @@
-"""The `mnas` command: `mnas VERB`, or `python -m mnas VERB`."""
+"""The `mnas` command: `mnas VERB ...`, or `python -m mnas VERB ...`."""
 
 import importlib
 import sys
 
-from mnas.cli.arguments import report_mistakes
-from mnas.errors import unknown
+from mnas.cli.command import run_command
+from mnas.errors import UsageError, unknown
 
-# Each verb is a function of that name in `mnas/cli/VERB.py`, imported when it is called.
-VERBS = (
-    *("search", "list", "resume"),
-    *("cost", "compare", "scale", "rescore", "export", "report", "train", "benchmark"),
-)
-# Short forms of `mnas search`.
-SEARCHES = {"list": "--list", "resume": "--resume"}
+# Each verb is the module of that name in `mnas/cli`, with "_" for "-", and its line of help.
+VERBS = {
+    "search": "Run a search or a study and export the best architecture.",
+    "list": "List experiments and studies with their cost and expected result.",
+    "resume": "Continue a search or a study that was stopped.",
+    "cost": "Count params and mult-adds of an architecture.",
+    "compare": "Compare an architecture with a reference, stage by stage.",
+    "scale": "Scale a network in depth, width and resolution.",
+    "rescore": "Rank the networks of a run under another reward.",
+    "export": "Export an architecture, or a network with its weights.",
+    "report": "Write one HTML page about one or several runs.",
+    "train": "Train a network from scratch.",
+    "benchmark": "Measure the speed of training or inference beside other frameworks.",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    verb = arguments[0] if arguments else ""
+    """Run one command, by default that of the process, and return its exit status."""
+    verb, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
 
-    def run() -> int | None:
+    def command() -> int | None:
         if verb in ("-h", "--help"):
-            print(f"{__doc__}\nverbs: {', '.join(VERBS)}; mnas VERB --help tells more")
+            print(help_text())
             return 0
+        if not verb:
+            raise UsageError(f"no verb given; accepted: {', '.join(VERBS)}")
         if verb not in VERBS:
             raise unknown("verb", verb, VERBS)
-        rest = arguments[1:]
-        name, rest = ("search", [SEARCHES[verb], *rest]) if verb in SEARCHES else (verb, rest)
-        return getattr(importlib.import_module(f"mnas.cli.{name}"), name)(rest)
+        module = importlib.import_module(f"mnas.cli.{verb.replace('-', '_')}")
+        return module.main(rest)
 
-    return report_mistakes("mnas", run)
+    return run_command(f"mnas {verb}" if verb in VERBS else "mnas", command)
+
+
+def help_text() -> str:
+    """Return the text of `mnas --help`."""
+    verbs = "\n".join(f"  {verb:9}  {line}" for verb, line in VERBS.items())
+    return (
+        "usage: mnas VERB ...\n\n"
+        "Neural architecture search for MBConv networks.\n\n"
+        f"{verbs}\n\n"
+        "Arguments of a verb: mnas VERB --help\n"
+        "Example: mnas search b0-imagenet --seed 1"
+    )
 
 
 if __name__ == "__main__":

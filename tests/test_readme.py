@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.cli import prepare, search, study
+from mnas.cli import prepare, study
 from mnas.cli.arguments import parse
+from mnas.cli.named_experiment import ExperimentArguments, exchange
 from tests.registered import EXPERIMENTS, STUDIES
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -37,8 +38,8 @@ def test_flags_of_search_commands_exist(command):
     if name in STUDIES:
         parse(study.StudyArguments, "search.py", words, study.StudyArguments(1, 1, 1))
         return
-    experiment, flags = search.exchange(EXPERIMENTS[name], words)
-    parse(search.Arguments, "search.py", flags, search.Arguments(experiment))
+    experiment, flags = exchange(EXPERIMENTS[name], words)
+    parse(ExperimentArguments, "search.py", flags, ExperimentArguments(experiment))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("mnas ")])

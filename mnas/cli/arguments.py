@@ -1,36 +1,45 @@
-"""Typed command lines from dataclasses, and mistakes reported in one line.
+"""Typed command lines from dataclasses, and output that several verbs share.
 
-tyro makes the flags, their types and their help from the dataclasses; its error boxes are folded
-into one line here, so that all mistakes look the same.
+tyro derives flags, types and help from the fields of a dataclass and their docstrings. Its error
+boxes are folded into one line, the form of all usage errors.
 """
 
 import contextlib
 import dataclasses
 import io
-import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
 from rich.table import Table
 
+from mnas import files
 from mnas.architecture.architecture import Architecture
 from mnas.errors import UsageError
 
 T = TypeVar("T")
-Spec = Annotated[str, tyro.conf.Positional]
-
-USAGE_ERROR = 2
-READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
+Spec = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SPEC")]
+Directory = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 def parse(
-    kind: Any, program: str, arguments: Sequence[str], default: T, description: str = ""
+    kind: type[T],
+    program: str,
+    arguments: Sequence[str],
+    default: T | None = None,
+    description: str | None = None,
 ) -> T:
-    """`default` with the flags in `arguments` applied; ValueError for a mistake in them."""
+    """Return the dataclass `kind` with the flags in `arguments` applied.
+
+    program      command that help and errors name
+    default      values of flags that are not given; None: the defaults of the class
+    description  first lines of the help; None: the docstring of `kind`
+
+    Raises: UsageError for a mistake in the arguments; SystemExit after printing the help.
+    """
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
@@ -38,17 +47,17 @@ def parse(
                 kind,
                 prog=program,
                 args=list(arguments),
-                default=default,
+                default=tyro.MISSING_NONPROP if default is None else default,
                 description=description,
             )
     except SystemExit as stop:
-        if not stop.code:
-            raise  # --help was shown
+        if not stop.code:  # the help was printed
+            raise
         raise UsageError(fold(errors.getvalue())) from None
 
 
 def fold(boxed: str) -> str:
-    """The text of an error box in one line, without its frame and its pointer to --help."""
+    """Return the text of a tyro error box in one line, without frame and reference to --help."""
     lines = []
     for line in boxed.splitlines():
         text = re.sub(r"^[│|]|[│|]$", "", line.strip()).strip()
@@ -62,57 +71,39 @@ def fold(boxed: str) -> str:
     return re.sub(r"^Error parsing [\w.-]+: (?=\w+: \w+ = )", "", joined)
 
 
-def report_mistakes(program: str, main: Callable[[], int | None]) -> int:
-    """Runs `main`; its exit status. A ValueError is the user's mistake: one line, status 2.
-
-    Where nobody reads standard output any more, as after `| head`, the rest of it is left unsaid.
-    """
-    try:
-        status = main() or 0
-        sys.stdout.flush()
-        return status
-    except UsageError as error:
-        message = " ".join(str(error).split())
-        print(f"{program}: {message}", file=sys.stderr)
-        return USAGE_ERROR
-    except BrokenPipeError:
-        try:
-            print(flush=True)  # into the same pipe again?
-        except BrokenPipeError:
-            # Else the interpreter tries once more at its end, and complains.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return READER_GONE
-        raise  # some other pipe's
-
-
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """What to change of the spec before it is counted, compared or exported."""
+    """Changes to a spec before it is counted, compared or exported."""
 
     resolution: int | None = None
-    """Side of the input image, pixels."""
+    """Height and width of input images, pixels; None: those of the spec."""
     classes: int | None = None
-    """Outputs of the classifier."""
+    """Outputs of the classifier; None: those of the spec."""
 
     def apply(self, architecture: Architecture) -> Architecture:
+        """Return the changed architecture."""
         changes = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
         return architecture.replace(**changes)
 
 
 def rows_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Text in columns, the first to the left, the others to the right."""
+    """Return a table of texts, the first column left-aligned and the others right-aligned."""
     table = Table(heads[0], box=None, pad_edge=False)
     for head in heads[1:]:
-        table.add_column(head, justify="right", overflow="fold")  # narrow, but never cut off
+        # Folded rather than truncated in a narrow terminal.
+        table.add_column(head, justify="right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def write(out: str, text: str) -> None:
-    """A text into a file of the user's choice, and a line that says so; ValueError if it can't."""
+def write_output(path: str, text: str) -> None:
+    """Write a file that the user asked for and report it on standard error.
+
+    Raises: UsageError where it cannot be written.
+    """
     try:
-        Path(out).write_text(text + "\n")
+        files.write_text(Path(path), text + "\n")
     except OSError as error:
-        raise UsageError(f"{out} can't be written: {error.strerror}") from None
-    print(f"written: {out}", file=sys.stderr)
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
+    print(f"written: {path}", file=sys.stderr)

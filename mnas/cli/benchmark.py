@@ -1,4 +1,4 @@
-"""`mnas benchmark`: speed on this machine, beside peers."""
+"""`mnas benchmark`: speed on this machine, beside other frameworks."""
 
 import dataclasses
 import json
@@ -13,61 +13,65 @@ from mnas.benchmark import QUICK, Benchmark, BenchmarkConfig, inference
 from mnas.benchmark.inference import InferenceBenchmark, InferenceConfig
 from mnas.benchmark.progress import BenchmarkProgress
 from mnas.benchmark.table import tables
-from mnas.cli.arguments import parse, write
+from mnas.cli.arguments import parse, write_output
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkArguments:
-    """The project's own speed figures on this machine's CPU, beside those of peers.
+    """Measure the speed of proxy training on this machine's CPU, beside other frameworks.
 
-    With --inference, first or anywhere, figures of inference and not of training; its own settings
-    are told by --inference --help.
+    With --inference, measure inference of published networks: mnas benchmark --inference --help.
+
+    Example: mnas benchmark --quick
     """
 
     config: Annotated[BenchmarkConfig, tyro.conf.arg(name="")] = BenchmarkConfig()
     quick: bool = False
-    """Small numbers, for a first look: minutes, and rough. Flags that are given still count."""
+    """Small sample sizes: minutes, with rough figures. Other flags override them."""
     json: bool = False
-    """One JSON object on standard output."""
+    """Print one JSON object."""
     out: str | None = None
-    """File for the same JSON object, written after each phase with what is known by then."""
+    """File for the same JSON object, rewritten with all figures so far after each phase."""
 
 
 @dataclasses.dataclass(frozen=True)
 class InferenceArguments:
-    """Inference of published networks on this machine's CPU, beside PyTorch's."""
+    """Measure inference of published networks on this machine's CPU, beside PyTorch.
+
+    Example: mnas benchmark --inference --torch-python ~/torch/bin/python
+    """
 
     config: Annotated[InferenceConfig, tyro.conf.arg(name="")] = InferenceConfig()
     json: bool = False
-    """One JSON object on standard output."""
+    """Print one JSON object."""
     out: str | None = None
-    """File for the same JSON object, written after each network with what is known by then."""
+    """File for the same JSON object, rewritten with all figures so far after each network."""
 
 
-def benchmark(arguments: list[str]) -> None:
-    """`mnas benchmark`, of training; with --inference, of inference."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas benchmark`."""
     progress = BenchmarkProgress()
     if "--inference" in arguments:
         rest = [word for word in arguments if word != "--inference"]
-        chosen = parse(InferenceArguments, "mnas benchmark --inference", rest, InferenceArguments())
-        _run(InferenceBenchmark(chosen.config, progress), chosen, inference.tables)
+        options = parse(InferenceArguments, "mnas benchmark --inference", rest)
+        _run(InferenceBenchmark(options.config, progress), options, inference.tables)
         return
     default = BenchmarkArguments(QUICK if "--quick" in arguments else BenchmarkConfig())
-    chosen = parse(BenchmarkArguments, "mnas benchmark", arguments, default)
-    _run(Benchmark(chosen.config, progress), chosen, tables)
+    options = parse(BenchmarkArguments, "mnas benchmark", arguments, default)
+    _run(Benchmark(options.config, progress), options, tables)
 
 
 def _run(
-    running: Benchmark | InferenceBenchmark,
-    chosen: BenchmarkArguments | InferenceArguments,
+    benchmark: Benchmark | InferenceBenchmark,
+    options: BenchmarkArguments | InferenceArguments,
     tables: Callable[[dict[str, Any]], list[Table]],
 ) -> None:
-    for _ in running.run():
-        if chosen.out is not None:
-            write(chosen.out, json.dumps(running.result, indent=2, allow_nan=False))
-    if chosen.json:
-        print(json.dumps(running.result, indent=2, allow_nan=False))
+    for _ in benchmark.run():
+        if options.out is not None:
+            write_output(options.out, json.dumps(benchmark.result, indent=2, allow_nan=False))
+    if options.json:
+        print(json.dumps(benchmark.result, indent=2, allow_nan=False))
         return
     console = Console(highlight=False, markup=False)
-    for table in tables(running.result):
+    for table in tables(benchmark.result):
         console.print(table, "")

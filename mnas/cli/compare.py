@@ -1,4 +1,4 @@
-"""`mnas compare`: an architecture against a reference."""
+"""`mnas compare`: an architecture and a reference, stage by stage."""
 
 import dataclasses
 import json
@@ -7,36 +7,40 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from mnas.analysis import comparison as comparing
+from mnas.analysis import comparison
 from mnas.architecture.spec import find
 from mnas.cli.arguments import Changes, Spec, parse, rows_table
+from mnas.reports import comparison_tables
 
 
 @dataclasses.dataclass(frozen=True)
 class CompareArguments:
-    """How an architecture differs from a reference: decisions, costs, stage by stage."""
+    """Compare the decisions and costs of an architecture with a reference, stage by stage.
+
+    Example: mnas compare runs/digits-1 efficientnet-b0
+    """
 
     spec: Spec
-    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     reference: Spec = "efficientnet-b0"
-    """The same; it is brought to the resolution and the classes of the spec."""
+    """Reference, named likewise; resized to the resolution and classes of the spec."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
     json: bool = False
-    """One JSON object on standard output."""
+    """Print one JSON object."""
 
 
-def compare(arguments: list[str]) -> None:
-    """`mnas compare`."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas compare`."""
     from mnas.evaluators.surrogate_fits import predict
 
-    chosen = parse(CompareArguments, "mnas compare", arguments, tyro.MISSING_NONPROP)
-    network = chosen.changes.apply(find(chosen.spec))
-    comparison = comparing.compare(network, find(chosen.reference), predict)
-    if chosen.json:
-        print(json.dumps(comparing.to_dict(comparison), indent=2))
+    options = parse(CompareArguments, "mnas compare", arguments)
+    architecture = options.changes.apply(find(options.spec))
+    result = comparison.compare(architecture, find(options.reference), predict)
+    if options.json:
+        print(json.dumps(comparison.to_dict(result), indent=2))
         return
     console = Console(highlight=False, markup=False)
-    for heads, rows in comparing.tables(comparison):
+    for heads, rows in comparison_tables.tables(result):
         console.print(rows_table(heads, rows), "")
-    for note in comparing.notes(comparison):
+    for note in comparison_tables.notes(result):
         console.print(note, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`mnas cost`: params and mult-adds, part by part."""
+"""`mnas cost`: params and mult-adds of an architecture."""
 
 import dataclasses
 import json
@@ -7,37 +7,40 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from mnas.architecture.architecture import block_strings
 from mnas.architecture.cost import network_cost, parts
 from mnas.architecture.spec import find
+from mnas.architecture.text_forms import block_strings
 from mnas.cli.arguments import Changes, Spec, parse, rows_table
 
 
 @dataclasses.dataclass(frozen=True)
 class CostArguments:
-    """Params and mult-adds of an architecture, part by part."""
+    """Count params and mult-adds of an architecture, part by part.
+
+    Example: mnas cost efficientnet-b0 --resolution 380
+    """
 
     spec: Spec
-    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
     verify: bool = False
-    """Also count the built Flax model: its parameter leaves, and the multiply-adds of its jaxpr."""
+    """Also count parameters and mult-adds of the Flax model that is built from the spec."""
     json: bool = False
-    """One JSON object on standard output."""
+    """Print one JSON object."""
 
 
-def cost(arguments: list[str]) -> None:
-    """`mnas cost`."""
-    chosen = parse(CostArguments, "mnas cost", arguments, tyro.MISSING_NONPROP)
-    architecture = chosen.changes.apply(find(chosen.spec))
+def main(arguments: list[str]) -> None:
+    """Run `mnas cost`."""
+    options = parse(CostArguments, "mnas cost", arguments)
+    architecture = options.changes.apply(find(options.spec))
     total, rows = network_cost(architecture), list(parts(architecture))
     counted = None
-    if chosen.verify:
-        from mnas.nn.count import model_cost  # the one verb option that needs JAX
+    if options.verify:
+        from mnas.nn.count import model_cost  # imports JAX
 
         counted = model_cost(architecture)
-    if chosen.json:
-        described = {
+    if options.json:
+        result = {
             "name": architecture.name,
             "params": total.params,
             "mult_adds": total.mult_adds,
@@ -54,10 +57,10 @@ def cost(arguments: list[str]) -> None:
             ],
         }
         if counted:
-            described["model"] = dataclasses.asdict(counted)
-        print(json.dumps(described, indent=2))
+            result["model"] = dataclasses.asdict(counted)
+        print(json.dumps(result, indent=2))
         return
-    shown = [
+    cells = [
         (
             row.name,
             f"{row.resolution}×{row.resolution}×{row.filters}",
@@ -66,7 +69,7 @@ def cost(arguments: list[str]) -> None:
         )
         for row in rows
     ]
-    table = rows_table(("part", "output", "params", "mult-adds"), shown)
+    table = rows_table(("part", "output", "params", "mult-adds"), cells)
     table.add_section()
     table.add_row(architecture.name, "", f"{total.params:,}", f"{total.mult_adds:,}")
     console = Console(highlight=False, markup=False)
@@ -77,10 +80,9 @@ def cost(arguments: list[str]) -> None:
         f"at {resolution}×{resolution} (one multiply-add counts once)"
     )
     if counted:
-        agrees = "the same" if counted == total else "NOT the same"
+        agreement = "equal" if counted == total else "NOT equal"
         console.print(
-            f"counted from the Flax model: {counted.params:,} params, "
-            f"{counted.mult_adds:,} mult-adds, {agrees}"
+            f"Flax model: {counted.params:,} params, {counted.mult_adds:,} mult-adds, {agreement}"
         )
     for string in block_strings(architecture):
         console.print(f"  {string}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`mnas export`: an architecture, or a network with its weights, in another form."""
+"""`mnas export`: an architecture, or a network with its weights, in another format."""
 
 import dataclasses
 import sys
@@ -9,10 +9,9 @@ import tyro
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import find
-from mnas.cli.arguments import Changes, Spec, parse, write
-from mnas.errors import UsageError
-from mnas.export import FORMATS, TEXT_FORMATS
-from mnas.export.text import FORMATS as TEXTS
+from mnas.cli.arguments import Changes, Spec, parse, write_output
+from mnas.errors import UsageError, require_one_of, require_whole
+from mnas.export.formats import FORMATS, TEXT_FORMATS
 
 if TYPE_CHECKING:
     from mnas.nn.network import Variables
@@ -20,84 +19,87 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ExportArguments:
-    """An architecture in another form, or a network with its weights.
+    """Export an architecture as text, or a network with its weights as a file.
 
-    json, tf and timm are text: a spec, block strings, arch_def. safetensors (weights by timm's
-    names), stablehlo (jax.export) and onnx are files with weights, and need to know which.
+    Text: json (a spec), tf (block strings), timm (arch_def). Files, which need --weights or
+    --random-weights: safetensors (weights by timm's names), stablehlo (jax.export), onnx.
+
+    Example: mnas export runs/digits-1 --format timm
     """
 
     spec: Spec
-    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     format: str = "json"
     """json, tf, timm, safetensors, stablehlo or onnx."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
     weights: str | None = None
-    """.safetensors file with the network's weights by timm's names: ours, or timm's own."""
+    """.safetensors file with the weights by timm's names, written by mnas or by timm."""
     random_weights: int | None = None
-    """Seed of random weights to export in place of trained ones."""
+    """Random seed of weights to export instead of trained ones."""
     platforms: tuple[str, ...] = ("cpu",)
-    """Of stablehlo: cpu, cuda, rocm, tpu. For cpu alone the program is the faster one there."""
+    """Platforms of a stablehlo file: cpu, cuda, rocm, tpu. One for cpu alone is faster there."""
     out: str | None = None
-    """File to write; text goes to standard output where not given."""
+    """File to write; None: standard output, for text only."""
 
 
-def export(arguments: list[str]) -> None:
-    """`mnas export`."""
-    chosen = parse(ExportArguments, "mnas export", arguments, tyro.MISSING_NONPROP)
-    if chosen.format not in FORMATS:
-        raise UsageError(f"format = {chosen.format!r}; accepted: {', '.join(FORMATS)}")
-    weighted = chosen.weights is not None or chosen.random_weights is not None
-    if chosen.format in TEXT_FORMATS and weighted:
-        raise UsageError(f"format = {chosen.format!r} has no weights; accepted: none given")
-    if chosen.format != "stablehlo" and chosen.platforms != ("cpu",):
-        raise UsageError("platforms are of format 'stablehlo' alone; accepted: none given")
-    architecture = chosen.changes.apply(find(chosen.spec))
-    if chosen.format not in TEXT_FORMATS:
-        _export_network(chosen, architecture)
-    elif chosen.out is None:
-        print(TEXTS[chosen.format](architecture))
+def main(arguments: list[str]) -> None:
+    """Run `mnas export`."""
+    options = parse(ExportArguments, "mnas export", arguments)
+    require_one_of("export", "format", options.format, FORMATS)
+    weighted = options.weights is not None or options.random_weights is not None
+    if options.format in TEXT_FORMATS and weighted:
+        raise UsageError(
+            f"format = {options.format!r} contains no weights; accepted: neither --weights nor "
+            "--random-weights"
+        )
+    if options.format != "stablehlo" and options.platforms != ("cpu",):
+        raise UsageError("--platforms applies to format 'stablehlo' only")
+    architecture = options.changes.apply(find(options.spec))
+    if options.format not in TEXT_FORMATS:
+        _export_network(options, architecture)
+    elif options.out is None:
+        print(TEXT_FORMATS[options.format](architecture))
     else:
-        write(chosen.out, TEXTS[chosen.format](architecture))
+        write_output(options.out, TEXT_FORMATS[options.format](architecture))
 
 
-def _export_network(chosen: ExportArguments, architecture: Architecture) -> None:
-    if chosen.out is None:
-        raise UsageError(f"format = {chosen.format!r} is no text; accepted: with --out FILE")
-    if not Path(chosen.out).absolute().parent.is_dir():
-        raise UsageError(f"{chosen.out} can't be written: no such directory")
-    variables = _variables(chosen, architecture)
+def _export_network(options: ExportArguments, architecture: Architecture) -> None:
+    if options.out is None:
+        raise UsageError(f"format = {options.format!r} is not text; accepted: with --out FILE")
+    if not Path(options.out).absolute().parent.is_dir():
+        raise UsageError(f"{options.out} can't be written: no such directory")
+    variables = _variables(options, architecture)
     try:
-        match chosen.format:
+        match options.format:
             case "safetensors":
                 from mnas.nn.weights import save_weights
 
-                save_weights(chosen.out, architecture, variables)
+                save_weights(options.out, architecture, variables)
             case "stablehlo":
                 from mnas.export.stablehlo import save_stablehlo
 
-                save_stablehlo(chosen.out, architecture, variables, chosen.platforms)
+                save_stablehlo(options.out, architecture, variables, options.platforms)
             case "onnx":
                 from mnas.export.onnx import save_onnx
 
-                save_onnx(chosen.out, architecture, variables)
+                save_onnx(options.out, architecture, variables)
     except OSError as error:
-        raise UsageError(f"{chosen.out} can't be written: {error.strerror}") from None
-    print(f"written: {chosen.out}", file=sys.stderr)
+        raise UsageError(f"{options.out} can't be written: {error.strerror}") from None
+    print(f"written: {options.out}", file=sys.stderr)
 
 
-def _variables(chosen: ExportArguments, architecture: Architecture) -> "dict[str, Variables]":
-    """The weights that were asked for. A search keeps none, so there is no default."""
-    if (chosen.weights is None) == (chosen.random_weights is None):
+def _variables(options: ExportArguments, architecture: Architecture) -> "dict[str, Variables]":
+    """Return the weights to export; a search keeps none, so there is no default."""
+    if (options.weights is None) == (options.random_weights is None):
         raise UsageError(
-            f"format = {chosen.format!r} needs weights, and a search keeps none; "
-            "accepted: --weights FILE.safetensors, or --random-weights SEED, one of them"
+            f"format = {options.format!r} needs weights; accepted: one of "
+            "--weights FILE.safetensors and --random-weights SEED"
         )
-    if chosen.weights is not None:
+    if options.weights is not None:
         from mnas.nn.weights import load_weights
 
-        return load_weights(chosen.weights, architecture)
-    if chosen.random_weights < 0:
-        raise UsageError(f"random_weights = {chosen.random_weights}; accepted: a seed from 0")
+        return load_weights(options.weights, architecture)
+    require_whole("export", "random_weights", options.random_weights, least=0)
     from mnas.nn.network import init_variables
 
-    return init_variables(architecture, chosen.random_weights)
+    return init_variables(architecture, options.random_weights)

@@ -1,4 +1,7 @@
-"""What `search.py` does ahead of a search: blocks are compiled, or timed. Both resume."""
+"""`mnas search --warm-up` and `--latency-table`: compile or time the blocks of a space.
+
+Both keep what they have done when they are stopped; the same command then continues.
+"""
 
 import dataclasses
 import time
@@ -10,12 +13,15 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mnas.cli.arguments import parse
+from mnas.cli.named_experiment import check, exchange, load_experiment, parts_description
+from mnas.cli.run import INTERRUPTED
 from mnas.engines.environment import compilation_cache
-from mnas.errors import UsageError
+from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry
 from mnas.experiment.settings import Experiment
-from mnas.preparation.latency import fill, wholes
+from mnas.preparation.latency import measure_blocks, measure_networks
 from mnas.preparation.latency_check import write_check
 from mnas.preparation.space_blocks import space_blocks
 from mnas.preparation.warmup import LostWorker, compile_ahead
@@ -23,51 +29,61 @@ from mnas.preparation.warmup import LostWorker, compile_ahead
 
 @dataclasses.dataclass(frozen=True)
 class WarmUpArguments:
-    """An experiment's settings and how much of its space is compiled."""
+    """Settings of an experiment and the number of blocks to compile."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     blocks: int | None = None
-    """Only so many blocks, those that networks use most; all where not given."""
+    """Blocks to compile, the most frequent ones first; None: all."""
 
     def __post_init__(self) -> None:
-        if self.blocks is not None and self.blocks < 1:
-            raise UsageError(f"blocks = {self.blocks}; accepted: at least 1")
+        if self.blocks is not None:
+            require_whole("warm-up", "blocks", self.blocks)
 
 
 @dataclasses.dataclass(frozen=True)
 class LatencyArguments:
-    """An experiment's settings and how its table of latencies is checked."""
+    """Settings of an experiment and the check of its latency table."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     networks: int = 0
-    """Also time so many random networks whole, and say how well the table predicts them."""
+    """Random networks to time as a whole, to check how well the table predicts them."""
 
     def __post_init__(self) -> None:
         if self.networks < 0 or self.networks == 1:
-            raise UsageError(f"networks = {self.networks}; accepted: 0, or at least 2")
+            raise rejected("latency-table", "networks", self.networks, "0, or at least 2")
 
 
-def warm_up(chosen: WarmUpArguments) -> int:
-    """Compiles blocks of the experiment's children into the cache on disk; the exit status.
+def warm_up(name: str, flags: list[str]) -> int:
+    """Compile the blocks of an experiment's space into the cache on disk; return the exit status.
 
-    Raises UsageError if the experiment's evaluator compiles no blocks.
+    Raises: UsageError where the experiment's evaluator compiles no blocks.
     """
-    experiment, console = chosen.experiment, Console(stderr=True, highlight=False)
+    experiment, flags = exchange(load_experiment(name), flags)
+    arguments = parse(
+        WarmUpArguments,
+        f"mnas search --warm-up {name}",
+        flags,
+        WarmUpArguments(experiment),
+        f"Compile the blocks of the space of {name}, without a search. "
+        f"Example: mnas search --warm-up {name} --blocks 100\n\n{parts_description()}",
+    )
+    experiment, console = arguments.experiment, Console(stderr=True, highlight=False)
+    check(experiment)
     if not isinstance(experiment.evaluator.build(), BlockCompiler):
-        name = registry.name_of("evaluator", experiment.evaluator)
+        evaluator = registry.name_of("evaluator", experiment.evaluator)
         raise UsageError(
-            f"--warm-up: evaluator = {name} trains no networks; accepted: --evaluator proxy"
+            f"--warm-up: evaluator = {evaluator} trains no networks; accepted: --evaluator proxy"
         )
-    found, complete = space_blocks(experiment.space.build())
-    blocks = found[: chosen.blocks]
+    all_blocks, complete = space_blocks(experiment.space.build())
+    blocks = all_blocks[: arguments.blocks]
     console.print(
-        f"{experiment.name}: {len(found):,} different blocks{'' if complete else ' at least'}, "
-        f"of which {len(blocks):,} make {sum(block.uses for block in blocks):.0%} of a network; "
-        "those used most come first",
+        f"{experiment.name}: {len(all_blocks):,}{'' if complete else ' or more'} distinct blocks; "
+        f"compiling {len(blocks):,}, which are {sum(block.frequency for block in blocks):.0%} of "
+        "the blocks of random networks",
         soft_wrap=True,
     )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn())
-    begun = time.perf_counter()
+    start = time.perf_counter()
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=len(blocks))
@@ -75,49 +91,62 @@ def warm_up(chosen: WarmUpArguments) -> int:
                 blocks, experiment.evaluator, experiment.engine, lambda _: bar.advance(task)
             )
     except KeyboardInterrupt:
-        console.print("stopped; what was compiled is kept, and the same command goes on")
-        return 130
+        console.print("stopped; compiled blocks are kept, and the same command continues")
+        return INTERRUPTED
     except LostWorker as lost:
-        console.print(f"search.py: {lost}", soft_wrap=True)
+        console.print(f"stopped: {lost}", soft_wrap=True)
         return 1
     console.print(
-        f"{total.compiles:,} programs compiled in {time.perf_counter() - begun:.0f} s, "
+        f"{total.compiles:,} programs compiled in {time.perf_counter() - start:.0f} s, "
         f"{total.cache_reads:,} were in {compilation_cache()}",
         soft_wrap=True,
     )
     return 0
 
 
-def time_blocks(path: Path, chosen: LatencyArguments) -> int:
-    """Times the blocks of the experiment's children into the table `path`; the exit status."""
-    experiment, console = chosen.experiment, Console(stderr=True, highlight=False)
+def latency_table(path: Path, name: str, flags: list[str]) -> int:
+    """Time the blocks of an experiment's space into the table `path`; return the exit status."""
+    experiment, flags = exchange(load_experiment(name), flags)
+    arguments = parse(
+        LatencyArguments,
+        f"mnas search --latency-table {path} {name}",
+        flags,
+        LatencyArguments(experiment),
+        f"Time the blocks of the space of {name} on this device, without a search. "
+        f"Example: mnas search --latency-table {path} {name} --networks 50\n\n"
+        f"{parts_description()}",
+    )
+    experiment, console = arguments.experiment, Console(stderr=True, highlight=False)
+    check(experiment)
     space = experiment.space.build()
     blocks, complete = space_blocks(space)
     if not complete:
-        console.print(f"{experiment.name}: more blocks than can be enumerated; the likeliest only")
+        console.print(f"{experiment.name}: too many blocks to enumerate; timing the most frequent")
     rng = np.random.default_rng(0)
-    networks = [space.decode(space.sample(rng)) for _ in range(chosen.networks)]
+    networks = [space.decode(space.sample(rng)) for _ in range(arguments.networks)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
         with Progress(
             *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
         ) as bar:
             task = bar.add_task("blocks", total=len(blocks))
-            table = fill(path, blocks, experiment.engine, lambda: bar.advance(task))
-            task = bar.add_task("networks", total=len(networks))
+            table = measure_blocks(path, blocks, experiment.engine, lambda: bar.advance(task))
             measured = []
-            for found in wholes(networks, experiment.engine) if networks else ():
-                measured.append(found)
-                bar.advance(task)
+            if networks:
+                task = bar.add_task("networks", total=len(networks))
+                for milliseconds in measure_networks(networks, experiment.engine):
+                    measured.append(milliseconds)
+                    bar.advance(task)
     except KeyboardInterrupt:
-        console.print("stopped; blocks that were timed are kept, and the same command goes on")
-        return 130
+        console.print("stopped; timed blocks are kept, and the same command continues")
+        return INTERRUPTED
     console.print(f"written: {path}, {len(table.blocks):,} blocks", soft_wrap=True)
-    if measured:
-        check = write_check(table, measured)
+    if networks:
+        check_result = write_check(table, networks, measured)
         console.print(
-            f"{len(measured)} random networks: Kendall τ {check.kendall:.3f}, R² {check.r2:.3f}, "
-            f"mean error {check.mean_error:.1%}; beside it: {path.stem}-check.json, .png",
+            f"{len(measured)} random networks: Kendall τ {check_result.kendall:.3f}, "
+            f"R² {check_result.r2:.3f}, mean error {check_result.mean_error:.1%}; "
+            f"written: {path.stem}-check.json, {path.stem}-check.png",
             soft_wrap=True,
         )
     return 0

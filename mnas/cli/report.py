@@ -13,23 +13,28 @@ from mnas.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class ReportArguments:
-    """One self-contained HTML page about one run or several."""
+    """Write one self-contained HTML page about one or several runs.
 
-    directories: Annotated[tuple[str, ...], tyro.conf.Positional]
+    Example: mnas report runs/digits-1 runs/digits-2 --out both.html
+    """
+
+    directories: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR [DIR ...]")
+    ]
     """Directories of runs."""
     out: str | None = None
-    """File to write; report.html in the first directory where not given."""
+    """File to write; None: report.html in the first directory."""
 
 
-def report(arguments: list[str]) -> None:
-    """`mnas report`."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas report`."""
     from mnas.evaluators.surrogate_fits import predict
     from mnas.reports.run_report import write_report
 
-    chosen = parse(ReportArguments, "mnas report", arguments, tyro.MISSING_NONPROP)
-    if not chosen.directories:
-        raise UsageError("no run named; accepted: one directory or more")
-    directories = [Path(name) for name in chosen.directories]
-    out = Path(chosen.out) if chosen.out else directories[0] / "report.html"
+    options = parse(ReportArguments, "mnas report", arguments)
+    if not options.directories:
+        raise UsageError("no run given; accepted: mnas report DIR [DIR ...]")
+    directories = [Path(name) for name in options.directories]
+    out = Path(options.out) if options.out else directories[0] / "report.html"
     write_report(directories, out, predict)
     print(f"written: {out}", file=sys.stderr)

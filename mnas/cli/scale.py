@@ -1,138 +1,143 @@
-"""`mnas scale`: compound scaling, the published family, and the grid search's points."""
+"""`mnas scale`: compound scaling, the published family, and the points of the grid search."""
 
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
 from rich.console import Console
+from rich.table import Table
 
 from mnas.analysis.grid_ranking import Ranked, is_grid_run, ranked
 from mnas.architecture import scaling
-from mnas.architecture.architecture import Architecture, block_strings
+from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling_grid import ScalingGrid
 from mnas.architecture.spec import find, to_spec
-from mnas.cli.arguments import Spec, parse, rows_table, write
+from mnas.architecture.text_forms import block_strings
+from mnas.cli.arguments import Spec, parse, rows_table, write_output
 from mnas.errors import UsageError
 
-WAYS = "--phi, --published, --depth, --width, --resolution, --family or --grid-search"
+METHODS = "--phi, --published, --depth, --width, --resolution, --family or --grid-search"
 PAPER = scaling.PAPER
 
 
 @dataclasses.dataclass(frozen=True)
 class ScaleArguments:
-    """A network scaled: by the formula, as a published model was, or by multipliers."""
+    """Scale a network by the compound formula, as a published model, or by given multipliers.
+
+    Example: mnas scale efficientnet-b0 --phi 2 --out scaled.json
+    """
 
     spec: Spec
-    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     phi: float | None = None
-    """Compound scaling: depth alpha^phi, width beta^phi, resolution gamma^phi."""
+    """Compound coefficient φ: depth alpha^phi, width beta^phi, resolution gamma^phi."""
     alpha: float | None = None
-    """Depth for each unit of phi, at least 1; 1.2 where not given."""
+    """Depth multiplier per unit of phi, at least 1; None: 1.2."""
     beta: float | None = None
-    """Width for each unit of phi, at least 1; 1.1 where not given."""
+    """Width multiplier per unit of phi, at least 1; None: 1.1."""
     gamma: float | None = None
-    """Resolution for each unit of phi, at least 1; 1.15 where not given."""
+    """Resolution multiplier per unit of phi, at least 1; None: 1.15."""
     published: str | None = None
-    """As EfficientNet's b0 to b7 were made of B0; these do not follow the formula."""
+    """Multipliers of a published EfficientNet, b0 to b7; these do not follow the formula."""
     depth: float | None = None
-    """Multiplier of layers."""
+    """Multiplier of the number of layers."""
     width: float | None = None
-    """Multiplier of filters."""
+    """Multiplier of the number of filters."""
     resolution: float | None = None
-    """Multiplier of pixels a side."""
+    """Multiplier of the height and width of images."""
     divisor: int = scaling.DIVISOR
-    """Scaled filters are multiples of it: EfficientNet's 8, or less for very small networks."""
+    """Scaled filters are multiples of it; 8 in EfficientNet, fewer for very small networks."""
     family: bool = False
-    """phi 0 to 7 by the formula, beside the published b0 to b7."""
+    """Scale by phi 0 to 7 and as the published b0 to b7, side by side."""
     grid_search: bool = False
-    """All (alpha, beta, gamma) of the grid search with their mult-adds; of a run of it
-    (`python search.py compound-scaling`), ranked by its reward."""
+    """List all (alpha, beta, gamma) of the grid search with their mult-adds; where the spec is a
+    run of it (mnas search compound-scaling), ranked by reward."""
     step: float = ScalingGrid.step
-    """Of the grid."""
+    """Step of the grid."""
     tolerance: float = ScalingGrid.tolerance
-    """Of the grid: by what share alpha·beta²·gamma² may differ from 2."""
+    """Tolerance of the grid: relative difference of alpha·beta²·gamma² from 2."""
     constraint: Literal["formula", "mult-adds"] = ScalingGrid.constraint
-    """Of the grid: on alpha·beta²·gamma², or on the true ratio of mult-adds."""
+    """Quantity that the tolerance of the grid applies to: alpha·beta²·gamma², or the exact ratio
+    of mult-adds."""
     json: bool = False
-    """One JSON object on standard output."""
+    """Print one JSON object."""
     out: str | None = None
     """File for the spec of the scaled network."""
 
     def grid(self) -> dict[str, Any]:
-        """What was said of the grid."""
+        """Return the settings of the grid that differ from the defaults."""
         names = ("step", "tolerance", "constraint", "divisor")
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value != getattr(ScalingGrid, name)}
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: value for name, value in values.items() if value != getattr(ScalingGrid, name)
+        }
 
     def coefficients(self) -> scaling.Coefficients:
-        given = (self.alpha, self.beta, self.gamma)
+        """Return alpha, beta and gamma, those of the paper where not given."""
         return scaling.Coefficients(
-            *(
-                default if value is None else value
-                for value, default in zip(given, PAPER, strict=True)
-            )
+            PAPER.alpha if self.alpha is None else self.alpha,
+            PAPER.beta if self.beta is None else self.beta,
+            PAPER.gamma if self.gamma is None else self.gamma,
         )
 
 
-def scale(arguments: list[str]) -> None:
-    """`mnas scale`."""
-    chosen = parse(ScaleArguments, "mnas scale", arguments, tyro.MISSING_NONPROP)
+def main(arguments: list[str]) -> None:
+    """Run `mnas scale`."""
+    options = parse(ScaleArguments, "mnas scale", arguments)
     factors = {
         name: value
         for name in ("depth", "width", "resolution")
-        if (value := getattr(chosen, name)) is not None
+        if (value := getattr(options, name)) is not None
     }
-    ways = {
-        "--phi": chosen.phi is not None,
-        "--published": chosen.published is not None,
+    methods = {
+        "--phi": options.phi is not None,
+        "--published": options.published is not None,
         f"--{next(iter(factors), '')}": bool(factors),
-        "--family": chosen.family,
-        "--grid-search": chosen.grid_search,
+        "--family": options.family,
+        "--grid-search": options.grid_search,
     }
-    used = [way for way, given in ways.items() if given]
+    used = [method for method, is_used in methods.items() if is_used]
     if len(used) != 1:
-        raise UsageError(f"{' and '.join(used) or 'no scaling'} given; accepted: one of {WAYS}")
-    if chosen.coefficients() != PAPER and used[0] not in ("--phi", "--family"):
+        raise UsageError(f"{' and '.join(used) or 'no scaling'} given; accepted: one of {METHODS}")
+    if options.coefficients() != PAPER and used[0] not in ("--phi", "--family"):
         raise UsageError(f"alpha, beta or gamma with {used[0]}; accepted: with --phi or --family")
-    if not chosen.grid_search and (stray := set(chosen.grid()) - {"divisor"}):
-        raise UsageError(f"{min(stray)} with {used[0]}; accepted: with --grid-search")
-    if chosen.out is not None and used[0] in ("--family", "--grid-search"):
-        raise UsageError(
-            f"out = {chosen.out!r} with {used[0]}; accepted: where one network is made"
-        )
-    if chosen.family:
-        _family(chosen)
-    elif chosen.grid_search:
-        _grid_search(chosen)
+    if not options.grid_search and (misplaced := set(options.grid()) - {"divisor"}):
+        raise UsageError(f"{min(misplaced)} with {used[0]}; accepted: with --grid-search")
+    if options.out is not None and used[0] in ("--family", "--grid-search"):
+        raise UsageError(f"out = {options.out!r} with {used[0]}; accepted: with one scaled network")
+    if options.family:
+        _family(options)
+    elif options.grid_search:
+        _grid_search(options)
     else:
-        _one(chosen, factors)
+        _scale_one(options, factors)
 
 
-def _one(chosen: ScaleArguments, factors: dict[str, float]) -> None:
-    base = find(chosen.spec)
+def _scale_one(options: ScaleArguments, factors: dict[str, float]) -> None:
+    """Scale to one network by phi, as a published model, or by `factors`; print and write it."""
+    base = find(options.spec)
     provenance: dict[str, Any] = {"base": base.name}
-    if chosen.phi is not None:
-        coefficients = chosen.coefficients()
-        network = scaling.scale(base, chosen.phi, *coefficients, chosen.divisor)
-        factors = scaling.multipliers(chosen.phi, *coefficients)
-        provenance |= {"phi": chosen.phi, **coefficients._asdict()}
-    elif chosen.published is not None:
-        network = scaling.scale_published(base, chosen.published, chosen.divisor)
-        factors = scaling.published_multipliers(chosen.published)
-        line = scaling.published(chosen.published)
-        provenance |= {"published": chosen.published.lower(), "dropout": line.dropout}
+    if options.phi is not None:
+        coefficients = options.coefficients()
+        network = scaling.scale(base, options.phi, *coefficients, options.divisor)
+        factors = scaling.multipliers(options.phi, *coefficients)
+        provenance |= {"phi": options.phi, **coefficients._asdict()}
+    elif options.published is not None:
+        network = scaling.scale_published(base, options.published, options.divisor)
+        factors = scaling.published_multipliers(options.published)
+        line = scaling.find_variant(options.published)
+        provenance |= {"published": options.published.lower(), "dropout": line.dropout}
     else:
-        network = scaling.multiply(base, **factors, divisor=chosen.divisor)
+        network = scaling.multiply(base, **factors, divisor=options.divisor)
         network = network.replace(name=f"{base.name}-scaled")
     provenance["multipliers"] = {"depth": 1.0, "width": 1.0, "resolution": 1.0, **factors}
-    described = {**to_spec(network), "scaling": provenance}
-    if chosen.out is not None:
-        write(chosen.out, json.dumps(described, indent=2))
-    if chosen.json:
-        print(json.dumps(described, indent=2))
+    spec = {**to_spec(network), "scaling": provenance}
+    if options.out is not None:
+        write_output(options.out, json.dumps(spec, indent=2))
+    if options.json:
+        print(json.dumps(spec, indent=2))
         return
     console = Console(highlight=False, markup=False)
     console.print(_side_by_side(base, network))
@@ -141,10 +146,10 @@ def _one(chosen: ScaleArguments, factors: dict[str, float]) -> None:
         "one multiply-add counts once".format(**provenance["multipliers"]),
         soft_wrap=True,
     )
-    if chosen.published is not None:
-        phi = scaling.implied_phi(chosen.published)
+    if options.published is not None:
+        phi = scaling.implied_phi(options.published)
         console.print(
-            f"dropout {provenance['dropout']}; by the formula this would be φ = "
+            f"dropout {provenance['dropout']}; φ of the formula with the same multiplier: "
             + ", ".join(f"{value:.2f} by {name}" for name, value in phi.items()),
             soft_wrap=True,
         )
@@ -152,7 +157,7 @@ def _one(chosen: ScaleArguments, factors: dict[str, float]) -> None:
         console.print(f"  {string}", soft_wrap=True)
 
 
-def _side_by_side(base: Architecture, network: Architecture) -> Any:
+def _side_by_side(base: Architecture, network: Architecture) -> Table:
     costs = network_cost(base), network_cost(network)
     rows = [
         ("resolution", base.resolution, network.resolution),
@@ -162,11 +167,11 @@ def _side_by_side(base: Architecture, network: Architecture) -> Any:
         ("params", costs[0].params, costs[1].params),
         ("mult-adds", costs[0].mult_adds, costs[1].mult_adds),
     ]
-    shown = [(name, f"{a:,}", f"{b:,}", f"×{b / a:.3f}" if a else "") for name, a, b in rows]
-    return rows_table(("", base.name, network.name, ""), shown)
+    cells = [(name, f"{a:,}", f"{b:,}", f"×{b / a:.3f}" if a else "") for name, a, b in rows]
+    return rows_table(("", base.name, network.name, ""), cells)
 
 
-def _described(network: Architecture) -> dict[str, Any]:
+def _description(network: Architecture) -> dict[str, Any]:
     cost = network_cost(network)
     return {
         "resolution": network.resolution,
@@ -176,21 +181,21 @@ def _described(network: Architecture) -> dict[str, Any]:
     }
 
 
-def _figures(described: dict[str, Any]) -> tuple[str, ...]:
-    counts = (described["params"], described["mult_adds"])
+def _figures(row: dict[str, Any]) -> tuple[str, ...]:
+    counts = (row["params"], row["mult_adds"])
     texts = (f"{count / 1e6:,.2f}M" if count >= 1e6 else f"{count:,}" for count in counts)
-    return f"{described['resolution']}", *texts
+    return f"{row['resolution']}", *texts
 
 
-def _family(chosen: ScaleArguments) -> None:
-    base, coefficients = find(chosen.spec), chosen.coefficients()
+def _family(options: ScaleArguments) -> None:
+    base, coefficients = find(options.spec), options.coefficients()
     formula = [
         {
             "phi": phi,
             "multipliers": scaling.multipliers(phi, *coefficients),
-            **_described(scaling.scale(base, phi, *coefficients, chosen.divisor)),
+            **_description(scaling.scale(base, phi, *coefficients, options.divisor)),
         }
-        for phi in range(len(scaling.COEFFICIENTS))
+        for phi in range(len(scaling.VARIANTS))
     ]
     published = [
         {
@@ -198,16 +203,16 @@ def _family(chosen: ScaleArguments) -> None:
             "multipliers": scaling.published_multipliers(variant),
             "dropout": line.dropout,
             "implied_phi": scaling.implied_phi(variant),
-            **_described(scaling.scale_published(base, variant, chosen.divisor)),
+            **_description(scaling.scale_published(base, variant, options.divisor)),
         }
-        for variant, line in scaling.COEFFICIENTS.items()
+        for variant, line in scaling.VARIANTS.items()
     ]
-    if chosen.json:
-        described = {"base": base.name, **coefficients._asdict()}
-        print(json.dumps({**described, "formula": formula, "published": published}, indent=2))
+    if options.json:
+        head = {"base": base.name, **coefficients._asdict()}
+        print(json.dumps({**head, "formula": formula, "published": published}, indent=2))
         return
     heads = ("pixels", "params", "mult-adds")
-    shown = [
+    cells = [
         (
             f"{one['phi']}",
             *_figures(one),
@@ -217,67 +222,67 @@ def _family(chosen: ScaleArguments) -> None:
         )
         for one, other in zip(formula, published, strict=True)
     ]
-    # Wider than many a terminal, which then folds the lines; rich would fold every cell.
+    # A narrow terminal folds lines; rich, with the terminal's width, would fold every cell.
     console = Console(highlight=False, markup=False, width=max(Console().width, 104))
-    table = rows_table(("φ", *heads, "published", *heads, "φ: depth", "width", "pixels"), shown)
+    table = rows_table(("φ", *heads, "published", *heads, "φ: depth", "width", "pixels"), cells)
     console.print(
         f"{base.name} by the formula, α = {coefficients.alpha:g}, β = {coefficients.beta:g}, "
-        f"γ = {coefficients.gamma:g}, and as the published models were made of B0",
+        f"γ = {coefficients.gamma:g}, and with the multipliers of the published models",
         soft_wrap=True,
     )
     console.print(table)
     console.print(
         "The published multipliers do not follow the formula: the last three columns are the φ "
-        "that each alone would need, at α = 1.2, β = 1.1, γ = 1.15.",
+        "that each multiplier corresponds to, at α = 1.2, β = 1.1, γ = 1.15.",
         soft_wrap=True,
     )
 
 
-def _grid_search(chosen: ScaleArguments) -> None:
-    directory, found = Path(chosen.spec), None
+def _grid_search(options: ScaleArguments) -> None:
+    directory, ranking = Path(options.spec), None
     if is_grid_run(directory):
-        if chosen.grid():
+        if options.grid():
             raise UsageError(
-                f"{', '.join(chosen.grid())} given with {directory}, whose grid is settled; "
+                f"{', '.join(options.grid())} given with {directory}, which has a grid; "
                 "accepted: --grid-search alone"
             )
-        grid, found = ranked(directory)
+        grid, ranking = ranked(directory)
     else:
-        grid = ScalingGrid(base=chosen.spec, **chosen.grid())
+        grid = ScalingGrid(base=options.spec, **options.grid())
     points, base = grid.points(), grid.network()
     madds, combinations = network_cost(base).mult_adds, len(grid.combinations())
     rows = [
-        {**point._asdict(), "product": point.product, **_described(network)}
+        {**point._asdict(), "product": point.product, **_description(network)}
         for point, network in points.items()
     ]
-    if found is not None:
-        rows = [{**_measured(one), **rows[one.index]} for one in found]
-    if chosen.json:
-        described = {**dataclasses.asdict(grid), "network": base.name, "mult_adds": madds}
-        print(json.dumps({**described, "combinations": combinations, "points": rows}, indent=2))
+    if ranking is not None:
+        rows = [{**_measured(point), **rows[point.index]} for point in ranking]
+    if options.json:
+        head = {**dataclasses.asdict(grid), "network": base.name, "mult_adds": madds}
+        print(json.dumps({**head, "combinations": combinations, "points": rows}, indent=2))
         return
     heads = ("α", "β", "γ", "α·β²·γ²", "pixels", "params", "mult-adds", "ratio")
-    shown = [
+    cells = [
         (
             *(f"{row[name]:.2f}" for name in ("alpha", "beta", "gamma")),
             f"{row['product']:.3f}",
             *_figures(row),
             f"{row['mult_adds'] / madds:.2f}",
-            *([f"{row['accuracy']:.4f}", f"{row['reward']:.4f}"] if found is not None else []),
+            *([f"{row['accuracy']:.4f}", f"{row['reward']:.4f}"] if ranking is not None else []),
         )
         for row in rows
     ]
-    heads += ("accuracy", "reward") if found is not None else ()
+    heads += ("accuracy", "reward") if ranking is not None else ()
     console = Console(highlight=False, markup=False)
-    console.print(rows_table(heads, shown))
-    of = f"{len(rows)} of {len(points)}" if found is not None else f"{len(points)}"
+    console.print(rows_table(heads, cells))
+    count = f"{len(rows)} of {len(points)}" if ranking is not None else f"{len(points)}"
     console.print(
-        f"{of} networks, of {combinations} combinations: those that rounding makes equal count "
+        f"{count} networks, of {combinations} combinations: those that rounding makes equal count "
         f"once. Ratio of mult-adds to {base.name}'s {madds:,}.",
         soft_wrap=True,
     )
 
 
-def _measured(one: Ranked) -> dict[str, Any]:
-    row = one.row
+def _measured(point: Ranked) -> dict[str, Any]:
+    row = point.row
     return {"trial": row.trial, "accuracy": row.accuracy, "reward": row.reward}

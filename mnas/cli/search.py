@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from mnas.cli import list as list_verb
-from mnas.cli import prepare, resume, study
+from mnas.cli import resume, study
 from mnas.cli.arguments import parse
 from mnas.cli.named_experiment import (
     ExperimentArguments,
@@ -52,8 +52,12 @@ def main(arguments: list[str]) -> int:
         case ["--resume", *rest]:
             return resume.main(rest)
         case ["--warm-up", *rest]:
+            from mnas.cli import prepare  # imports JAX
+
             return prepare.warm_up(*split_name(rest))
         case ["--latency-table", file, *rest] if not file.startswith("-"):
+            from mnas.cli import prepare  # imports JAX
+
             return prepare.latency_table(Path(file), *split_name(rest))
         case ["--latency-table", *_]:
             raise UsageError("--latency-table needs a file")

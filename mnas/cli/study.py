@@ -1,8 +1,8 @@
-"""Start and resume studies: many searches side by side, one table."""
+"""Run a study in its directory: many searches side by side, one table."""
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,10 +11,11 @@ from rich.table import Table
 
 from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli.arguments import parse
-from mnas.errors import UsageError
+from mnas.cli.named_experiment import check
+from mnas.cli.run import INTERRUPTED, resume_command
+from mnas.errors import UsageError, require_whole
 from mnas.experiment import registry, run
-from mnas.experiment.settings import Experiment
-from mnas.experiment.study import Study, drive
+from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
 from mnas.loop.search import TooManyFailures
 from mnas.reports.study_report import summary_table, write_study_report
@@ -22,30 +23,33 @@ from mnas.reports.study_report import summary_table, write_study_report
 
 @dataclasses.dataclass(frozen=True)
 class StudyArguments:
-    """The size of a study and where it goes."""
+    """Size of a study and its directory."""
 
     seeds: int
     """Searches of each variant."""
     trials: int
-    """Samples of each search."""
+    """Networks sampled in each search."""
     workers: int
-    """Searches at the same time."""
+    """Searches run in parallel."""
     out: str | None = None
-    """Directory of the study; runs/STUDY-N where not given."""
+    """Directory of the study; None: runs/STUDY-N."""
 
     def __post_init__(self) -> None:
         for name in ("seeds", "trials", "workers"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} = {getattr(self, name)}; accepted: at least 1")
+            require_whole("study", name, getattr(self, name))
 
 
-def start(study: Study, flags: list[str], check: Callable[[Experiment], None]) -> int:
-    """Run a new study, all variants and seeds; the exit status.
-
-    `check` raises UsageError for an experiment that can't run.
-    """
+def start(study: Study, flags: list[str]) -> int:
+    """Run a new study, all variants and seeds, and return the exit status."""
     defaults = StudyArguments(study.seeds, study.trials, os.cpu_count() or 1)
-    arguments = parse(StudyArguments, f"mnas search {study.name}", flags, defaults)
+    arguments = parse(
+        StudyArguments,
+        f"mnas search {study.name}",
+        flags,
+        defaults,
+        f"Run the study {study.name}: {len(study.variants)} variants, side by side. "
+        f"Example: mnas search {study.name} --seeds 3",
+    )
     if (arguments.seeds, arguments.trials) != (study.seeds, study.trials):
         study = study.resized(arguments.seeds, arguments.trials)
     for experiment in study.variants.values():
@@ -53,17 +57,19 @@ def start(study: Study, flags: list[str], check: Callable[[Experiment], None]) -
     if arguments.out:
         directory = Path(arguments.out)
         if directory.exists() and any(directory.iterdir()):
-            raise UsageError(f"{directory} is not empty; accepted: a new directory, or --resume")
+            raise UsageError(
+                f"{directory} is not empty; accepted: a new directory, or mnas resume {directory}"
+            )
         directory.mkdir(parents=True, exist_ok=True)
     else:
         directory = run.new_directory(Path("runs"), study.name)
     head = {"name": study.name, "seeds": study.seeds, "trials": study.trials}
     write_json(directory / "study.json", head)
-    return go(study, directory, arguments.workers)
+    return run_study(study, directory, arguments.workers)
 
 
 def resume(directory: Path, flags: list[str]) -> int:
-    """Go on with a study; only the number of workers may be changed."""
+    """Continue a study and return the exit status; only the number of workers may be changed."""
     path = directory / "study.json"
     head = read_json(path)
     name = head.get("name") if isinstance(head, dict) else head
@@ -75,14 +81,24 @@ def resume(directory: Path, flags: list[str]) -> int:
     if (head["seeds"], head["trials"]) != (study.seeds, study.trials):
         study = study.resized(head["seeds"], head["trials"])
     defaults = StudyArguments(study.seeds, study.trials, os.cpu_count() or 1)
-    arguments = parse(StudyArguments, "mnas search --resume", flags, defaults)
+    arguments = parse(
+        StudyArguments,
+        f"mnas resume {directory}",
+        flags,
+        defaults,
+        f"Continue the study {study.name} in {directory}. Only --workers may be changed.",
+    )
     if dataclasses.replace(arguments, workers=defaults.workers) != defaults:
-        raise UsageError("--resume keeps a study's size and directory; accepted: --workers alone")
-    return go(study, directory, arguments.workers)
+        raise UsageError("a resumed study keeps its size and directory; accepted: --workers")
+    return run_study(study, directory, arguments.workers)
 
 
-def go(study: Study, directory: Path, workers: int) -> int:
-    """Run what is left of a study, print its table and write its files."""
+def run_study(study: Study, directory: Path, workers: int) -> int:
+    """Run the remaining searches of a study, print its table and write its files.
+
+    Returns the exit status: 0, 130 after Ctrl-C, 1 where too many children of a search failed.
+    Progress and table go to standard error.
+    """
     console = Console(stderr=True, highlight=False)
     total = study.seeds * len(study.variants)
     console.print(
@@ -102,11 +118,22 @@ def go(study: Study, directory: Path, workers: int) -> int:
 
             outcomes = drive(study, directory, workers, done)
     except KeyboardInterrupt:
-        console.print(f"stopped; go on with: mnas search --resume {directory}")
-        return 130
+        console.print(f"stopped; to continue: {resume_command(directory)}", soft_wrap=True)
+        return INTERRUPTED
     except TooManyFailures as failures:
-        console.print(f"mnas search: {failures}")
+        console.print(f"stopped: {failures}", soft_wrap=True)
         return 1
+    write_tables(study, outcomes, directory, console)
+    if study.finish is not None:
+        study.finish(study, outcomes, directory)
+    console.print(f"written: {directory}/report.html, table.csv, runs.csv")
+    return 0
+
+
+def write_tables(
+    study: Study, outcomes: Sequence[Outcome], directory: Path, console: Console
+) -> None:
+    """Write runs.csv, table.csv and report.html of a finished study, and print the table."""
     table_rows = rows(study, outcomes)
     summarized = summaries(table_rows)
     write_csv(directory / "runs.csv", table_rows)
@@ -116,9 +143,5 @@ def go(study: Study, directory: Path, workers: int) -> int:
     table = Table(*heads, box=None, pad_edge=False)
     for line in lines:
         table.add_row(*line)
-    # Wider than many a terminal, which then folds the lines; rich would fold every cell.
+    # A narrow terminal folds lines; rich, with the terminal's width, would fold every cell.
     Console(stderr=True, highlight=False, width=max(console.width, 160)).print(table)
-    if study.finish is not None:
-        study.finish(study, outcomes, directory)
-    console.print(f"written: {directory}/report.html, table.csv, runs.csv")
-    return 0

@@ -1,4 +1,4 @@
-"""`mnas train`: a network trained from scratch, to the end."""
+"""`mnas train`: a network trained from scratch."""
 
 import dataclasses
 import json
@@ -19,48 +19,53 @@ from mnas.training.config import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments:
-    """A network trained from scratch; the same command goes on with a training that was stopped."""
+    """Train a network from scratch; the same command resumes a training that was stopped.
+
+    Example: mnas train runs/digits-1 --data cifar10.npz --epochs 30 --out trained
+    """
 
     spec: Spec
-    """A published name, a spec file, a run's directory (its best), or block strings joined by ;."""
+    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     data: str = "digits"
-    """'digits' (embedded), a .npz file, or a folder of class folders."""
+    """Images: 'digits' (embedded), a .npz file, or a folder with one folder per class."""
     validation: float = 0.2
-    """Training images held out to be validated on: a share below 1, or a number."""
+    """Training images held out for validation: a fraction below 1, or a number of images."""
     resolution: int | None = None
-    """Side of the images, pixels; the spec's where not given. Classes are those of the data."""
+    """Height and width of the images, pixels; None: those of the spec."""
     config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = TrainingConfig(epochs=30)
     seed: int = 0
-    """Of initial weights, order, augmentation and drops."""
+    """Random seed of initial weights, image order, augmentation, dropout and drop path."""
     out: str = "training"
-    """Directory for checkpoint.npz, and in the end spec.json and weights.safetensors."""
+    """Directory of checkpoint.npz and, after the last epoch, spec.json and weights.safetensors."""
     json: bool = False
-    """One JSON object on standard output."""
+    """Print one JSON object."""
 
 
-def train(arguments: list[str]) -> None:
-    """`mnas train`."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas train`."""
     from mnas.training.whole_network import Epoch, Retraining
 
-    chosen = parse(TrainArguments, "mnas train", arguments, tyro.MISSING_NONPROP)
-    architecture = find(chosen.spec)
-    if chosen.resolution is not None:
-        architecture = architecture.replace(resolution=chosen.resolution)
-    images = load(DataConfig(chosen.data, chosen.validation), architecture.resolution)
+    options = parse(TrainArguments, "mnas train", arguments)
+    architecture = find(options.spec)
+    if options.resolution is not None:
+        architecture = architecture.replace(resolution=options.resolution)
+    images = load(DataConfig(options.data, options.validation), architecture.resolution)
     architecture = architecture.replace(classes=len(images.classes))
-    directory = Path(chosen.out)
+    directory = Path(options.out)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{directory} can't be made: {error.strerror}") from None
-    memory.keep_freed_memory()
-    training = Retraining(architecture, images, chosen.config, chosen.seed, directory, chosen.data)
+        raise UsageError(f"{directory} can't be created: {error.strerror}") from None
+    memory.retain_freed_memory()
+    training = Retraining(
+        architecture, images, options.config, options.seed, directory, options.data
+    )
     console = Console(stderr=True, highlight=False)
     if training.history:
-        console.print(f"goes on after epoch {len(training.history)}")
+        console.print(f"resumed after epoch {len(training.history)}")
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        epochs = chosen.config.epochs
+        epochs = options.config.epochs
         task = bar.add_task("", total=epochs, completed=len(training.history))
 
         def done(epoch: Epoch) -> None:
@@ -72,11 +77,11 @@ def train(arguments: list[str]) -> None:
 
         history = training.run(done)
     console.print(f"written: {directory}/weights.safetensors", soft_wrap=True)
-    if chosen.json:
-        described = {
+    if options.json:
+        result = {
             "name": architecture.name,
             "accuracy": history[-1].accuracy,
             "history": [dataclasses.asdict(epoch) for epoch in history],
             "weights": str(directory / "weights.safetensors"),
         }
-        print(json.dumps(described, indent=2))
+        print(json.dumps(result, indent=2))

@@ -47,7 +47,7 @@ def prepare_driver(config: EngineConfig) -> None:
 
     os.environ["NPROC"] = str(config.threads)
     if config.kind == "inline":
-        memory.keep_freed_memory()
+        memory.retain_freed_memory()
         jax.config.update("jax_compilation_cache_dir", compilation_cache())
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,6 +1,6 @@
-"""Fills a table of latencies, and checks it: by a process with the settings of a search's workers.
+"""Time the blocks of a space into a latency table, in a process with a search worker's settings.
 
-One process and one block at a time, whatever the engine: measurements side by side would disturb
+One process times one block at a time, whatever the engine: measurements in parallel would disturb
 each other.
 """
 
@@ -21,19 +21,25 @@ from mnas.engines.environment import pinned_cores, process_environment
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.preparation import timing
 from mnas.preparation.space_blocks import SpaceBlock
-from mnas.runtime.cache_repair import cache_mended
+from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.machine import machine
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.programs import forget_programs
 
 
-def fill(
+def measure_blocks(
     path: Path,
     blocks: Sequence[SpaceBlock],
     engine: EngineConfig,
     done: Callable[[], None] = lambda: None,
 ) -> LatencyTable:
-    """The table in `path` with all these blocks; those that it has already are not timed again."""
+    """Return the table in the file `path`, new or continued, after adding the missing `blocks`.
+
+    engine  threads and pinning of the process
+    done    called after each block, also after those that the table had
+
+    Raises: UsageError for a table of another device, thread count, batch or JAX version.
+    """
     with _process(engine) as pool:
         device = pool.submit(_device).result()
         head = {
@@ -50,37 +56,40 @@ def fill(
         for block in blocks:
             signature = signatures(block.architecture)[block.index]
             if signature not in table.blocks:
-                found = pool.submit(_block_ms, block.architecture, block.index).result()
-                table.add(signature, max(0.0, found - table.head["call_ms"]))
+                measured = pool.submit(_block_ms, block.architecture, block.index).result()
+                table.add(signature, max(0.0, measured - table.head["call_ms"]))
             done()
     return table
 
 
-def wholes(
+def measure_networks(
     architectures: Sequence[Architecture], engine: EngineConfig
-) -> Iterator[tuple[Architecture, float]]:
-    """Each network with its measured latency, compiled whole, in milliseconds."""
+) -> Iterator[float]:
+    """Yield the latency of each network, compiled as one program, in milliseconds."""
     with _process(engine) as pool:
         for architecture in architectures:
-            yield architecture, pool.submit(_network_ms, architecture).result()
+            yield pool.submit(_network_ms, architecture).result()
 
 
 @contextlib.contextmanager
 def _process(engine: EngineConfig) -> Iterator[concurrent.futures.Executor]:
-    """One process of a search's environment, that measures; on cores of its own, as workers are."""
-    context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
+    """Start one process with the environment and the pinning of a search worker."""
+    context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
     with (
         process_environment(engine),
-        concurrent.futures.ProcessPoolExecutor(1, context, _begin, (pinned_cores(engine),)) as pool,
+        concurrent.futures.ProcessPoolExecutor(
+            1, context, _initialize, (pinned_cores(engine),)
+        ) as pool,
     ):
         yield pool
 
 
-def _begin(cores: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+def _initialize(cores: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C interrupts the waiting process only
     if cores:
         pin(cores)
-    # Else a thread of XLA's computes, and waking it up and being woken costs more than a block.
+    # Asynchronous dispatch computes in a thread of XLA, and waiting for it takes longer than a
+    # small block.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
@@ -90,14 +99,14 @@ def _device() -> str:
 
 
 def _block_ms(architecture: Architecture, index: int) -> float:
-    with cache_mended():
-        found = timing.block_ms(architecture, index)
+    with repaired_cache():
+        milliseconds = timing.block_ms(architecture, index)
     forget_programs()
-    return found
+    return milliseconds
 
 
 def _network_ms(architecture: Architecture) -> float:
-    with cache_mended():
-        found = timing.network_ms(architecture)
+    with repaired_cache():
+        milliseconds = timing.network_ms(architecture)
     jax.clear_caches()
-    return found
+    return milliseconds

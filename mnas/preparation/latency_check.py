@@ -1,37 +1,49 @@
-"""How well a table's sums predict whole networks: figures in JSON, and a plot."""
+"""Agreement of a latency table with whole networks, as JSON and a plot."""
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
 from mnas.evaluators.latency_table import LatencyCheck, LatencyTable
 from mnas.files import write_json
 
 
-def write_check(table: LatencyTable, measured: Sequence[tuple[Architecture, float]]) -> LatencyCheck:
-    """TABLE-check.json and TABLE-check.png beside the table, of networks and their measured ms."""
-    sums = [table.latency_ms(architecture) for architecture, _ in measured]
-    wholes = [milliseconds for _, milliseconds in measured]
-    check = LatencyCheck.compute(sums, wholes)
-    beside = table.path.with_name(f"{table.path.stem}-check.json")
-    points = [
-        {"blocks": architecture.to_dict()["blocks"], "sum_ms": predicted, "whole_ms": whole}
-        for (architecture, whole), predicted in zip(measured, sums, strict=True)
+def write_check(
+    table: LatencyTable, architectures: Sequence[Architecture], measured_ms: Sequence[float]
+) -> LatencyCheck:
+    """Write STEM-check.json and STEM-check.png beside the table, and return the agreement.
+
+    measured_ms  latency of each architecture, compiled whole, in milliseconds
+    """
+    predicted_ms = [table.latency_ms(architecture) for architecture in architectures]
+    check = LatencyCheck.compute(predicted_ms, measured_ms)
+    networks = [
+        {"blocks": architecture.to_dict()["blocks"], "sum_ms": predicted, "whole_ms": measured}
+        for architecture, predicted, measured in zip(
+            architectures, predicted_ms, measured_ms, strict=True
+        )
     ]
-    described = {**table.head, **dataclasses.asdict(check), "networks": points}
-    write_json(beside, described)
-    _plot(table, check, sums, wholes, beside.with_suffix(".png"))
+    path = table.path.with_name(f"{table.path.stem}-check.json")
+    write_json(path, {**table.head, **dataclasses.asdict(check), "networks": networks})
+    _plot(table, check, predicted_ms, measured_ms, path.with_suffix(".png"))
     return check
 
 
-def _plot(table, check, sums, wholes, path):
-    from matplotlib.figure import Figure  # a second to import
+def _plot(
+    table: LatencyTable,
+    check: LatencyCheck,
+    predicted_ms: Sequence[float],
+    measured_ms: Sequence[float],
+    path: Path,
+) -> None:
+    from matplotlib.figure import Figure  # takes a second to import
 
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot()
-    ends = [min(*sums, *wholes), max(*sums, *wholes)]
+    ends = [min(*predicted_ms, *measured_ms), max(*predicted_ms, *measured_ms)]
     axes.plot(ends, ends, color="0.7", label="equal")
-    axes.scatter(wholes, sums, s=14)
+    axes.scatter(measured_ms, predicted_ms, s=14)
     axes.set(xlabel="measured, whole network (ms)", ylabel="sum over blocks (ms)")
     axes.set_title(
         f"{table.head['device']}, {table.head['threads']} thread(s)\n"

@@ -14,79 +14,85 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import block_keys
 from mnas.space import Space
 
-SAMPLES = 500  # networks by which it is judged how often a block is used
-
-
-MOST = 20_000  # vectors of decisions that are looked at for one stage
+RANDOM_NETWORKS = 500  # for the frequencies of blocks
+MAX_COMBINATIONS = 20_000  # decision vectors enumerated per stage
 
 
 @dataclasses.dataclass(frozen=True)
 class SpaceBlock:
-    """A block of a space, as the one at place `index` of a network that has it.
+    """A block of a space, as block number `index` of a network that contains it.
 
-    uses    share of all blocks of random networks
+    frequency  fraction of the blocks of random networks that equal this one
     """
 
     architecture: Architecture
     index: int
-    uses: float
+    frequency: float
 
 
-def space_blocks(space: Space, most: int = MOST) -> tuple[list[SpaceBlock], bool]:
-    """The different blocks of all networks, those that are used most first; whether that is all.
+def space_blocks(
+    space: Space, max_combinations: int = MAX_COMBINATIONS
+) -> tuple[list[SpaceBlock], bool]:
+    """Return the distinct blocks of all networks, most frequent first, and whether they are all.
 
-    Where a stage has more than `most` combinations of choices, random ones stand for all.
+    A stage whose decisions have more than `max_combinations` combinations is represented by that
+    many random ones.
     """
     rng = np.random.default_rng(0)
-    found: dict[Hashable, tuple[Architecture, int]] = {}
-    uses: Counter[Hashable] = Counter()
-    for _ in range(SAMPLES):
+    first_use: dict[Hashable, tuple[Architecture, int]] = {}
+    counts: Counter[Hashable] = Counter()
+    for _ in range(RANDOM_NETWORKS):
         architecture = space.decode(space.sample(rng))
         for index, key in enumerate(block_keys(architecture)):
-            uses[key] += 1
-            found.setdefault(key, (architecture, index))
+            counts[key] += 1
+            first_use.setdefault(key, (architecture, index))
     complete = True
     for decisions in _independent_parts(space):
-        complete &= math.prod(space.sizes[d] for d in decisions) <= most
-        for vector in _combinations(space, decisions, most, rng):
+        complete &= math.prod(space.sizes[d] for d in decisions) <= max_combinations
+        for vector in _combinations(space, decisions, max_combinations, rng):
             architecture = space.decode(vector)
             for index, key in enumerate(block_keys(architecture)):
-                found.setdefault(key, (architecture, index))
-    total = uses.total()
-    blocks = [SpaceBlock(*place, uses[key] / total) for key, place in found.items()]
-    return sorted(blocks, key=lambda block: -block.uses), complete
+                first_use.setdefault(key, (architecture, index))
+    total = counts.total()
+    blocks = [
+        SpaceBlock(architecture, index, counts[key] / total)
+        for key, (architecture, index) in first_use.items()
+    ]
+    return sorted(blocks, key=lambda block: -block.frequency), complete
 
 
 def _independent_parts(space: Space) -> Iterator[list[int]]:
-    """For every stage the decisions that its blocks depend on, and those of the head."""
+    """Yield the decisions that the blocks of each stage depend on, and those of the head."""
     template = space.template.keywords
-    everywhere = {key: value for key, value in template.items() if key != "blocks"}
-    around = tuple(everywhere.values())
+    shared = tuple(value for key, value in template.items() if key != "blocks")
     stages = template.get("blocks")
-    if not isinstance(stages, Sequence):  # an open choice among whole tuples, or whole networks
-        yield space.decisions_in((*around, stages))
+    if not isinstance(stages, Sequence):  # a choice among whole tuples of stages
+        yield space.decisions_in((*shared, stages))
         return
     strides = [_field(stage, "stride") for stage in stages]
-    filters = [None, *(_field(stage, "filters") for stage in stages)]
-    for s, stage in enumerate([*stages, None]):
-        yield space.decisions_in((*around, *strides[:s], filters[s], stage))
+    in_filters = [None, *(_field(stage, "filters") for stage in stages)]
+    for s, stage in enumerate([*stages, None]):  # None: the head, after the last stage
+        yield space.decisions_in((*shared, *strides[:s], in_filters[s], stage))
 
 
 def _field(stage: Any, name: str) -> Any:
-    """A field of a stage's template; the whole where it is no template of a block."""
+    """Return a field of a stage's template; the whole template where it is not a partial block."""
     return stage.keywords.get(name) if isinstance(stage, functools.partial) else stage
 
 
 def _combinations(
-    space: Space, decisions: Sequence[int], most: int, rng: np.random.Generator
+    space: Space, decisions: Sequence[int], max_combinations: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Vectors [D] with all combinations of some decisions, or `most` random ones of them."""
+    """Yield canonical decision vectors [D] with all combinations of `decisions`.
+
+    Where these are more than `max_combinations`, yields that many random ones.
+    """
     sizes = space.sizes[list(decisions)]
-    if math.prod(map(int, sizes)) <= most:
-        choices = itertools.product(*map(range, sizes))
+    if math.prod(map(int, sizes)) <= max_combinations:
+        combinations = itertools.product(*map(range, sizes))
     else:
-        choices = (rng.integers(0, sizes) for _ in range(most))
-    for chosen in choices:
+        combinations = (rng.integers(0, sizes) for _ in range(max_combinations))
+    for combination in combinations:
         vector = np.zeros(len(space.sizes), np.int32)
-        vector[list(decisions)] = chosen
+        vector[list(decisions)] = combination
         yield space.canonical(vector)

@@ -1,7 +1,7 @@
-"""Measured latency on this device, for one image: of blocks alone and of networks compiled whole.
+"""Latency on this device for one image, of single blocks and of whole networks, in milliseconds.
 
-As in `mnas.nn.inference`, BatchNorm is folded. Every call is waited for; the median of the calls of
-a tenth of a second at least, after a few that warm up. All in milliseconds.
+BatchNorm is folded, as in `mnas.nn.inference`. Each call is waited for. The result is the median of
+calls that take at least `MIN_SECONDS` in all, after `WARM_UP_CALLS` calls.
 """
 
 import itertools
@@ -20,21 +20,21 @@ from mnas.nn.inference import fold, predict
 from mnas.nn.network import init_variables, network_blocks
 from mnas.training.child import inference
 
-WARM_UP = 3
-# A program of 0.05 ms is through with 30 calls before anything else on the machine is.
-LEAST_SECONDS = 0.1
-# A block called again and again keeps its weights in the core's own cache; between two calls within
-# a network, those of all others have passed through there. So a block alone is called with one
-# copy of its weights after the other, so many that they are more than such a cache holds.
-COLD_BYTES, MOST_COPIES = 16 << 20, 256
+WARM_UP_CALLS = 3
+# 30 calls of a program of 0.05 ms end before any other process gets the core.
+MIN_SECONDS = 0.1
+# A block that is called repeatedly finds its weights in the core's cache; within a network, the
+# weights of all other blocks evict them between two calls. A single block is therefore called with
+# a cycle of copies of its weights, more than such a cache holds.
+COLD_BYTES, MAX_COPIES = 16 << 20, 256
 
 
 def median_ms(call: Callable[[], jax.Array], repeats: int) -> float:
-    """Median of `repeats` calls, or of as many more as fill `LEAST_SECONDS`."""
-    for _ in range(WARM_UP):
+    """Return the median over `repeats` calls, or over as many as take `MIN_SECONDS`."""
+    for _ in range(WARM_UP_CALLS):
         call().block_until_ready()
     seconds: list[float] = []
-    while len(seconds) < repeats or sum(seconds) < LEAST_SECONDS:
+    while len(seconds) < repeats or sum(seconds) < MIN_SECONDS:
         start = time.perf_counter()
         call().block_until_ready()
         seconds.append(time.perf_counter() - start)
@@ -42,36 +42,37 @@ def median_ms(call: Callable[[], jax.Array], repeats: int) -> float:
 
 
 def call_ms(repeats: int = 200) -> float:
-    """What calling a compiled program costs that has next to nothing to compute."""
+    """Return the latency of calling a compiled program that computes almost nothing."""
     negative, one = jax.jit(lambda x: -x), jax.device_put(np.float32(1))
     return median_ms(lambda: negative(one), repeats)
 
 
 def network_ms(architecture: Architecture, repeats: int = 30) -> float:
-    """A whole network as one program."""
+    """Return the latency of a whole network, compiled as one program."""
     folded = jax.device_put(fold(architecture, init_variables(architecture, 0)))
     image = _noise(architecture.resolution, 3)
     return median_ms(lambda: predict(architecture, folded, image), repeats)
 
 
 def block_ms(architecture: Architecture, index: int, repeats: int = 30) -> float:
-    """One block of a network by its place in it, with the call of its program."""
+    """Return the latency of block number `index` of a network, with the call of its program."""
     name, block = network_blocks(architecture)[index]
-    side, filters = architecture.resolution, 3
+    resolution, filters = architecture.resolution, 3
     if index:
         below = list(parts(architecture))[index - 1]
-        side, filters = below.resolution, below.filters
+        resolution, filters = below.resolution, below.filters
     params = fold(architecture, init_variables(architecture, 0))[name]
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
-    count = min(MOST_COPIES, math.ceil(COLD_BYTES / size))
+    count = min(MAX_COPIES, math.ceil(COLD_BYTES / size))
     copies = itertools.cycle(
         [{name: {"params": jax.tree.map(jnp.array, params)}} for _ in range(count)]
     )
-    x = _noise(side, filters)
+    x = _noise(resolution, filters)
     infer = inference([(name, block)], {name: {"params": params}}, x.shape)
     return median_ms(lambda: infer(next(copies), x), max(repeats, count))
 
 
-def _noise(side: int, filters: int) -> jax.Array:
-    shape = (1, side, side, filters)
+def _noise(resolution: int, filters: int) -> jax.Array:
+    """Return an input of standard normal values [1, resolution, resolution, filters]."""
+    shape = (1, resolution, resolution, filters)
     return jax.device_put(np.random.default_rng(0).standard_normal(shape, np.float32))

@@ -1,11 +1,7 @@
-"""Compiles the blocks of a space's networks ahead, many at a time, into the cache on disk.
+"""Compile the blocks of a space in parallel processes, into the cache on disk.
 
-Children are chains of blocks (`mnas.training.child`), and a space of 10^12 networks has only hundreds or
-thousands of different blocks: a block depends on the choices of its own stage, and on nothing
-before that but how many pixels and filters come in. Each can be compiled by itself, by worker
-processes with the very settings that those of a search have; a search then compiles nothing.
-
-What is compiled stays on disk, block by block, so a warm-up that was stopped goes on for nothing.
+The processes have the settings of a search's workers, so that a search afterwards compiles nothing.
+Every compiled block is written at once; an interrupted warm-up continues where it stopped.
 """
 
 import concurrent.futures
@@ -15,75 +11,80 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
 
 import jax
 
 from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import process_environment
+from mnas.evaluation import BlockCompiler, EvaluatorConfig
 from mnas.preparation.space_blocks import SpaceBlock
-from mnas.runtime.cache_repair import cache_mended
+from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
 from mnas.training.programs import forget_programs
 
-PROCESS_BYTES = 1 << 30  # that a process which compiles may take, generously
+PROCESS_BYTES = 1 << 30  # upper bound of the memory of a compiling process
 
 
 class LostWorker(RuntimeError):
-    """A process that compiled was killed; the message says what to do."""
-
-
-# --- compiling ----------------------------------------------------------------------------------
+    """A compiling process was killed; the message says how to continue."""
 
 
 def compile_ahead(
     blocks: Sequence[SpaceBlock],
-    evaluator: Any,
+    evaluator: EvaluatorConfig,
     engine: EngineConfig,
     done: Callable[[Compilations], None] = lambda compilations: None,
 ) -> Compilations:
-    """Has worker processes compile these blocks, in order; what they compiled or found in all.
+    """Compile `blocks` in worker processes, in this order, and return the totals.
 
-    evaluator   a configuration whose evaluator has `compile_block` and `compile_batches`
-    engine      of the search to come: its threads, and how many workers at most
-    done        called after each block with what that took
+    evaluator  configuration of a `mnas.evaluation.BlockCompiler`
+    engine     engine of the later search: its threads, and the maximum of processes
+    done       called after each block, with the compilations of that block
 
-    What goes wrong in compiling is raised here; LostWorker where a process was killed, as the
-    system does where memory runs out. No more processes are started than there is memory for.
+    Starts no more processes than fit into the available memory. Raises: the exception of a failed
+    compilation; `LostWorker` where a process was killed, for example for lack of memory.
     """
-    workers = max(1, (os.cpu_count() or 1) // engine.threads)
-    if engine.gpus_per_worker:  # this machine's first one compiles for all like it
-        workers = max(1, int(1 / engine.gpus_per_worker))
-    workers = min(workers, engine.workers or workers, len(blocks))
-    workers = max(1, min(workers, available_bytes() // PROCESS_BYTES))
-    resolutions = {block.architecture.resolution: block.architecture for block in blocks}
+    workers = _process_count(engine, len(blocks))
+    by_resolution = {block.architecture.resolution: block.architecture for block in blocks}
     total = Compilations()
     try:
         with process_environment(engine), _pool(workers, evaluator) as pool:
-            waiting = [pool.submit(_compile_batches, network) for network in resolutions.values()]
-            waiting += [pool.submit(_compile_block, block) for block in blocks]
-            kept = set(waiting[len(resolutions) :])
-            for future in concurrent.futures.as_completed(waiting):
+            batches = [pool.submit(_compile_batches, network) for network in by_resolution.values()]
+            block_futures = {pool.submit(_compile_block, block) for block in blocks}
+            for future in concurrent.futures.as_completed([*batches, *block_futures]):
                 compilations = future.result()
                 total += compilations
-                if future in kept:
+                if future in block_futures:
                     done(compilations)
     except BrokenProcessPool:
         raise LostWorker(
-            f"one of {workers} processes that compile was killed, most likely for want of memory "
-            f"({available_bytes() / 2**30:.1f} GiB are free now); what was compiled is kept, and "
-            f"the same command goes on, with --engine.workers {max(1, workers // 2)} in less memory"
+            f"one of {workers} compiling processes was killed, probably for lack of memory "
+            f"({available_bytes() / 2**30:.1f} GiB are free now); compiled blocks are kept, and "
+            "the same command continues; --engine.workers "
+            f"{max(1, workers // 2)} needs less memory"
         ) from None
     return total
 
 
+def _process_count(engine: EngineConfig, blocks: int) -> int:
+    """Return how many processes to start for a number of blocks."""
+    if engine.gpus_per_worker:  # programs are compiled for one GPU of this machine
+        workers = int(1 / engine.gpus_per_worker)
+    else:
+        workers = (os.cpu_count() or 1) // engine.threads
+    workers = min(max(1, workers), engine.workers or blocks, blocks)
+    return max(1, min(workers, available_bytes() // PROCESS_BYTES))
+
+
 @contextlib.contextmanager
-def _pool(workers: int, evaluator: Any) -> Iterator[concurrent.futures.Executor]:
-    """Processes that compile; what has not begun when something goes wrong never does."""
-    context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _start, (evaluator,)) as pool:
+def _pool(workers: int, evaluator: EvaluatorConfig) -> Iterator[concurrent.futures.Executor]:
+    """Start compiling processes; on an exception, cancel what they have not begun."""
+    context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, context, _initialize, (evaluator,)
+    ) as pool:
         try:
             yield pool
         except BaseException:
@@ -91,25 +92,29 @@ def _pool(workers: int, evaluator: Any) -> Iterator[concurrent.futures.Executor]
             raise
 
 
-def _start(evaluator: Any) -> None:
-    # Ctrl-C is for the process that waits; a block that is under way gets into the cache.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+# The evaluator of a compiling process, built once by `_initialize`.
+_evaluator: BlockCompiler
+
+
+def _initialize(config: EvaluatorConfig) -> None:
     global _evaluator
-    _evaluator = evaluator.build()
+    # Ctrl-C interrupts the waiting process only; a block being compiled still reaches the cache.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _evaluator = config.build()
 
 
 def _compile_batches(architecture: Architecture) -> Compilations:
-    return _recorded(_evaluator.compile_batches, architecture)
+    return _recorded(lambda: _evaluator.compile_batches(architecture))
 
 
 def _compile_block(block: SpaceBlock) -> Compilations:
-    return _recorded(_evaluator.compile_block, block.architecture, block.index)
+    return _recorded(lambda: _evaluator.compile_block(block.architecture, block.index))
 
 
-def _recorded(compile_part: Callable[..., None], *arguments: Any) -> Compilations:
+def _recorded(compile_part: Callable[[], None]) -> Compilations:
     recording = Recording()
-    with cache_mended():
-        compile_part(*arguments)
-    forget_programs()  # what is on disk isn't needed in memory
+    with repaired_cache():
+        compile_part()
+    forget_programs()  # the programs are on disk; release their memory
     jax.clear_caches()
     return recording.compilations

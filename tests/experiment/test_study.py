@@ -5,16 +5,15 @@ import dataclasses
 import json
 
 import pytest
-from mnas.controllers.random_search import RandomSearch
-from mnas.experiments import b0_imagenet
 
+from mnas.__main__ import main
 from mnas.analysis.study_table import rows, summaries, write_csv
-from mnas.cli.arguments import report_mistakes
-from mnas.cli.search import search
+from mnas.controllers.random_search import RandomSearch
 from mnas.evaluation import Evaluation
 from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment.study import Outcome, Study, drive
+from mnas.experiments import b0_imagenet
 from mnas.loop.config import SearchConfig
 from mnas.reports.study_report import summary_table, write_study_report
 from tests.registered import EXPERIMENTS, STUDIES, register
@@ -194,7 +193,7 @@ def test_resized():
 
 
 def run_search(*arguments):
-    return report_mistakes("mnas", lambda: search(list(arguments)))
+    return main(["search", *arguments])
 
 
 @pytest.fixture
@@ -217,7 +216,7 @@ def test_the_command_runs_and_resumes_a_study(small, tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags, expected",
     [
-        (["--seeds", "0"], "seeds = 0; accepted: at least 1"),
+        (["--seeds", "0"], "study: seeds = 0; accepted: a whole number of at least 1"),
         (["--sedes", "2"], "--seeds"),
         (["--trials", "many"], "many"),
     ],
@@ -236,7 +235,7 @@ def test_mistakes_in_resuming_a_study(small, tmp_path, capsys):
     assert "unknown experiment 'smal'; did you mean small?" in capsys.readouterr().err
     (tmp_path / "study.json").write_text('{"name": "small", "seeds": 1, "trials": 2}')
     assert run_search("--resume", str(tmp_path), "--seeds", "3") == 2
-    assert "--workers alone" in capsys.readouterr().err
+    assert "keeps its size and directory; accepted: --workers" in capsys.readouterr().err
     assert run_search("small", "--out", str(tmp_path)) == 2
     assert "is not empty" in capsys.readouterr().err
 

@@ -3,13 +3,13 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
-from mnas.experiments import digits
 from rich.console import Console
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
-from mnas.cli import search as search_command
+from mnas.cli.run import print_summary
 from mnas.evaluation import Evaluation
+from mnas.experiments import digits
 from mnas.loop.journal import FORMAT, Journal
 from mnas.loop.trial import Result, Trial
 from mnas.reports.run_report import write_report
@@ -80,7 +80,7 @@ def test_the_command_tells_how_many_were_stopped(tmp_path):
     finished = SimpleNamespace(results=results, config=digits.EXPERIMENT.search)
     shown = io.StringIO()
     console = Console(file=shown, width=200)
-    search_command.show(digits.EXPERIMENT, finished, tmp_path, console)
+    print_summary(digits.EXPERIMENT, finished, tmp_path, console)
     assert "best: trial 0, reward 0.9000" in shown.getvalue()
-    expected = "3 trials, 2 networks evaluated, 1 stopped early: 3 of 8 epochs spared"
+    expected = "3 trials, 2 networks evaluated, 1 stopped early, which saved 3 of 8 epochs"
     assert expected in shown.getvalue()

@@ -1,0 +1,30 @@
+"""Command line: arguments in, text and files out; no algorithm.
+
+In   the words after `mnas VERB`
+Out  an exit status; results on standard output, progress and messages on standard error
+
+Each verb of `mnas.__main__.VERBS` is the module of that name, imported when it is called, with a
+function
+
+    main(arguments: list[str]) -> int | None
+
+that returns the exit status (None is 0) and raises `UsageError` for a mistake of the user.
+`run_command` turns that error into one line on standard error and status 2; any other exception
+keeps its traceback and ends with status 1. With `--json`, standard output is one JSON object and
+nothing else.
+
+command           `run_command`: a function's exceptions as an exit status
+arguments         typed flags from dataclasses; tables and files that several verbs write
+named_experiment  the experiment that is named on the command line, with exchanged parts
+search            start a search or a study; `--list`, `--resume`, `--warm-up`, `--latency-table`
+list              table of experiments and studies
+resume            continue a run or a study
+run               run an experiment in its directory, with progress, files and a summary
+study             run a study in its directory
+prepare           compile or time the blocks of an experiment's space
+cost, compare, scale, rescore, export, report, train, benchmark    one verb each
+
+May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or
+`mnas.experiments`, whose contents it finds by name through `mnas.experiment.registry`. Importing
+`command` loads nothing outside the standard library and `mnas.errors`.
+"""

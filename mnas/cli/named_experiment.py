@@ -1,0 +1,83 @@
+"""An experiment that is named on the command line, and its parts that are exchanged by name."""
+
+import dataclasses
+from typing import Annotated
+
+import tyro
+
+from mnas.engines.config import check_engine
+from mnas.engines.environment import prepare_driver
+from mnas.errors import UsageError, unknown
+from mnas.evaluation import ArchitectureCheck, WrapperConfig
+from mnas.experiment import registry
+from mnas.experiment.settings import KINDS, Experiment
+
+DEFAULT = "digits"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentArguments:
+    """Settings of an experiment and the directory of its run."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    seed: int | None = None
+    """Short for --search.seed."""
+    out: str | None = None
+    """Directory of the run; None: runs/EXPERIMENT-N."""
+
+
+def split_name(arguments: list[str]) -> tuple[str, list[str]]:
+    """Return the name at the start of `arguments`, `DEFAULT` where there is none, and the flags."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    return DEFAULT, arguments
+
+
+def load_experiment(name: str) -> Experiment:
+    """Return the registered experiment `name`. Raises: UsageError for a study."""
+    experiment = registry.load("experiment", name)
+    if not isinstance(experiment, Experiment):
+        raise UsageError(f"{name} is a study; accepted: an experiment")
+    return experiment
+
+
+def parts_description() -> str:
+    """Return the help text about parts that are exchanged as a whole."""
+    parts = (f"--{part} ({', '.join(registry.entries(part))})" for part in KINDS)
+    return f"Parts to exchange by name, before their settings: {'; '.join(parts)}."
+
+
+def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list[str]]:
+    """Return the experiment with the parts named by `--controller NAME` etc., and other flags.
+
+    A part that is a `WrapperConfig` is placed around the experiment's own; any other part replaces
+    it, with default settings.
+    """
+    rest, words = [], iter(flags)
+    for word in words:
+        flag, equals, name = word.partition("=")
+        part = flag.removeprefix("--")
+        if part not in KINDS or not flag.startswith("--"):
+            rest.append(word)
+            continue
+        name = name if equals else next(words, "")
+        if name not in registry.entries(part):
+            raise unknown(part, name, registry.entries(part))
+        kind = registry.load(part, name)
+        current = getattr(experiment, part)
+        if not isinstance(current, kind):
+            config = kind()
+            if isinstance(config, WrapperConfig):
+                config = kind.around(current)
+            experiment = dataclasses.replace(experiment, **{part: config})
+    return experiment, rest
+
+
+def check(experiment: Experiment) -> None:
+    """Find mistakes before anything is started or written; UsageError names the first."""
+    check_engine(experiment.engine)
+    prepare_driver(experiment.engine)  # JAX must not have started yet
+    space = experiment.space.build()
+    experiment.controller.build(space)
+    if isinstance(experiment.evaluator, ArchitectureCheck):
+        experiment.evaluator.check(space.decode([0] * len(space.sizes)))

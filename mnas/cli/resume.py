@@ -1,0 +1,51 @@
+"""`mnas resume`: continue a run or a study."""
+
+from pathlib import Path
+
+from mnas.cli import study
+from mnas.cli.arguments import parse
+from mnas.cli.named_experiment import ExperimentArguments, check
+from mnas.cli.run import run_experiment
+from mnas.errors import UsageError
+from mnas.experiment import run
+
+HELP = """usage: mnas resume DIR [settings]
+
+Continue a search or a study that was stopped, from the journal in its directory.
+
+A run may be resumed with another length, selection and engine (--search.trials,
+--search.selection, --engine.*), a study with another number of --workers.
+
+Example: mnas resume runs/digits-1 --search.trials 96"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `mnas resume` and return the exit status."""
+    match arguments:
+        case ["-h" | "--help", *_]:
+            print(HELP)
+            return 0
+        case [name, *flags] if not name.startswith("-"):
+            directory = Path(name)
+        case _:
+            raise UsageError("no directory given; accepted: mnas resume DIR")
+    if (directory / "study.json").is_file():
+        return study.resume(directory, flags)
+    if not (directory / "experiment.json").is_file():
+        raise UsageError(f"{directory} holds no run; accepted: a directory that mnas search made")
+    experiment = run.read_experiment(directory)
+    parsed = parse(
+        ExperimentArguments,
+        f"mnas resume {directory}",
+        flags,
+        ExperimentArguments(experiment),
+        f"Continue the run of {experiment.name} in {directory}.",
+    )
+    moved = parsed.experiment.reference != experiment.reference
+    if moved or parsed.out is not None or parsed.seed is not None:
+        raise UsageError(
+            "a resumed run keeps its directory, seed and reference; accepted: no --out, --seed or "
+            "--reference"
+        )
+    check(parsed.experiment)
+    return run_experiment(parsed.experiment, directory)

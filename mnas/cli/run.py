@@ -1,0 +1,94 @@
+"""Run an experiment in its directory: progress, files, summary."""
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from mnas.analysis.comparison import compare
+from mnas.architecture.published import PUBLISHED
+from mnas.evaluation import unwrapped
+from mnas.evaluators.surrogate import SurrogateConfig
+from mnas.evaluators.surrogate_fits import predict
+from mnas.experiment import run
+from mnas.experiment.settings import Experiment
+from mnas.loop.early_stopping import savings
+from mnas.loop.search import Search, TooManyFailures
+from mnas.reports.console import SearchProgress
+from mnas.reports.run_report import write_report
+from mnas.reports.tensorboard import TensorBoard
+
+INTERRUPTED = 130  # a shell's status for a program that Ctrl-C ended
+
+
+def run_experiment(experiment: Experiment, directory: Path) -> int:
+    """Run a new or resumed search until it is done or interrupted, and write its files.
+
+    Returns the exit status: 0, 130 after Ctrl-C, 1 where too many children failed. Progress and
+    summary go to standard error.
+    """
+    console = Console(stderr=True, highlight=False)
+    progress, events = SearchProgress(), TensorBoard(directory)
+    with run.opened(experiment, directory, (events, progress)) as search:
+        run.write_experiment(experiment, directory)
+        size = search.space.cardinality()
+        console.print(f"{experiment.name}: {size:.2g} networks, in {directory}", soft_wrap=True)
+        if search.results:
+            console.print(f"resumed after {len(search.results)} trials")
+        status = 0
+        try:
+            with progress.follow(search):
+                run.drive(experiment, search)
+        except KeyboardInterrupt:
+            console.print(f"stopped; to continue: {resume_command(directory)}", soft_wrap=True)
+            status = INTERRUPTED
+        except TooManyFailures as failures:
+            console.print(f"stopped: {failures}", soft_wrap=True)
+            status = 1
+        finally:
+            events.close()
+        run.write_results(experiment, search, directory)
+        write_report([directory], directory / "report.html", predict)
+        if status == 0:
+            print_summary(experiment, search, directory, console)
+            if experiment.finish is not None and search.best is not None:
+                experiment.finish(search, directory)
+    return status
+
+
+def resume_command(directory: Path) -> str:
+    """Return the command that continues the run or study in `directory`."""
+    return f"mnas resume {shlex.quote(str(directory))}"
+
+
+def print_summary(
+    experiment: Experiment, search: Search, directory: Path, console: Console
+) -> None:
+    """Print trial counts, the best architecture and the files of a finished search."""
+    evaluations = [r.evaluation for r in search.results.values() if r.duplicate_of is None]
+    stopped, saved = savings((evaluation.epochs, evaluation.stopped) for evaluation in evaluations)
+    trained = sum(evaluation.epochs for evaluation in evaluations)
+    line = f"\n{len(search.results)} trials, {len(evaluations)} networks evaluated"
+    if stopped:
+        line += f", {stopped} stopped early, which saved {saved} of {saved + trained} epochs"
+    console.print(line)
+    ranked = run.ranking(search)
+    if not ranked:
+        console.print("no child could be evaluated; see report.html")
+        return
+    best, selection = ranked[0], experiment.search.selection
+    by = "" if selection == "measured" else f" by the {selection}"
+    console.print(
+        f"best{by}: trial {best.trial.number}, reward {best.reward:.4f}, "
+        f"accuracy {best.evaluation.accuracy:.4f}, {best.cost.params:,} params, "
+        f"{best.cost.mult_adds:,} mult-adds",
+        soft_wrap=True,
+    )
+    for string in best.trial.architecture.to_dict()["blocks"]:
+        console.print(f"  {string}")
+    if experiment.reference and isinstance(unwrapped(experiment.evaluator), SurrogateConfig):
+        reference = PUBLISHED[experiment.reference]
+        comparison = compare(best.trial.architecture, reference, predict, experiment.reward)
+        for fit, (ours, theirs) in comparison.rewards.items():
+            console.print(f"reward by {fit}: best {ours:.4f}, {reference.name} {theirs:.4f}")
+    console.print(f"written: {directory}/best.json, top.json, report.html")
