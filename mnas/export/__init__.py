@@ -1,12 +1,13 @@
-"""Networks out into the world, one file a kind of consumer.
+"""Export of architectures, and of networks with their weights, to other programs.
 
-text         a spec, TF block strings, timm's arch_def: the architecture alone
-stablehlo    a program with its weights, for any process that has JAX
-onnx         the same for ONNX runtimes
+In: an `Architecture`; for files with weights also its variables, block by block
+(`mnas.nn.network`). Out: text, or a file. UsageError for what a format cannot represent.
 
-Weights alone, for timm or for us, are `mnas.nn.weights`.
+- `text`: a spec, TF block strings or timm's `arch_def`; no weights, no JAX;
+- `stablehlo`: a serialized program with its weights, for processes that have JAX only;
+- `onnx`: the same for ONNX runtimes;
+- `formats`: all formats of `mnas export` by name.
+
+Weights alone, by timm's names, are `mnas.nn.weights`. The package imports `mnas.architecture`,
+`mnas.nn`, `mnas.files` and `mnas.errors`.
 """
-
-TEXT_FORMATS = ("json", "tf", "timm")
-WEIGHT_FORMATS = ("safetensors", "stablehlo", "onnx")
-FORMATS = (*TEXT_FORMATS, *WEIGHT_FORMATS)

@@ -1,16 +1,16 @@
-"""A network with its weights as an ONNX model, for ONNX runtimes.
+"""Networks with their weights as ONNX models, for ONNX runtimes.
 
     session = onnxruntime.InferenceSession("network.onnx")
     (logits,) = session.run(None, {"images": images})    # [N, 3, R, R] float32, any N
 
-Images are NCHW, as is usual with ONNX (and not NHWC, as everywhere else here). The graph is written
-node by node from the architecture, which is a chain of few kinds of layers, and mirrors
-`mnas.nn.blocks`; weights have timm's names and layout, which are ONNX's too. So a convolution stays
-one node, which a converter of the traced program would have to guess: it makes 1,848 nodes of B0,
-this 288. Operators are those of opset 17. Needs the package onnx, the extra `onnx` of this project.
+Images are NCHW, as is usual with ONNX (elsewhere in mnas they are NHWC). The graph is written node
+by node from the architecture and mirrors `mnas.nn.blocks`, so that every convolution is one node
+(B0 has 288 nodes; a conversion of the traced program has 1,848). Weights have timm's names and
+layouts, which are also ONNX's. Operators are those of opset 17. Needs the package onnx, which the
+extra `onnx` installs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,33 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
+from mnas.architecture.cost import downscaled
 from mnas.errors import UsageError
+from mnas.files import write_bytes
 from mnas.nn.network import Variables
 from mnas.nn.ops import padding_of
 from mnas.nn.weights import module_names, to_state_dict
 
 OPSET = 17
-IR_VERSION = 8  # of the ONNX release that brought opset 17: older runtimes read nothing newer
+IR_VERSION = 8  # of the first ONNX release with opset 17, so that older runtimes can read it
 
 
 class Graph:
-    """A growing chain of nodes. Its methods add some and give the name of what they put out.
+    """ONNX graph under construction. Methods that add nodes return the name of the last output.
 
-    `side` is of the feature map at the end of the chain, which strides need to know.
+    nodes         ONNX nodes in topological order
+    initializers  weights and constants by name
+    resolution    height and width of the current feature map, pixels; padding depends on it
     """
 
     def __init__(self, architecture: Architecture, state: Mapping[str, np.ndarray]) -> None:
         self.nodes: list[Any] = []
         self.initializers: dict[str, np.ndarray] = {}
-        self.side = architecture.resolution
+        self.resolution = architecture.resolution
         self._architecture, self._state = architecture, state
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add one node and return the name of its output."""
         from onnx import helper
 
         output = f"{op.lower()}_{len(self.nodes)}"
@@ -47,32 +52,37 @@ class Graph:
         return output
 
     def weights(self, module: str, *kinds: str) -> list[str]:
+        """Add a module's tensors of these kinds as initializers and return their names."""
         names = [f"{module}.{kind}" for kind in kinds]
         self.initializers |= {name: self._state[name] for name in names}
         return names
 
     def constant(self, name: str, value: float) -> str:
+        """Add a scalar initializer and return its name."""
         self.initializers[name] = np.array(value, np.float32)
         return name
 
     def _padded(self, kernel: int, stride: int) -> dict[str, list[int]]:
-        before, after = padding_of(self.side, kernel, stride, self._architecture.padding)
+        before, after = padding_of(self.resolution, kernel, stride, self._architecture.padding)
         pads = [before, before, after, after]  # top, left, bottom, right
         return {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads}
 
     def convolution(
         self, x: str, module: str, stride: int = 1, groups: int = 1, bias: bool = False
     ) -> str:
+        """Add a convolution; the kernel size is that of the module's weight."""
         names = self.weights(module, *(("weight", "bias") if bias else ("weight",)))
         kernel = self._state[names[0]].shape[-1]
         return self.add("Conv", x, *names, group=groups, **self._padded(kernel, stride))
 
     def norm(self, x: str, module: str, activation: str | None = None) -> str:
+        """Add a BatchNorm with its running statistics, then an activation."""
         names = self.weights(module, "weight", "bias", "running_mean", "running_var")
         epsilon = self._architecture.bn_epsilon
         return self.activate(self.add("BatchNormalization", x, *names, epsilon=epsilon), activation)
 
     def activate(self, x: str, activation: str | None) -> str:
+        """Add 'swish', 'relu' or 'relu6'; None adds nothing."""
         match activation:
             case None:
                 return x
@@ -82,18 +92,22 @@ class Graph:
                 return self.add("Relu", x)
             case "relu6":
                 return self.add("Clip", x, self.constant("zero", 0), self.constant("six", 6))
-        raise UsageError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
+        raise ValueError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
 
     def pool(self, op: str, x: str, stride: int) -> str:
-        """3×3 'AveragePool' or 'MaxPool' of real pixels only."""
+        """Add a 3×3 'AveragePool' or 'MaxPool'; padding pixels don't count."""
         return self.add(op, x, **self._padded(3, stride))
 
-    def stride(self, stride: int) -> None:
-        self.side = -(-self.side // stride)
+    def downscale(self, stride: int) -> None:
+        """Set the resolution to that after a stride."""
+        self.resolution = downscaled(self.resolution, stride)
 
 
 def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> Any:
-    """The checked `onnx.ModelProto`."""
+    """Return the checked `onnx.ModelProto` of a network with its variables by block.
+
+    Raises UsageError if the package onnx is not installed.
+    """
     try:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
@@ -109,10 +123,10 @@ def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> A
         for n, layer in enumerate(stage, start=1):
             add = _LAYERS[layer.op]
             x = add(graph, x, layer, architecture.activation, names[f"stage{s}_layer{n}"])
-            graph.stride(layer.stride)
+            graph.downscale(layer.stride)
     _head(graph, x, architecture, names["head"])
-    side = architecture.resolution
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, side, side])
+    shape = ["batch", 3, architecture.resolution, architecture.resolution]
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)
     logits = helper.make_tensor_value_info(
         "logits", TensorProto.FLOAT, ["batch", architecture.classes]
     )
@@ -135,8 +149,8 @@ def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> A
 def save_onnx(
     path: str | Path, architecture: Architecture, variables: Mapping[str, Variables]
 ) -> None:
-    """Writes `to_onnx` to a file."""
-    Path(path).write_bytes(to_onnx(architecture, variables).SerializeToString())
+    """Write the model of `to_onnx` to a file."""
+    write_bytes(Path(path), to_onnx(architecture, variables).SerializeToString())
 
 
 # --- blocks, as in mnas.nn.blocks ---------------------------------------------------------------
@@ -147,10 +161,10 @@ Names = Mapping[str, str]
 def _stem(graph: Graph, x: str, architecture: Architecture, names: Names) -> str:
     x = graph.convolution(x, names["conv"], stride=2)
     x = graph.norm(x, names["norm"], architecture.activation)
-    graph.stride(2)
+    graph.downscale(2)
     if architecture.stem_pool:
         x = graph.pool("MaxPool", x, stride=2)
-        graph.stride(2)
+        graph.downscale(2)
     return x
 
 
@@ -174,17 +188,23 @@ def _conv(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> 
     return _skip(graph, x, y, layer, names)
 
 
-def _residual(strides: Sequence[bool]) -> Callable[..., str]:
-    """A layer of ResNet: as many convolutions, of which the one marked strides."""
+def _basic(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+    return _residual(graph, x, layer, (layer.stride, 1), activation, names)
 
-    def add(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
-        y = x
-        for n, strided in enumerate(strides, start=1):
-            y = graph.convolution(y, names[f"conv{n}"], layer.stride if strided else 1)
-            y = graph.norm(y, names[f"norm{n}"], activation if n < len(strides) else None)
-        return graph.activate(_skip(graph, x, y, layer, names), activation)
 
-    return add
+def _bottleneck(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+    return _residual(graph, x, layer, (1, layer.stride, 1), activation, names)
+
+
+def _residual(
+    graph: Graph, x: str, layer: Layer, strides: tuple[int, ...], activation: str, names: Names
+) -> str:
+    """Add a layer of ResNet with one convolution for each stride."""
+    y = x
+    for n, stride in enumerate(strides, start=1):
+        y = graph.convolution(y, names[f"conv{n}"], stride)
+        y = graph.norm(y, names[f"norm{n}"], activation if n < len(strides) else None)
+    return graph.activate(_skip(graph, x, y, layer, names), activation)
 
 
 def _squeeze_excite(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
@@ -219,10 +239,10 @@ def _head(graph: Graph, x: str, architecture: Architecture, names: Names) -> Non
     graph.nodes[-1].output[0] = "logits"
 
 
-_LAYERS = {
+_LAYERS: dict[str, Callable[[Graph, str, Layer, str, Names], str]] = {
     "mbconv": _mbconv,
     "separable": _mbconv,
     "conv": _conv,
-    "basic": _residual((True, False)),
-    "bottleneck": _residual((False, True, False)),
+    "basic": _basic,
+    "bottleneck": _bottleneck,
 }

@@ -1,4 +1,4 @@
-"""A network with its weights as StableHLO, for processes that have JAX and nothing of ours.
+"""Networks with their weights as StableHLO, for processes that have JAX but not mnas.
 
     import jax
     from jax import export
@@ -7,8 +7,8 @@
         network = jax.jit(export.deserialize(bytearray(file.read())).call)
     logits = network(images)    # [N, R, R, 3] float32, any N → [N, classes]
 
-The file is what `jax.export` serializes: it stays readable for the time that JAX promises for its
-exports. The weights are constants of the program, so one file is the whole network.
+The file is a serialized `jax.export.Exported`, with JAX's compatibility guarantees for such files.
+The weights are constants of the program, so one file holds the whole network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from jax import export
 
 from mnas.architecture.architecture import Architecture
 from mnas.errors import UsageError
+from mnas.files import write_bytes
 from mnas.nn import ops
 from mnas.nn.network import Network, Variables, network_variables
 
@@ -31,20 +32,23 @@ def to_stablehlo(
     variables: Mapping[str, Variables],
     platforms: Sequence[str] = ("cpu",),
 ) -> bytes:
-    """The serialized program, for one platform or several.
+    """Return the serialized program of a network, images [N, R, R, 3] → logits [N, classes].
 
-    For 'cpu' alone, depthwise convolutions and sums are written as in `mnas.nn.ops`, which is much
-    faster there; a program for other platforms, or for several, has XLA's own.
+    variables  variables by block (`mnas.nn.network`)
+    platforms  one or several of 'cpu', 'cuda', 'rocm', 'tpu'
+
+    A program for 'cpu' alone has the depthwise convolutions and sums of `mnas.nn.ops`, which are
+    much faster there; other programs have XLA's. Raises UsageError for an unknown platform.
     """
     unknown = [name for name in platforms if name not in PLATFORMS]
     if unknown or not platforms:
         raise UsageError(f"platforms = {list(platforms)}; accepted: some of {', '.join(PLATFORMS)}")
-    side = architecture.resolution
+    resolution = architecture.resolution
     (batch,) = export.symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((batch, side, side, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((batch, resolution, resolution, 3), jnp.float32)
     weights = network_variables(variables)
 
-    def infer(images):
+    def infer(images: jax.Array) -> jax.Array:
         return Network(architecture).apply(weights, images)
 
     with ops.use_implementation("shifted" if tuple(platforms) == ("cpu",) else "lax"):
@@ -58,5 +62,5 @@ def save_stablehlo(
     variables: Mapping[str, Variables],
     platforms: Sequence[str] = ("cpu",),
 ) -> None:
-    """Writes `to_stablehlo` to a file."""
-    Path(path).write_bytes(to_stablehlo(architecture, variables, platforms))
+    """Write the program of `to_stablehlo` to a file."""
+    write_bytes(Path(path), to_stablehlo(architecture, variables, platforms))

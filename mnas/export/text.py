@@ -1,7 +1,6 @@
-"""Architectures as text: each format a function from an architecture to it."""
+"""Architectures as text: a spec, TF block strings, timm's `arch_def`."""
 
 import json
-from collections.abc import Callable
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
@@ -10,38 +9,41 @@ from mnas.architecture.text_forms import arch_def, tf_block_strings
 
 
 def to_json(architecture: Architecture) -> str:
-    """A spec file (`mnas.architecture.spec`)."""
+    """Return a spec file (`mnas.architecture.spec`)."""
     return json.dumps(to_spec(architecture), indent=2)
 
 
 def to_tf(architecture: Architecture) -> str:
-    """EfficientNet's block strings, one a line, as its TPU code reads them."""
+    """Return EfficientNet's block strings, one a line, as its TPU code reads them.
+
+    Raises UsageError for what TF cannot represent.
+    """
     return "\n".join(tf_block_strings(architecture))
 
 
 def to_timm(architecture: Architecture) -> str:
-    """Timm's `arch_def` and the arguments of its EfficientNet beside it, as JSON.
+    """Return timm's `arch_def` and the other arguments of its EfficientNet, as JSON.
 
-    Where `told` is that JSON, read, timm builds the network, with as many `params`, by
+    With `spec` for the parsed JSON, timm builds the network, with the same number of `params`, by
 
         EfficientNet(
-            decode_arch_def(told["arch_def"]),
-            num_classes=told["num_classes"],
-            num_features=told["num_features"],
-            stem_size=told["stem_size"],
-            stem_kernel_size=told["stem_kernel_size"],
-            output_stride=told["output_stride"],
-            pad_type=told["pad_type"],
-            act_layer=get_act_layer(told["act_layer"]),
-            norm_layer=partial(BatchNorm2d, eps=told["bn_eps"]),
+            decode_arch_def(spec["arch_def"]),
+            num_classes=spec["num_classes"],
+            num_features=spec["num_features"],
+            stem_size=spec["stem_size"],
+            stem_kernel_size=spec["stem_kernel_size"],
+            output_stride=spec["output_stride"],
+            pad_type=spec["pad_type"],
+            act_layer=get_act_layer(spec["act_layer"]),
+            norm_layer=partial(BatchNorm2d, eps=spec["bn_eps"]),
             round_chs_fn=int,
         )
 
-    Without `round_chs_fn` timm rounds filters to multiples of 8. Without `output_stride` it gives
-    up strides beyond 32 in favour of dilation.
+    Without `round_chs_fn`, timm rounds filters to multiples of 8; without `output_stride`, it
+    replaces strides beyond 32 by dilation. Raises UsageError for what timm cannot represent.
     """
     strides = [block.stride for block in architecture.blocks]
-    described = {
+    arguments = {
         "arch_def": arch_def(architecture),
         "stem_size": architecture.stem,
         "stem_kernel_size": architecture.stem_kernel,
@@ -54,11 +56,4 @@ def to_timm(architecture: Architecture) -> str:
         "input_size": [3, architecture.resolution, architecture.resolution],
         "params": network_cost(architecture).params,
     }
-    return json.dumps(described, indent=2)
-
-
-FORMATS: dict[str, Callable[[Architecture], str]] = {
-    "json": to_json,
-    "tf": to_tf,
-    "timm": to_timm,
-}
+    return json.dumps(arguments, indent=2)

@@ -13,7 +13,7 @@ Kernels are [D, C / groups, k, k] there and [k, k, C / groups, D] in Flax, and t
 [classes, C] and [C, classes]. timm counts training steps in `num_batches_tracked`, which we have
 no use for: zeros are written, and anything is read.
 
-A network that timm cannot build (`mnas.architecture.architecture.arch_def`) has its names by the same rule.
+A network that timm cannot build (`mnas.architecture.text_forms.arch_def`) has its names by the same rule.
 """
 
 import json
