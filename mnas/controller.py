@@ -1,14 +1,14 @@
-"""The contract of a controller: three pure functions over an explicit state.
+"""The contract of a controller: pure functions over an explicit state.
 
     state = controller.init(key)
     proposals = controller.ask(state, key, n)
     state = controller.tell(state, proposals, rewards)
 
-A controller knows a `Space` and nothing of architectures, costs or processes. Its state is a pytree
-of arrays: to checkpoint a controller is to save that tree, and replaying the `tell`s of a journal
-gives the same state again.
+A controller depends on a `Space` only, not on architectures, costs or processes. Its state is a
+pytree of arrays: a checkpoint is that tree, and replaying the `tell` calls of a journal restores
+it.
 
-Shapes: N proposals, D decisions.
+`mnas.testing.check_controller` checks an implementation. Shapes: N proposals, D decisions.
 """
 
 from collections.abc import Callable
@@ -18,16 +18,16 @@ import jax
 
 from mnas.space import Space
 
-State = Any  # a pytree of arrays, the controller's own
+State = Any  # a pytree of arrays, private to the controller
 
 
 class Proposals(NamedTuple):
-    """What a controller asks to have evaluated.
+    """Decision vectors to be evaluated.
 
     decisions  int32 [N, D], canonical vectors (0 where inactive)
-    log_probs  float32 [N], log-probability of each under the state that proposed it; active
-               decisions only. Of a controller that has no distribution of its own (evolution), that
-               of uniform choices
+    log_probs  float32 [N], log-probability of each vector under the state that proposed it, over
+               its active decisions; a controller without a distribution (evolution) gives those of
+               uniform choices
     """
 
     decisions: jax.Array
@@ -35,13 +35,13 @@ class Proposals(NamedTuple):
 
 
 class Controller(NamedTuple):
-    """Pure functions, jitted where it pays.
+    """Pure functions, jitted where that saves time.
 
     init     (key) -> state
     ask      (state, key, n) -> Proposals of n rows
-    tell     (state, proposals, rewards [N]) -> state. Takes any batch, in any order, also one that
-             another controller proposed. A NaN reward teaches nothing.
-    summary  (state) -> {name: value} of plain floats for people: baseline, entropy, ...
+    tell     (state, proposals, rewards [N]) -> state; accepts batches of any size, in any order,
+             and proposals of other controllers. Entries whose reward is NaN or infinite are ignored
+    summary  (state) -> {name: float} for people: baseline, entropy, ...
     """
 
     init: Callable[[jax.Array], State]
@@ -51,6 +51,8 @@ class Controller(NamedTuple):
 
 
 class ControllerConfig(Protocol):
-    """A frozen dataclass of a controller's settings."""
+    """Frozen dataclass of a controller's settings."""
 
-    def build(self, space: Space) -> Controller: ...
+    def build(self, space: Space) -> Controller:
+        """Return the controller of a space. Raises UsageError if it can't search this space."""
+        ...

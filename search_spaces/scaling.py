@@ -32,7 +32,7 @@ class ListedSpace(Space):
             if network.canonical_hash() == wanted:
                 return np.array([index], np.int32)
         raise UsageError(
-            f"space {self.name} can't express {architecture.name}: which = none "
+            f"space {self.name} can't represent {architecture.name}: which = none "
             f"(accepted: one of {len(self.networks)} listed networks)"
         )
 

@@ -9,9 +9,9 @@ network, so that all of it can be put to the surrogate: 36 networks instead of 1
 import dataclasses
 from functools import partial
 
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.search_spaces.accel_nasbench import STAGES
-
-from mnas.architecture.architecture import Architecture, Block
 from mnas.space import OneOf, Space
 
 

@@ -7,16 +7,16 @@ from mnas.reward import RewardConfig, absolute, hard, soft
 close = pytest.approx
 
 
-def test_soft():
+def test_soft_form_by_hand():
     assert soft(0.75, 400e6, 400e6) == 0.75
-    # At twice the cost 2^-0.07 = 0.952638 of the accuracy is left: "5% for doubling" of the paper.
+    # At twice the cost 2^-0.07 = 0.952638 of the accuracy remains: the paper's "5% for doubling".
     assert soft(0.75, 800e6, 400e6) == close(0.7144785, abs=1e-6)
     assert soft(0.75, 200e6, 400e6) == close(0.7872875, abs=1e-6)
     assert soft(0.6, 4.0, 1.0, w=-0.5) == close(0.3)
     assert soft(0.0, 800e6, 400e6) == 0
 
 
-def test_hard():
+def test_hard_form_by_hand():
     assert hard(0.75, 100e6, 400e6) == 0.75  # alpha = 0: no reward for being cheaper
     assert hard(0.75, 400e6, 400e6) == 0.75
     assert hard(0.75, 800e6, 400e6) == close(0.375)
@@ -26,10 +26,10 @@ def test_hard():
     assert hard(0.8, 4.0, 4.0, alpha=-0.5, beta=-9.0) == close(0.8)
 
 
-def test_absolute():
+def test_absolute_form_by_hand():
     assert absolute(0.75, 400e6, 400e6) == 0.75
     assert absolute(0.75, 600e6, 400e6) == close(0.70)
-    assert absolute(0.75, 200e6, 400e6) == close(0.70)  # cheaper than the target costs as well
+    assert absolute(0.75, 200e6, 400e6) == close(0.70)  # a lower cost is penalised too
     assert absolute(0.75, 3.0, 2.0, beta=-0.02) == close(0.74)
 
 
@@ -51,18 +51,18 @@ def test_absolute():
         (RewardConfig(form="hard", cost="latency_ms", target_latency_ms=5.0), 20.0, 0.125),
     ],
 )
-def test_config(config, cost, reward):
+def test_the_config_selects_form_cost_and_target(config, cost, reward):
     assert config(0.5, cost) == close(reward, abs=1e-6)
 
 
-def test_target_of_each_cost():
+def test_the_target_is_that_of_the_selected_cost():
     targets = {"target_madds": 1.0, "target_params": 2.0, "target_latency_ms": 3.0}
-    found = [RewardConfig(cost=c, **targets).target for c in ("mult_adds", "params", "latency_ms")]
-    assert found == [1.0, 2.0, 3.0]
+    kinds = ("mult_adds", "params", "latency_ms")
+    assert [RewardConfig(cost=c, **targets).target for c in kinds] == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("cost", [0, -1.0, math.nan, math.inf])
-def test_costs_that_are_none_are_refused(cost):
+def test_costs_must_be_positive_and_finite(cost):
     for form in ("soft", "hard", "absolute"):
         config = RewardConfig(form=form, cost="latency_ms")
         with pytest.raises(ValueError, match=rf"latency_ms = {cost}; accepted: a positive number"):

@@ -227,7 +227,7 @@ def test_encode_names_all_that_it_can_not_express():
     with pytest.raises(ValueError) as caught:
         plain().encode(wrong.replace(name="odd one"))
     message = str(caught.value)
-    assert message.startswith("space plain can't express odd one: ")
+    assert message.startswith("space plain can't represent odd one: ")
     for part in (
         "blocks[0].kernel = 7 (accepted: 3, 5)",
         "blocks[1].stride = 1 (accepted: 2)",

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from mnas.search_spaces.scaling import ListedSpace, ScalingDimensionsSpace, ScalingGridSpace
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.scaling import DIMENSIONS, scale
+from mnas.search_spaces.scaling import ListedSpace, ScalingDimensionsSpace, ScalingGridSpace
 
 B0, A1 = PUBLISHED["efficientnet-b0"], PUBLISHED["mnasnet-a1"]
 
@@ -17,7 +17,7 @@ def test_a_list_of_networks_is_a_space():
     assert [space.decode([n]) for n in range(2)] == [B0, A1]
     assert space.encode(A1.replace(name="other")).tolist() == [1]
     assert space.describe([1]) == {"which": "second"}
-    with pytest.raises(ValueError, match=r"space two can't express mnasnet-b1: .* 2 listed"):
+    with pytest.raises(ValueError, match=r"space two can't represent mnasnet-b1: .* 2 listed"):
         space.encode(PUBLISHED["mnasnet-b1"])
 
 
