@@ -21,7 +21,15 @@ from mnas.architecture.architecture import Architecture
 from mnas.errors import UsageError
 
 T = TypeVar("T")
-Spec = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SPEC")]
+Spec = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(
+        metavar="SPEC",
+        help="Published name, spec file, run directory (its best), or block strings separated by "
+        "semicolons.",
+    ),
+]
 Directory = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 

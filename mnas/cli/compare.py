@@ -10,6 +10,7 @@ from rich.console import Console
 from mnas.analysis import comparison
 from mnas.architecture.spec import find
 from mnas.cli.arguments import Changes, Spec, parse, rows_table
+from mnas.evaluators.surrogate_fits import predict
 from mnas.reports import comparison_tables
 
 
@@ -21,9 +22,10 @@ class CompareArguments:
     """
 
     spec: Spec
-    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
-    reference: Spec = "efficientnet-b0"
-    """Reference, named likewise; resized to the resolution and classes of the spec."""
+    reference: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="REFERENCE")] = (
+        "efficientnet-b0"
+    )
+    """Spec of the reference; it is resized to the resolution and classes of SPEC."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
     json: bool = False
     """Print one JSON object."""
@@ -31,8 +33,6 @@ class CompareArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas compare`."""
-    from mnas.evaluators.surrogate_fits import predict
-
     options = parse(CompareArguments, "mnas compare", arguments)
     architecture = options.changes.apply(find(options.spec))
     result = comparison.compare(architecture, find(options.reference), predict)

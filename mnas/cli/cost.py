@@ -21,7 +21,6 @@ class CostArguments:
     """
 
     spec: Spec
-    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
     verify: bool = False
     """Also count parameters and mult-adds of the Flax model that is built from the spec."""

@@ -28,7 +28,6 @@ class ExportArguments:
     """
 
     spec: Spec
-    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     format: str = "json"
     """json, tf, timm, safetensors, stablehlo or onnx."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()

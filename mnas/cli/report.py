@@ -9,6 +9,7 @@ import tyro
 
 from mnas.cli.arguments import parse
 from mnas.errors import UsageError
+from mnas.evaluators.surrogate_fits import predict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +29,12 @@ class ReportArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas report`."""
-    from mnas.evaluators.surrogate_fits import predict
-    from mnas.reports.run_report import write_report
-
     options = parse(ReportArguments, "mnas report", arguments)
     if not options.directories:
         raise UsageError("no run given; accepted: mnas report DIR [DIR ...]")
     directories = [Path(name) for name in options.directories]
+    from mnas.reports.run_report import write_report  # imports matplotlib
+
     out = Path(options.out) if options.out else directories[0] / "report.html"
     write_report(directories, out, predict)
     print(f"written: {out}", file=sys.stderr)

@@ -30,7 +30,6 @@ class ScaleArguments:
     """
 
     spec: Spec
-    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     phi: float | None = None
     """Compound coefficient φ: depth alpha^phi, width beta^phi, resolution gamma^phi."""
     alpha: float | None = None

@@ -25,7 +25,6 @@ class TrainArguments:
     """
 
     spec: Spec
-    """Published name, spec file, run directory (its best), or block strings separated by semicolons."""
     data: str = "digits"
     """Images: 'digits' (embedded), a .npz file, or a folder with one folder per class."""
     validation: float = 0.2
@@ -43,9 +42,9 @@ class TrainArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas train`."""
-    from mnas.training.whole_network import Epoch, Retraining
-
     options = parse(TrainArguments, "mnas train", arguments)
+    from mnas.training.whole_network import Epoch, Retraining  # imports JAX
+
     architecture = find(options.spec)
     if options.resolution is not None:
         architecture = architecture.replace(resolution=options.resolution)
