@@ -1,15 +1,18 @@
-"""What each part of the search is worth: one thing varied, all else as in `b0-imagenet`.
+"""Ablations: one part of the search is varied, the rest is as in `b0-imagenet`.
 
-    python search.py ablate-controller        15 minutes on 2 cores; the others 2 to 5 minutes
-    python search.py ablate-policy --seeds 3  a quicker look
+Command   mnas search ablate-controller
+          mnas search ablate-policy --seeds 3 --trials 500       a quicker look
+          mnas search ablate-{reward,space,batch,noise,space-trained}
+Cost      15 minutes on 2 cores for ablate-controller, 40 for ablate-space-trained, 1 to 5 for the
+          others
+Expect    in each study's `expect`
+Results   docs/results/controllers.md
 
-Evaluations are the ridge fit's (`mnas.evaluators.surrogate`), whose optimum lies far above what random search
-finds, so that searches can differ. "Noisy" adds the spread of seeds of the real training, 0.31
-points, to every evaluation; what a noisy search would export, chosen by a model of all its rewards
-(`mnas.loop.selection`), is judged without noise.
-
-ablate-space-trained alone trains for real, on the embedded images: the space that chooses layer by
-layer has networks that the surrogate doesn't know.
+Accuracies are those of the ridge fit, whose optimum is far above the best of random search, so that
+searches can differ. "noisy" variants add Gaussian noise with the standard deviation between two
+trainings of one network (`mnas.evaluators.noisy`), export by the model of all rewards
+(`mnas.loop.selection`) and are compared by noise-free accuracies. ablate-space-trained trains on
+the embedded images, because the surrogate does not cover the space that decides layer by layer.
 """
 
 import dataclasses
@@ -19,16 +22,15 @@ from mnas.controllers.evolution import Evolution
 from mnas.controllers.ppo import Ppo
 from mnas.controllers.random_search import RandomSearch
 from mnas.controllers.reinforce import Reinforce
-from mnas.experiments import b0_imagenet, digits
-from mnas.search_spaces.per_layer import PerLayerSpace
-from mnas.search_spaces.single_cell import SingleCellSpace
-
 from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Study
+from mnas.experiments import b0_imagenet, digits
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
+from mnas.search_spaces.per_layer import PerLayerSpace
+from mnas.search_spaces.single_cell import SingleCellSpace
 
 EXACT = SurrogateConfig(fit="ridge")
 NOISY = NoisyConfig(EXACT)
@@ -36,13 +38,13 @@ BASE = dataclasses.replace(b0_imagenet.EXPERIMENT, evaluator=EXACT)
 
 
 def vary(**changes: object) -> Experiment:
-    """The base experiment with other parts."""
+    """Return the base experiment with other parts."""
     return dataclasses.replace(BASE, **changes)
 
 
 def noisy(variants: dict[str, Experiment]) -> dict[str, Experiment]:
-    """The variants as they are, and again with noisy evaluations."""
-    again = {
+    """Return the variants, and each of them again with noisy evaluations."""
+    noisy_variants = {
         f"{name}, noisy": dataclasses.replace(
             variant,
             evaluator=NOISY,
@@ -50,7 +52,7 @@ def noisy(variants: dict[str, Experiment]) -> dict[str, Experiment]:
         )
         for name, variant in variants.items()
     }
-    return variants | again
+    return variants | noisy_variants
 
 
 LONG = SearchConfig(trials=2000, batch=16)
@@ -66,7 +68,7 @@ CONTROLLER = Study(
             "reinforce": vary(controller=Reinforce(policy="factorized"), search=LONG),
             "ppo": vary(controller=Ppo(policy="factorized"), search=LONG),
             "evolution": vary(controller=Evolution(), search=LONG),
-            # As published, evolution has no batches: every child knows of all before it.
+            # As published, evolution has no batches.
             "evolution, batch 1": vary(
                 controller=Evolution(), search=dataclasses.replace(LONG, batch=1)
             ),
@@ -81,11 +83,11 @@ CONTROLLER = Study(
 POLICY = Study(
     name="ablate-policy",
     takes="5 minutes on 2 cores",
-    expect="the mixture of dyna ahead; factorized about equal to lstm",
+    expect="dyna with 16 members first; factorized and lstm policies about equal",
     variants={
         "dyna, 16 members": vary(controller=Dyna()),
         "dyna, 1 member": vary(controller=Dyna(members=1)),
-        "dyna, no scouts": vary(controller=Dyna(scouts=0.0)),
+        "dyna, no explorers": vary(controller=Dyna(explorers=0.0)),
         "reinforce, factorized": vary(controller=Reinforce(policy="factorized")),
         "reinforce, lstm": vary(controller=Reinforce(policy="lstm")),
         "ppo, factorized": vary(controller=Ppo(policy="factorized")),
@@ -98,7 +100,7 @@ POLICY = Study(
 REWARD = Study(
     name="ablate-reward",
     takes="3 minutes on 2 cores",
-    expect="w moves what is found along the front; rewards of different forms don't compare",
+    expect="w moves the result along the front; rewards of different forms are not comparable",
     variants={
         **{f"soft, w = {w}": vary(reward=RewardConfig(w=w)) for w in (0.0, -0.03, -0.07, -0.15)},
         "hard": vary(reward=RewardConfig(form="hard")),
@@ -111,7 +113,7 @@ REWARD = Study(
 SPACE = Study(
     name="ablate-space",
     takes="1 minute on 2 cores",
-    expect="rewards of 0.684 and 0.641: stages should differ",
+    expect="rewards of 0.684 and 0.641: stages of their own are worth 0.04",
     variants={
         "factorized hierarchical": vary(),
         "single cell": vary(space=SingleCellSpace()),
@@ -123,7 +125,7 @@ SPACE = Study(
 BATCH = Study(
     name="ablate-batch",
     takes="4 minutes on 2 cores",
-    expect="smaller batches learn from fewer samples",
+    expect="smaller batches need fewer samples",
     variants=noisy(
         {
             f"batch {batch}": vary(search=SearchConfig(trials=1000, batch=batch))
@@ -156,7 +158,7 @@ NOISE = Study(
 SPACE_TRAINED = Study(
     name="ablate-space-trained",
     takes="40 minutes on 2 cores",
-    expect="differences within the spread of seeds at this size",
+    expect="differences within the standard deviation over seeds at this size",
     variants={
         "factorized hierarchical": digits.EXPERIMENT,
         "per layer": dataclasses.replace(

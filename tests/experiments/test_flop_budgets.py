@@ -1,33 +1,43 @@
+"""Networks for other budgets: selection, Pareto front, exported files."""
+
 import csv
 import dataclasses
 import json
 
 import pytest
-from mnas.experiments import flop_budgets
-from mnas.experiments.flop_budgets import STUDY, choose, finish, networks, pareto_front
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import find
 from mnas.evaluators.surrogate_fits import predict
-from mnas.experiment.study import Outcome, drive
+from mnas.experiment.study import drive
+from mnas.experiments import flop_budgets
+from mnas.experiments.flop_budgets import (
+    STUDY,
+    Network,
+    best_within,
+    finish,
+    networks,
+    pareto_front,
+)
 
 B0 = PUBLISHED["efficientnet-b0"]
 
 
-def network(name: str, mult_adds: float, confirmed: float) -> dict:
-    return {"name": name, "mult_adds": mult_adds, "confirmed": confirmed}
+def network(name: str, mult_adds: float, lower_top1: float) -> Network:
+    top1 = {"mlp": lower_top1, "ridge": lower_top1 + 0.01}
+    return Network(B0.replace(name=name), mult_adds, 0.9, top1, "", 0, 0)
 
 
-def names(found: list[dict]) -> list[str]:
-    return [network["name"] for network in found]
+def names(networks: list[Network]) -> list[str]:
+    return [network.architecture.name for network in networks]
 
 
-# --- choosing ---
+# --- selection ---
 
 
-def test_pareto_front_by_hand():
-    found = [
+def test_pareto_front_matches_hand_computed_one():
+    evaluated = [
         network("large and best", 500, 0.70),
         network("beaten by a smaller one", 300, 0.59),
         network("smallest", 100, 0.50),
@@ -36,8 +46,8 @@ def test_pareto_front_by_hand():
         network("of that size, worse", 200, 0.58),
         network("no better than the largest", 600, 0.70),
     ]
-    assert names(pareto_front(found)) == ["smallest", "good", "large and best"]
-    assert names(pareto_front(found[::-1])) == ["smallest", "good", "large and best"]
+    assert names(pareto_front(evaluated)) == ["smallest", "good", "large and best"]
+    assert names(pareto_front(evaluated[::-1])) == ["smallest", "good", "large and best"]
     assert pareto_front([]) == []
 
 
@@ -52,8 +62,8 @@ def test_pareto_front_by_hand():
         (("inside", "lower edge", "exactly", "small and best of all"), "small"),
     ],
 )
-def test_the_best_that_uses_its_budget(left_out, expected):
-    found = [
+def test_prefers_networks_that_use_their_budget(left_out, expected):
+    evaluated = [
         network("above", 400e6 + 1, 0.99),
         network("small", 100e6, 0.60),
         network("small and best of all", 387.9e6, 0.90),
@@ -61,16 +71,16 @@ def test_the_best_that_uses_its_budget(left_out, expected):
         network("lower edge", 388e6, 0.71),
         network("inside", 395e6, 0.72),
     ]
-    left = [network for network in found if network["name"] not in left_out]
-    assert choose(left, 400e6)["name"] == expected
+    remaining = [n for n in evaluated if n.architecture.name not in left_out]
+    assert best_within(remaining, 400e6).architecture.name == expected
 
 
-def test_nothing_keeps_the_budget():
-    assert choose([network("above", 400e6 + 1, 0.9)], 400e6) is None
-    assert choose([], 400e6) is None
+def test_no_network_within_the_budget():
+    assert best_within([network("above", 400e6 + 1, 0.9)], 400e6) is None
+    assert best_within([], 400e6) is None
 
 
-def test_the_study_asks_for_every_budget():
+def test_the_study_has_a_variant_for_every_budget():
     assert list(STUDY.variants) == [f"{budget}M" for budget in (100, 200, 300, 400, 500, 600)]
     for name, experiment in STUDY.variants.items():
         assert experiment.reward.form == "hard"
@@ -100,17 +110,17 @@ def table(path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_networks_are_all_that_was_evaluated(searched):
+def test_networks_are_all_evaluated_ones_with_both_predictions(searched):
     study, outcomes, _ = searched
-    found = networks(outcomes)
-    assert 32 < len(found) <= 64 == sum(len(outcome.results) for outcome in outcomes)
-    assert {network["experiment"] for network in found} == set(study.variants)
-    for network in found[::16]:
-        assert network["mult_adds"] == network_cost(network["architecture"]).mult_adds
-        by_fit = {fit: mean for fit, (mean, _) in predict(network["architecture"]).items()}
-        assert {fit: network[fit] for fit in by_fit} == pytest.approx(by_fit, abs=1e-12)
-        assert network["accuracy"] == pytest.approx(by_fit["mlp"], abs=1e-12)
-        assert network["confirmed"] == pytest.approx(min(by_fit.values()), abs=1e-12)
+    evaluated = networks(outcomes)
+    assert 32 < len(evaluated) <= 64 == sum(len(outcome.results) for outcome in outcomes)
+    assert {network.variant for network in evaluated} == set(study.variants)
+    for network in evaluated[::16]:
+        assert network.mult_adds == network_cost(network.architecture).mult_adds
+        by_fit = {fit: mean for fit, (mean, _) in predict(network.architecture).items()}
+        assert network.top1 == pytest.approx(by_fit, abs=1e-12)
+        assert network.accuracy == pytest.approx(by_fit["mlp"], abs=1e-12)
+        assert network.lower_top1 == pytest.approx(min(by_fit.values()), abs=1e-12)
 
 
 @pytest.mark.parametrize("variant", ["300M", "500M"])
@@ -120,19 +130,19 @@ def test_specs_keep_their_budgets(searched, variant):
     spec = find(str(directory / f"{variant}.json"))
     assert spec.name == variant
     assert network_cost(spec).mult_adds <= budget
-    best = choose(networks(outcomes), budget)
-    assert spec.canonical_hash() == best["architecture"].canonical_hash()
+    best = best_within(networks(outcomes), budget)
+    assert spec.canonical_hash() == best.architecture.canonical_hash()
     search = json.loads((directory / f"{variant}.json").read_text())["search"]
     assert search["study"] == "flop-budgets"
-    # The provenance leads back to the trial, whichever of the searches it was in.
+    # The provenance identifies the trial, whichever search of the study it was in.
     (outcome,) = (o for o in outcomes if (o.variant, o.seed) == (search["experiment"], 0))
     result = outcome.results[search["trial"]]
-    assert result["hash"] == spec.canonical_hash()
-    assert search["accuracy"] == result["accuracy"] and search["seed"] == 0
-    assert search["confirmed"] == best["confirmed"]
+    assert result.hash == spec.canonical_hash()
+    assert search["accuracy"] == result.accuracy and search["seed"] == 0
+    assert search["lower_top1"] == best.lower_top1
 
 
-def test_the_table_of_budgets(searched):
+def test_writes_the_table_of_budgets(searched):
     study, _, directory = searched
     rows = table(directory / "budgets.csv")
     assert [row["name"] for row in rows] == ["300M", "500M", "efficientnet-b0"]
@@ -140,18 +150,19 @@ def test_the_table_of_budgets(searched):
         spec = find(str(directory / f"{row['name']}.json"))
         cost = network_cost(spec)
         assert (int(row["mult_adds"]), int(row["params"])) == (cost.mult_adds, cost.params)
-        share = cost.mult_adds / experiment.reward.target_madds
-        assert float(row["share"]) == pytest.approx(share) and share <= 1
+        fraction = cost.mult_adds / experiment.reward.target_madds
+        assert float(row["budget_fraction"]) == pytest.approx(fraction) and fraction <= 1
         for fit, (mean, _) in predict(spec).items():
             assert float(row[f"top1_{fit}"]) == pytest.approx(mean, abs=1e-12)
-    assert int(rows[-1]["mult_adds"]) == network_cost(B0).mult_adds and rows[-1]["share"] == ""
+    assert int(rows[-1]["mult_adds"]) == network_cost(B0).mult_adds
+    assert rows[-1]["budget_fraction"] == ""
 
 
-def test_the_front(searched):
+def test_writes_the_pareto_front(searched):
     _, outcomes, directory = searched
     rows = table(directory / "front.csv")
     expected = pareto_front(networks(outcomes))
-    assert [int(row["mult_adds"]) for row in rows] == [n["mult_adds"] for n in expected]
+    assert [int(row["mult_adds"]) for row in rows] == [network.mult_adds for network in expected]
     lower = [min(float(row["top1_mlp"]), float(row["top1_ridge"])) for row in rows]
     assert lower == sorted(set(lower))
     for row in rows:  # the blocks are a SPEC of the command line
@@ -160,17 +171,17 @@ def test_the_front(searched):
     assert drawing.startswith("<?xml") and "</svg>" in drawing
 
 
-def test_names_are_shown_whole(searched, tmp_path, capsys):
+def test_prints_names_untruncated(searched, tmp_path, capsys):
     study, outcomes, _ = searched
     finish(study, outcomes, tmp_path)
     shown = capsys.readouterr().err
     assert "efficientnet-b0" in shown and "0.6474" in shown  # the best measured up to 300M
 
 
-def test_searches_that_found_nothing_write_nothing(tmp_path):
-    variants = {"300M": STUDY.variants["300M"]}
-    study = dataclasses.replace(STUDY, variants=variants)
-    failed = {"error": "RuntimeError: no", "duplicate_of": None, "trial": 0}
-    for results in ((), (failed,)):
-        finish(study, [Outcome("300M", variants["300M"], tmp_path, results)], tmp_path)
+def test_writes_nothing_without_a_network(searched, tmp_path):
+    study, outcomes, _ = searched
+    failed = [dataclasses.replace(r, error="RuntimeError: no") for r in outcomes[0].run.results]
+    for results in ((), tuple(failed)):
+        run = dataclasses.replace(outcomes[0].run, results=results)
+        finish(study, [dataclasses.replace(outcomes[0], run=run)], tmp_path)
     assert not list(tmp_path.iterdir())
