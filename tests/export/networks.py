@@ -1,10 +1,15 @@
-"""Small networks that between them have every block, skip connection, activation and padding."""
+"""Small networks that together cover every block, skip connection, activation and padding."""
+
+import functools
+from typing import NamedTuple
 
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
+from mnas.nn.network import Variables
 from tests.interchange import weights_rule
+from tests.interchange.parity import logits, rule_variables
 
 NETWORKS = {
     architecture.name: architecture
@@ -62,6 +67,17 @@ NETWORKS = {
 }
 
 
-def images(architecture: Architecture, count: int = 3) -> np.ndarray:
-    """Images [count, 3, R, R] for a network."""
-    return weights_rule.images(count, architecture.resolution)
+class Reference(NamedTuple):
+    """Variables by block, images [3, 3, R, R] and the logits [3, classes] of our network."""
+
+    variables: dict[str, Variables]
+    images: np.ndarray
+    logits: np.ndarray
+
+
+@functools.cache  # compiled once for all tests
+def reference(architecture: Architecture) -> Reference:
+    """Return variables and images by `weights_rule`, and the logits that our network computes."""
+    variables = rule_variables(architecture)
+    images = weights_rule.images(3, architecture.resolution)
+    return Reference(variables, images, logits(architecture, variables, images))

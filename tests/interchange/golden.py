@@ -1,10 +1,9 @@
-"""Logits that timm gives for weights and images by `weights_rule`, kept in golden.json.
+"""Write golden.json: timm's logits for weights and images by `weights_rule`.
 
     python -m tests.interchange.golden --timm-python ~/torch/bin/python
 
-writes the file anew; `test_golden.py` holds our networks to it, without timm. For each model: the
-first logits of two images at 64 × 64, and the largest logit in size, which differences are put in
-relation to.
+`test_golden.py` compares our networks with the file, without timm. It holds, for each model, the
+first logits of two images at 64 × 64, and the largest absolute logit, the scale of differences.
 """
 
 import argparse
@@ -25,9 +24,9 @@ FIRST = 8
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Pins timm's logits.")
+    parser = argparse.ArgumentParser(description="Write timm's logits to golden.json.")
     parser.add_argument("--timm-python", required=True, help="an interpreter that has timm")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     models = {}
     with tempfile.TemporaryDirectory() as directory:
         files = {
@@ -36,7 +35,7 @@ def main() -> int:
         }
         np.save(files["images"], weights_rule.images(IMAGES, RESOLUTION))
         for model in TIMM:
-            (answer,) = ask(chosen.timm_python, [{"do": "fill", "model": model, **files}])
+            (answer,) = ask(options.timm_python, [{"do": "fill", "model": model, **files}])
             logits = np.load(files["logits"])
             models[model] = {
                 "largest": float(np.abs(logits).max()),

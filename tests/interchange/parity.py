@@ -1,4 +1,4 @@
-"""Logits of our networks against timm's, model by model and both ways, as a table.
+"""Table of logits of our networks against timm's, model by model, in both directions.
 
     python -m tests.interchange.parity --timm-python ~/torch/bin/python
     python -m tests.interchange.parity --timm-python ~/torch/bin/python --models resnet50
@@ -6,12 +6,12 @@
 For each model: params (counted from the variables), mult-adds, and the largest difference of
 logits over the largest logit of timm's, in float32 on two images at the model's resolution,
 
-    from timm    timm's model, filled by `weights_rule`, saved as .safetensors and loaded here
-    to timm      our variables, others by that rule, saved here and loaded strictly by timm
-    images       for comparison, the two *images'* logits, likewise: how much there is to see
+    from timm    timm's model with weights by `weights_rule`, saved as .safetensors and loaded here
+    to timm      our variables, by another seed of that rule, saved here and loaded strictly by timm
+    images       the same difference between the logits of the two *images*, as a scale
 
-`--timm-python` names an interpreter with timm; what it needs is said in `timm_peer.py`. All 17
-models take ten minutes or so on one core, most of them for B5 to B7.
+`--timm-python` names an interpreter with timm (requirements in `timm_peer.py`). All 17 models take
+about ten minutes on one core, mostly for B5 to B7.
 """
 
 import argparse
@@ -35,10 +35,11 @@ from tests.interchange import weights_rule
 PEER = Path(__file__).with_name("timm_peer.py")
 IMAGES = 2
 TOLERANCE = 1e-4
+FAST_COMPILE = {"xla_backend_optimization_level": 0}  # LLVM's; halves the time of compilation
 
 
 class Row(NamedTuple):
-    """One model of the table."""
+    """One line of the table."""
 
     model: str
     resolution: int
@@ -56,7 +57,7 @@ class Row(NamedTuple):
 
 
 def ask(python: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answers of timm's side (`timm_peer.py`) to these jobs."""
+    """Return the answers of `timm_peer.py`, run by the interpreter `python`, to these jobs."""
     done = subprocess.run(
         [python, str(PEER)], input=json.dumps(jobs), capture_output=True, text=True
     )
@@ -69,21 +70,22 @@ def ask(python: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def logits(
     architecture: Architecture, variables: dict[str, Variables], images: np.ndarray
 ) -> np.ndarray:
-    """Logits [N, classes] of images [N, 3, R, R]; one at a time, compiled once."""
-    apply = jax.jit(Network(architecture).apply)
+    """Return logits [N, classes] of images [N, 3, R, R], computed one image at a time."""
     whole = jax.device_put(network_variables(variables))
-    one_by_one = [apply(whole, image[None]) for image in images.transpose(0, 2, 3, 1)]
-    return np.concatenate(one_by_one)
+    batches = [image[None] for image in images.transpose(0, 2, 3, 1)]
+    lowered = jax.jit(Network(architecture).apply).lower(whole, batches[0])
+    apply = lowered.compile(compiler_options=FAST_COMPILE)
+    return np.concatenate([apply(whole, batch) for batch in batches])
 
 
 def rule_variables(architecture: Architecture, seed: int = 0) -> dict[str, Variables]:
-    """Variables block by block, as `weights_rule` has them."""
+    """Return variables by block with the values of `weights_rule`."""
     shapes = {tensor.name: tensor.timm_shape for tensor in tensors(architecture)}
     return from_state_dict(architecture, weights_rule.state_dict(shapes, seed))
 
 
 def compare(python: str, model: str, directory: Path, resolution: int | None = None) -> Row:
-    """Both directions for one of timm's models, by files in `directory`."""
+    """Compare one of timm's models in both directions; files are written to `directory`."""
     architecture = TIMM[model]
     architecture = architecture.replace(resolution=resolution or architecture.resolution)
     images = weights_rule.images(IMAGES, architecture.resolution)
@@ -95,19 +97,19 @@ def compare(python: str, model: str, directory: Path, resolution: int | None = N
         {
             **shared,
             "do": do,
-            "weights": str(directory / f"{whose}.safetensors"),
-            "logits": str(directory / f"{whose}.npy"),
+            "weights": str(directory / f"{source}.safetensors"),
+            "logits": str(directory / f"{source}.npy"),
         }
-        for do, whose in (("fill", "timm"), ("load", "ours"))
+        for do, source in (("fill", "timm"), ("load", "ours"))
     ]
     answers = ask(python, jobs)
     theirs = load_weights(directory / "timm.safetensors", architecture)
-    two = np.load(directory / "timm.npy")
+    by_image = np.load(directory / "timm.npy")
     differences = [
         weights_rule.relative_difference(
-            logits(architecture, variables, images), np.load(directory / f"{whose}.npy")
+            logits(architecture, variables, images), np.load(directory / f"{source}.npy")
         )
-        for variables, whose in ((theirs, "timm"), (ours, "ours"))
+        for variables, source in ((theirs, "timm"), (ours, "ours"))
     ]
     return Row(
         model,
@@ -116,7 +118,7 @@ def compare(python: str, model: str, directory: Path, resolution: int | None = N
         answers[0]["params"],
         network_cost(architecture).mult_adds,
         *differences,
-        weights_rule.relative_difference(two[:1], two[1:]),
+        weights_rule.relative_difference(by_image[:1], by_image[1:]),
     )
 
 
@@ -124,21 +126,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Logits against timm's, both ways.")
     parser.add_argument("--timm-python", required=True, help="an interpreter that has timm")
     parser.add_argument("--models", nargs="+", choices=TIMM, default=list(TIMM), metavar="MODEL")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     print("| model | pixels | params | mult-adds | from timm | to timm | images |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    fine = True
-    for model in chosen.models:
+    agree = True
+    for model in options.models:
         with tempfile.TemporaryDirectory() as directory:
-            row = compare(chosen.timm_python, model, Path(directory))
-        fine &= row.agrees
+            row = compare(options.timm_python, model, Path(directory))
+        agree &= row.agrees
         print(
             f"| {row.model} | {row.resolution} | {row.params:,} | {row.mult_adds:,} "
             f"| {row.from_timm:.1e} | {row.to_timm:.1e} | {row.images:.0e} |"
             f"{'' if row.agrees else ' DIFFERS'}",
             flush=True,
         )
-    return 0 if fine else 1
+    return 0 if agree else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Our networks give timm's logits for the same weights: pinned ones, made by `golden.py`."""
+"""Our networks compute timm's logits, pinned by `golden.py`, from the same weights."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.interchange.golden import FILE, FIRST, RESOLUTION
 from tests.interchange.parity import IMAGES, logits, rule_variables
 
 GOLDEN = json.loads(FILE.read_text())["models"]
-# One of each kind; the others are larger, and of the same code.
+# One of each family; the others are larger and run the same code.
 QUICK = ("tf_efficientnet_b0", "mobilenetv2_100", "resnet50")
 TOLERANCE = 1e-5
 
@@ -23,17 +23,17 @@ def test_all_models_are_pinned():
 @pytest.mark.parametrize(
     "model", [m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in TIMM]
 )
-def test_logits_are_timms(model):
+def test_logits_agree_with_timm(model):
     architecture = TIMM[model].replace(resolution=RESOLUTION)
     images = weights_rule.images(IMAGES, RESOLUTION)
-    ours = logits(architecture, rule_variables(architecture), images)
+    computed = logits(architecture, rule_variables(architecture), images)
     golden, largest = np.array(GOLDEN[model]["logits"]), GOLDEN[model]["largest"]
-    assert np.abs(ours).max() == pytest.approx(largest, rel=TOLERANCE)
-    np.testing.assert_allclose(ours[:, :FIRST], golden, rtol=0, atol=TOLERANCE * largest)
+    assert np.abs(computed).max() == pytest.approx(largest, rel=TOLERANCE)
+    np.testing.assert_allclose(computed[:, :FIRST], golden, rtol=0, atol=TOLERANCE * largest)
 
 
-def test_pinned_logits_tell_images_and_models_apart():
-    """Else the comparison would show nothing."""
+def test_pinned_logits_differ_between_images_and_models():
+    """Otherwise the comparison would prove nothing."""
     for model, pinned in GOLDEN.items():
         one, other = np.array(pinned["logits"])
         assert np.abs(one - other).max() > 50 * TOLERANCE * pinned["largest"], model
@@ -42,8 +42,8 @@ def test_pinned_logits_tell_images_and_models_apart():
     assert np.abs(first - second).max() > 50 * TOLERANCE * GOLDEN["efficientnet_b0"]["largest"]
 
 
-def test_the_rule_draws_what_it_drew():
-    """A changed rule would make the pinned logits those of other weights."""
+def test_weights_rule_is_unchanged():
+    """The pinned logits belong to the weights of this rule."""
     kernel = weights_rule.tensor("conv_head.weight", (1, 2, 1, 1)).ravel()
     assert kernel.tolist() == pytest.approx([-0.4581829, 1.1795382], rel=1e-6)
     mean = weights_rule.tensor("bn1.running_mean", (2,), seed=1)

@@ -1,25 +1,25 @@
-"""timm's side of comparisons, run by an interpreter of its own: no JAX, nothing of the project.
+"""timm's part of the comparison, run by a separate interpreter without JAX and without mnas.
 
     python timm_peer.py < jobs.json > answers.json
 
-PyTorch is needed for comparisons only. A CPU machine takes PyTorch's and torchvision's *CPU* builds
-(their versions end in '+cpu'), of releases that belong together, for instance
+PyTorch is needed for comparisons only. On a machine without GPU, install matching *CPU* builds of
+PyTorch and torchvision (their versions end in '+cpu'), for instance
 
     pip install torch==2.13.0 torchvision==0.28.0 timm safetensors    (from PyTorch's CPU index)
 
-A torchvision built for CUDA beside a CPU PyTorch fails when imported, 'operator torchvision::nms
-does not exist'; that is got around here, since timm's models use no operator of torchvision.
+A torchvision built for CUDA cannot be imported beside a CPU build of PyTorch ("operator
+torchvision::nms does not exist"); this module works around it, since timm's models use none of
+torchvision's operators.
 
-A job is an object with `do`, and paths of files to read and write; the answers are in their order:
+A job is an object with `do` and paths of files; answers are in the order of jobs:
 
-    fill      model, images, logits, weights    fills timm's model by `weights_rule`, writes its
-                                                state dict (.safetensors) and logits (.npy)
-    load      model, images, logits, weights    loads weights strictly, writes logits
-    build     description                       builds a network of what `mnas export --format
-                                                timm` gives
+    fill      model, images, logits, weights    set timm's model to `weights_rule`, write its state
+                                                dict (.safetensors) and logits (.npy)
+    load      model, images, logits, weights    load weights strictly, write logits
+    build     description                       build the network of `mnas export --format timm`
 
-`images` is [N, 3, R, R] in .npy. In place of `model`, `load` too may have a `description`. Every
-answer has the model's `params`, and timm's version.
+`images` is [N, 3, R, R] in .npy. `load` also accepts a `description` in place of `model`. Every
+answer holds the model's `params` and timm's version.
 """
 
 import json
@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 
 
 def import_timm():
-    """The module timm, also beside a torchvision whose operators this PyTorch doesn't know."""
+    """Import timm, also beside a torchvision whose operators this build of PyTorch lacks."""
     try:
         import timm
     except RuntimeError as error:
@@ -40,7 +40,7 @@ def import_timm():
             raise
         for name in list(sys.modules):
             if name.partition(".")[0] in ("timm", "torchvision"):
-                del sys.modules[name]  # half imported
+                del sys.modules[name]  # partially imported
         register = torch.library.register_fake
 
         def register_known(operator, *arguments, **options):
@@ -57,7 +57,7 @@ timm = import_timm()
 
 
 def build(description: dict) -> torch.nn.Module:
-    """The model of what `mnas export --format timm` writes, as its documentation says."""
+    """Build the model that `mnas export --format timm` describes (`mnas.export.text.to_timm`)."""
     from functools import partial
 
     from timm.models._efficientnet_builder import decode_arch_def
@@ -87,14 +87,14 @@ def fill(model: torch.nn.Module, weights: str) -> None:
 def write_logits(model: torch.nn.Module, job: dict) -> None:
     images = torch.from_numpy(np.load(job["images"]))
     with torch.inference_mode():
-        # One image at a time: memory is what large models at large resolutions lack.
+        # One image at a time, to limit the memory of large models at large resolutions.
         logits = torch.cat([model.eval()(image[None]) for image in images])
     np.save(job["logits"], logits.numpy())
 
 
 def answer(job: dict) -> dict:
-    described = job.get("description")
-    model = timm.create_model(job["model"]) if described is None else build(described)
+    description = job.get("description")
+    model = timm.create_model(job["model"]) if description is None else build(description)
     if job["do"] == "fill":
         fill(model, job["weights"])
     elif job["do"] == "load":
