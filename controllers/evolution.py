@@ -1,10 +1,10 @@
 """Regularized (aging) evolution (Real et al., arXiv 1802.01548, algorithm 1).
 
-The population is the last P networks that were evaluated. A child is the mutation of the best of S
-members drawn at random; for every newcomer the oldest member dies, however good it is. So luck with
-one reward doesn't last: what is to stay must be found good again in the children.
+The population holds the last P evaluated networks. A child is a mutation of the best of S members
+sampled at random; each new member replaces the oldest one, regardless of its reward. So a network
+that was lucky once is forgotten unless its children confirm it.
 
-Shapes: N proposals, D decisions, P members, S members of a tournament.
+Shapes: N proposals, D decisions, P members of the population, S members of a tournament.
 """
 
 import dataclasses
@@ -12,19 +12,22 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from mnas.controllers.core.policy import canonical
 
 from mnas.controller import Controller, Proposals
-from mnas.errors import UsageError
+from mnas.controllers.core.batch import validated
+from mnas.controllers.core.binding import bind
+from mnas.controllers.core.canonical import canonical
+from mnas.controllers.core.policy import uniform_log_probs
+from mnas.errors import rejected, require_whole
 from mnas.space import Space
 
 
 class EvolutionState(NamedTuple):
-    """The population, a ring: the newcomer of number i stands at row i mod P.
+    """The population, a ring buffer: member number i is in row i mod P.
 
-    decisions  int32 [P, D], canonical; 0 where nobody has stood yet
-    rewards    float32 [P]; 0 where nobody has stood yet
-    count      int32 [], newcomers so far
+    decisions  int32 [P, D], canonical; 0 in empty rows
+    rewards    float32 [P]; 0 in empty rows
+    count      int32 [], members so far, replaced ones included
     """
 
     decisions: jax.Array
@@ -34,109 +37,123 @@ class EvolutionState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Evolution:
-    """Tournaments, one mutation a child, the oldest dies."""
+    """Tournament selection, one mutation per child, the oldest member is replaced."""
 
     population: int = 50
-    """Members; as many random samples come first. Real et al. have 100 for 20,000 samples."""
+    """Population size; the search begins with as many random samples. Real et al.: 100, for 20,000
+    samples."""
     tournament: int = 10
-    """Members drawn, with replacement, of which the best is the parent. Real et al. have 25."""
+    """Tournament size: members sampled with replacement, of which the best is the parent. Real et
+    al.: 25."""
 
     def __post_init__(self) -> None:
-        def check(name: str, good: bool, accepted: str) -> None:
-            if not good:
-                raise UsageError(
-                    f"evolution: {name} = {getattr(self, name)!r}; accepted: {accepted}"
-                )
-
-        for name in ("population", "tournament"):
-            check(
-                name, isinstance(getattr(self, name), int) and getattr(self, name) > 0, "1 or more"
-            )
-        check("tournament", self.tournament <= self.population, f"1 to {self.population} (all)")
+        for field in ("population", "tournament"):
+            require_whole("evolution", field, getattr(self, field))
+        if self.tournament > self.population:
+            accepted = f"1 to {self.population} (the population)"
+            raise rejected("evolution", "tournament", self.tournament, accepted)
 
     def build(self, space: Space) -> Controller:
-        """The controller of this space.
+        """Return regularized evolution over `space`.
 
-        `ask` samples as `RandomSearch` does until P networks have been told; then all of a batch
-        are children of the same population. There is no policy: `log_probs` are those of uniform
-        samples all the time.
+        `ask` samples uniformly until P networks have been evaluated; from then on all proposals of
+        a batch are children of the same population. Log-probabilities are those of uniform choices
+        throughout.
 
-        `tell` takes the networks of a batch for equally old. Where only some of them are to die,
-        or the batch is larger than the population, the better ones stay. Networks with a reward
-        that is NaN or infinite never become members.
+        `tell` treats the networks of a batch as equally old; where only some are to be replaced, or
+        the batch is larger than the population, the better ones are kept. Networks with a NaN or
+        infinite reward are not added.
         """
-        sizes, size = jnp.asarray(space.sizes), self.population
-        count = len(space.sizes)
+        return bind(Spec(space, self), init, ask, tell, summary)
 
-        def init(key: jax.Array) -> EvolutionState:
-            del key  # every controller takes one
-            return EvolutionState(
-                jnp.zeros((size, count), jnp.int32),
-                jnp.zeros(size, jnp.float32),
-                jnp.zeros((), jnp.int32),
-            )
 
-        def mutate(key: jax.Array, parents: jax.Array, uniform: jax.Array) -> jax.Array:
-            """Parents [N, D] with one decision changed and what that wakes up from `uniform`."""
-            which, to = jax.random.split(key)
-            active = canonical(space, parents)[1]
-            open_to_change = active & (sizes > 1)[None]
-            logits = jnp.where(open_to_change, 0.0, -jnp.inf)
-            rows, d = jnp.arange(len(parents)), jax.random.categorical(which, logits)
-            # Uniform over the other choices: 1 to M - 1 places on, in a circle of M.
-            steps = jax.random.randint(to, d.shape, 1, jnp.maximum(sizes[d], 2))
-            changed = (parents[rows, d] + steps) % sizes[d]
-            # Of the decisions that were inactive, `canonical` keeps those that are so no longer.
-            return jnp.where(active, parents, uniform).at[rows, d].set(changed)
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """Static arguments of the functions below."""
 
-        def ask(state: EvolutionState, key: jax.Array, n: int) -> Proposals:
-            uniform_key, draw_key, mutate_key = jax.random.split(key, 3)
-            uniform = jax.random.randint(uniform_key, (n, count), 0, sizes[None])
-            drawn = jax.random.randint(draw_key, (n, self.tournament), 0, size)
-            best = jnp.argmax(state.rewards[drawn], -1)
-            parents = state.decisions[drawn[jnp.arange(n), best]]
-            children = mutate(mutate_key, parents, uniform)
-            decisions, active = canonical(space, jnp.where(state.count >= size, children, uniform))
-            # log p = -Σ log M over the active decisions
-            log_probs = -jnp.where(active, jnp.log(sizes.astype(jnp.float32))[None], 0.0).sum(-1)
-            return Proposals(decisions, log_probs)
+    space: Space
+    config: Evolution
 
-        def tell(state: EvolutionState, proposals: Proposals, rewards: jax.Array) -> EvolutionState:
-            decisions = jnp.asarray(proposals.decisions, jnp.int32)
-            rewards = jnp.asarray(rewards, jnp.float32)
-            if decisions.shape != (*rewards.shape, count) or rewards.ndim != 1:
-                raise UsageError(
-                    f"evolution: decisions of shape {decisions.shape} and rewards of shape "
-                    f"{rewards.shape}; accepted: [N, {count}] and [N]"
-                )
-            decisions, _ = canonical(space, decisions)
 
-            # The batch in an order of its own: by reward, equal rewards by decisions. (A stable
-            # sort by one column after the other, the last of them counting most.)
-            def sort(order: jax.Array, column: jax.Array) -> tuple[jax.Array, None]:
-                return order[jnp.argsort(column[order])], None
+def init(spec: Spec, key: jax.Array) -> EvolutionState:
+    """Return the empty population, whatever the key."""
+    size = spec.config.population
+    return EvolutionState(
+        decisions=jnp.zeros((size, len(spec.space.sizes)), jnp.int32),
+        rewards=jnp.zeros(size, jnp.float32),
+        count=jnp.zeros((), jnp.int32),
+    )
 
-            order, _ = jax.lax.scan(sort, jnp.arange(len(rewards)), decisions.T, reverse=True)
-            order, _ = sort(order, rewards)
-            decisions, rewards = decisions[order], rewards[order]
 
-            good = jnp.isfinite(rewards)
-            rank, newcomers = jnp.cumsum(good) - 1, good.sum()
-            stays = good & (rank >= newcomers - size)  # the last P of the batch
-            row = jnp.where(stays, (state.count + rank) % size, size)  # row P: nowhere
-            return EvolutionState(
-                state.decisions.at[row].set(decisions, mode="drop"),
-                state.rewards.at[row].set(rewards, mode="drop"),
-                state.count + newcomers,
-            )
+def ask(spec: Spec, state: EvolutionState, key: jax.Array, n: int) -> Proposals:
+    """Return n children, or n uniform samples while the population is not full."""
+    space, size = spec.space, spec.config.population
+    sizes = jnp.asarray(space.sizes)
+    uniform_key, tournament_key, mutation_key = jax.random.split(key, 3)
+    uniform = jax.random.randint(uniform_key, (n, len(sizes)), 0, sizes[None])
+    rows = jax.random.randint(tournament_key, (n, spec.config.tournament), 0, size)  # [N, S]
+    best = jnp.argmax(state.rewards[rows], -1)
+    parents = state.decisions[rows[jnp.arange(n), best]]
+    children = mutate(space, mutation_key, parents, uniform)
+    decisions, active = canonical(space, jnp.where(state.count >= size, children, uniform))
+    return Proposals(decisions, uniform_log_probs(space, active))
 
-        def summary(state: EvolutionState) -> dict[str, float]:
-            members = min(int(state.count), size)
-            rewards = state.rewards[:members] if members else jnp.zeros(1)
-            return {
-                "members": float(members),
-                "mean": float(rewards.mean()),
-                "best": float(rewards.max()),
-            }
 
-        return Controller(jax.jit(init), jax.jit(ask, static_argnums=2), jax.jit(tell), summary)
+def mutate(space: Space, key: jax.Array, parents: jax.Array, uniform: jax.Array) -> jax.Array:
+    """Return parents [N, D] with one active decision changed to another of its choices.
+
+    Decisions that are inactive in the parent have the values of `uniform` [N, D]; the result is not
+    canonical. A network without an open decision is returned as it is.
+    """
+    sizes = jnp.asarray(space.sizes)
+    decision_key, choice_key = jax.random.split(key)
+    _, active = canonical(space, parents)
+    logits = jnp.where(active & (sizes > 1)[None], 0.0, -jnp.inf)
+    rows, d = jnp.arange(len(parents)), jax.random.categorical(decision_key, logits)
+    # Uniform over the other choices: 1 to M - 1 steps ahead, modulo M.
+    steps = jax.random.randint(choice_key, d.shape, 1, jnp.maximum(sizes[d], 2))
+    changed = (parents[rows, d] + steps) % sizes[d]
+    return jnp.where(active, parents, uniform).at[rows, d].set(changed)
+
+
+def tell(
+    spec: Spec, state: EvolutionState, proposals: Proposals, rewards: jax.Array
+) -> EvolutionState:
+    """Return the population with a batch in place of its oldest members."""
+    proposals, rewards = validated("evolution", spec.space, proposals, rewards)
+    decisions, _ = canonical(spec.space, proposals.decisions)
+    size = spec.config.population
+    order = batch_order(decisions, rewards)
+    decisions, rewards = decisions[order], rewards[order]
+    finite = jnp.isfinite(rewards)
+    rank, added = jnp.cumsum(finite) - 1, finite.sum()
+    kept = finite & (rank >= added - size)  # the best P of the batch
+    row = jnp.where(kept, (state.count + rank) % size, size)  # out of bounds: dropped
+    return EvolutionState(
+        decisions=state.decisions.at[row].set(decisions, mode="drop"),
+        rewards=state.rewards.at[row].set(rewards, mode="drop"),
+        count=state.count + added,
+    )
+
+
+def batch_order(decisions: jax.Array, rewards: jax.Array) -> jax.Array:
+    """Return int32 [N], the permutation that sorts by reward, equal rewards by decisions [N, D]."""
+
+    # Stable sorts by one column after the other, the most significant one last.
+    def sort(order: jax.Array, column: jax.Array) -> tuple[jax.Array, None]:
+        return order[jnp.argsort(column[order])], None
+
+    order, _ = jax.lax.scan(sort, jnp.arange(len(rewards)), decisions.T, reverse=True)
+    order, _ = sort(order, rewards)
+    return order
+
+
+def summary(spec: Spec, state: EvolutionState) -> dict[str, float]:
+    """Return the population's number of members, mean reward and highest reward."""
+    members = min(int(state.count), spec.config.population)
+    rewards = state.rewards[:members] if members else jnp.zeros(1)
+    return {
+        "members": float(members),
+        "mean": float(rewards.mean()),
+        "best": float(rewards.max()),
+    }

@@ -1,7 +1,9 @@
 """Random search, the baseline of every other controller (Li and Talwalkar, arXiv 1902.07638).
 
-Every decision that is active is uniform over its choices, given the earlier ones. Where some
-decisions are active only beside others, that is not uniform over networks.
+Every active decision is uniform over its choices, given the earlier ones. Where a space has
+conditional decisions, that is not uniform over networks.
+
+Shapes: N proposals.
 """
 
 import dataclasses
@@ -9,18 +11,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from mnas.controllers.core.policy import factorized
 
 from mnas.controller import Controller, Proposals
-from mnas.errors import UsageError
+from mnas.controllers.core.batch import validated
+from mnas.controllers.core.binding import bind
+from mnas.controllers.core.policy import Params, Policy, factorized
 from mnas.space import Space
 
 
 class RandomSearchState(NamedTuple):
-    """What there is to tell people; nothing is learned.
+    """Statistics for `summary`; nothing is learned.
 
-    best     float32 [], highest reward so far; 0 before the first
-    updates  int32 [], batches with a reward that is a number
+    best     float32 [], highest finite reward so far; 0 before the first
+    updates  int32 [], batches with at least one finite reward
     """
 
     best: jax.Array
@@ -29,38 +32,51 @@ class RandomSearchState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RandomSearch:
-    """Uniform samples; nothing to set."""
+    """Uniform samples. No settings."""
 
     def build(self, space: Space) -> Controller:
-        """The controller of this space. Rewards that are NaN or infinite count for nothing."""
+        """Return random search over `space`. NaN and infinite rewards are ignored."""
         policy = factorized(space)
-        uniform = policy.init(jax.random.key(0))  # logits all 0
+        spec = Spec(space, policy, params=policy.init(jax.random.key(0)))
+        return bind(spec, init, ask, tell, summary)
 
-        def init(key: jax.Array) -> RandomSearchState:
-            del key  # every controller takes one
-            return RandomSearchState(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
 
-        def ask(state: RandomSearchState, key: jax.Array, n: int) -> Proposals:
-            return Proposals(*policy.sample(uniform, key, n))
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """Static arguments of the functions below.
 
-        def tell(
-            state: RandomSearchState, proposals: Proposals, rewards: jax.Array
-        ) -> RandomSearchState:
-            shape, rewards = jnp.shape(proposals.decisions), jnp.asarray(rewards, jnp.float32)
-            if shape != (*rewards.shape, len(space.sizes)) or rewards.ndim != 1:
-                raise UsageError(
-                    f"random: decisions of shape {shape} and rewards of shape {rewards.shape}; "
-                    f"accepted: [N, {len(space.sizes)}] and [N]"
-                )
-            good = jnp.isfinite(rewards)
-            best = jnp.where(good, rewards, -jnp.inf).max(initial=-jnp.inf)
-            best = jnp.where(state.updates > 0, jnp.maximum(best, state.best), best)
-            return RandomSearchState(
-                jnp.where(good.any(), best, state.best),
-                state.updates + good.any().astype(jnp.int32),
-            )
+    policy, params  the uniform distribution
+    """
 
-        def summary(state: RandomSearchState) -> dict[str, float]:
-            return {"best": float(state.best), "updates": float(state.updates)}
+    space: Space
+    policy: Policy
+    params: Params
 
-        return Controller(jax.jit(init), jax.jit(ask, static_argnums=2), jax.jit(tell), summary)
+
+def init(spec: Spec, key: jax.Array) -> RandomSearchState:
+    """Return the state before the first batch, whatever the key."""
+    return RandomSearchState(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
+
+
+def ask(spec: Spec, state: RandomSearchState, key: jax.Array, n: int) -> Proposals:
+    """Return n uniform samples, whatever the state."""
+    return Proposals(*spec.policy.sample(spec.params, key, n))
+
+
+def tell(
+    spec: Spec, state: RandomSearchState, proposals: Proposals, rewards: jax.Array
+) -> RandomSearchState:
+    """Return the statistics with a batch included."""
+    _, rewards = validated("random", spec.space, proposals, rewards)
+    finite = jnp.isfinite(rewards)
+    best = jnp.where(finite, rewards, -jnp.inf).max(initial=-jnp.inf)
+    best = jnp.where(state.updates > 0, jnp.maximum(best, state.best), best)
+    return RandomSearchState(
+        best=jnp.where(finite.any(), best, state.best),
+        updates=state.updates + finite.any().astype(jnp.int32),
+    )
+
+
+def summary(spec: Spec, state: RandomSearchState) -> dict[str, float]:
+    """Return the highest reward and the number of updates."""
+    return {"best": float(state.best), "updates": float(state.updates)}

@@ -1,4 +1,4 @@
-"""The moving-average baseline of policy gradients, and advantages around it.
+"""Advantages around a moving-average baseline, for policy gradients.
 
 Shapes: N proposals.
 """
@@ -6,32 +6,36 @@ Shapes: N proposals.
 import jax
 import jax.numpy as jnp
 
-# Advantages below this share of the baseline are rounding errors, not to be scaled up.
+# Advantages below this fraction of the baseline are rounding errors and must not be scaled up.
 _ROUNDING = 1e-6
+
+
+def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Return the mean [] of values [N] under weights [N], which sum to 1."""
+    return (weights * values).sum()
 
 
 def advantages(
     rewards: jax.Array, weights: jax.Array, baseline: jax.Array, updates: jax.Array, decay: float
 ) -> tuple[jax.Array, jax.Array]:
-    """(advantages [N], baseline []) of the next batch.
+    """Return (advantages float32 [N] of root mean square 1, updated baseline float32 []).
 
-    rewards   [N], finite; weights [N], which sum to 1
-    baseline  [], before the batch, after `updates` others
-    decay     of the baseline, once a batch
+    rewards   float32 [N], finite
+    weights   float32 [N], which sum to 1; 0 for proposals to be ignored
+    baseline  float32 [], before this batch
+    updates   int32 [], batches before this one
+    decay     of the baseline, applied once per batch
     """
-
-    def mean(values: jax.Array) -> jax.Array:
-        return (weights * values).sum()
-
-    # b_t = (1 - d) / (1 - d^t) · Σ_i d^(t-i) · mean R_i, i = 1 … t; this batch included.
-    # That only shrinks the expected gradient (by 1 - weight of a sample in its own
-    # baseline, which Adam doesn't see), and the first batch needs no rule of its own.
+    # b_t = (1 - d) / (1 - d^t) · Σ_i d^(t-i) · mean R_i,  i = 1 … t
+    # Includes this batch, which only scales the expected gradient (by 1 - the weight of a sample in
+    # its own baseline; Adam is invariant to it) and defines the baseline of the first batch.
     d = jnp.float32(decay)
-    share = (1 - d) / (1 - d ** (updates + 1).astype(jnp.float32))
-    baseline = baseline + share * (mean(rewards) - baseline)
+    step_size = (1 - d) / (1 - d ** (updates + 1).astype(jnp.float32))
+    baseline = baseline + step_size * (weighted_mean(rewards, weights) - baseline)
 
-    # A = (R - b) / sqrt(mean (R - b)²): an entropy bonus means the same in all
-    # experiments, and one failed child doesn't fill Adam's long memory.
+    # A = (R - b) / sqrt(mean (R - b)²)
+    # Normalised, so that an entropy weight has the same meaning at any reward scale and one failed
+    # child doesn't dominate Adam's second moment.
     centred = rewards - baseline
-    size = jnp.sqrt(mean(centred**2))
+    size = jnp.sqrt(weighted_mean(centred**2, weights))
     return centred / (size + _ROUNDING * jnp.abs(baseline) + 1e-12), baseline

@@ -1,9 +1,10 @@
-"""A Gaussian process over networks: Bayesian regression on all choices and pairs of choices.
+"""Gaussian process over networks: Bayesian regression on all choices and pairs of choices.
 
-The model that `mnas.controllers.dyna` practises on. It is fitted to the rewards remembered, and what is
-asked of it are its mean and *draws* of its posterior, each a quadratic function of a network.
+The reward model of `mnas.controllers.dyna`. It is fitted to the latest C rewards; its posterior
+mean and posterior samples are quadratic functions of a network's indicator features. The covariance
+function is that of `mnas.loop.kernel`.
 
-Shapes: N networks, D decisions, C rewards remembered, W indicators, F functions.
+Shapes: N networks, D decisions, C observations (capacity), W indicator features, F functions.
 """
 
 import math
@@ -13,45 +14,53 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from mnas.controllers.core.policy import canonical
 
+from mnas.controllers.core.canonical import canonical
+from mnas.loop import kernel
+from mnas.loop.kernel import AMPLITUDE, PAIR_FRACTION
 from mnas.space import Space
 
-# The model's prior, in its own unit (`Memory.scale`): variance of a network's value, share of it
-# that pairs of choices have, and variance of a measurement (a seed's noise and what the model can't
-# express). Twice as much or half of any of them changes little.
-AMPLITUDE, PAIR_SHARE, NOISE = 4.0, 0.3, 0.05
-# Draws keep this share of the posterior's standard deviation: whole ones explore more than a
-# thousand samples can pay for.
-DEVIATION = 0.7
-# A reward further below the quartile than so many interquartile ranges counts as that far: a failed
-# child says that it is bad, not how bad. So many units count in any case: when late rewards are all
-# alike, what is bad must still look bad.
-OUTLIER, LEAST_OUTLIER = 3.0, 1.5
+Features = Callable[[jax.Array], jax.Array]  # decisions [N, D] -> float32 [N, W]
+
+# Noise variance of an observation, in the model's unit (`Model.scale`): seed noise and effects that
+# the kernel cannot represent.
+NOISE = 0.05
+# Factor on the standard deviation of posterior samples. Less than 1: full samples explore more than
+# a search of a thousand evaluations can afford.
+SAMPLE_SCALE = 0.7
+# Rewards are winsorised no closer to the lower quartile than this, in the model's unit: when late
+# rewards are all alike, a bad one must still look bad.
+MIN_OUTLIER_DISTANCE = 1.5
 
 
-class Function(NamedTuple):
-    """F functions of a network, each quadratic in its indicators x [W]: c + m·x + xᵀ Q x."""
+class Quadratic(NamedTuple):
+    """F quadratic functions of indicator features x [W]: c + m·x + xᵀ Q x.
 
-    constant: jax.Array  # [F]
-    linear: jax.Array  # [F, W]
-    quadratic: jax.Array  # [F, W, W]
+    constant   float32 [F], c
+    linear     float32 [F, W], m
+    quadratic  float32 [F, W, W], Q
+    """
+
+    constant: jax.Array
+    linear: jax.Array
+    quadratic: jax.Array
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Values [F, N] of indicators [N, W]."""
+        """Return the values float32 [F, N] at features [N, W]."""
         crossed = jnp.einsum("nw,fwv->fnv", x, self.quadratic)
         return self.constant[:, None] + self.linear @ x.T + (crossed * x[None]).sum(-1)
 
 
-class Memory(NamedTuple):
-    """The last C rewards, a ring (number i stands at row i mod C), and the model of them.
+class Model(NamedTuple):
+    """Ring buffer of the latest C observations (number i in row i mod C) and the fit to them.
 
-    decisions  int32 [C, D], canonical; 0 where nothing stands yet
-    rewards    float32 [C]; 0 where nothing stands yet
-    count      int32 [], rewards so far
-    scale      float32 [], largest standard deviation that `rewards` have had: the model's unit
-    targets    float32 [C], rewards in that unit around their mean, outliers drawn in; 0 for none
-    factor     float32 [C, C], lower Cholesky factor of the targets' covariance; unit rows for none
+    decisions  int32 [C, D], canonical; 0 in empty rows
+    rewards    float32 [C]; 0 in empty rows
+    count      int32 [], observations so far
+    scale      float32 [], the model's unit: largest standard deviation of `rewards` so far
+    targets    float32 [C], centred and winsorised rewards in that unit; 0 in empty rows
+    factor     float32 [C, C], lower Cholesky factor of the targets' covariance; unit rows for
+               empty ones
     """
 
     decisions: jax.Array
@@ -62,107 +71,124 @@ class Memory(NamedTuple):
     factor: jax.Array
 
     @property
-    def known(self) -> jax.Array:
-        """The rows where something stands: bool [C]."""
+    def observed(self) -> jax.Array:
+        """Rows that hold an observation: bool [C]."""
         return jnp.arange(len(self.rewards)) < self.count
 
     @property
     def best(self) -> jax.Array:
-        """Decisions of the best network: int32 [D]. Of no meaning while nothing is known."""
-        return self.decisions[jnp.argmax(jnp.where(self.known, self.rewards, -jnp.inf))]
+        """Decisions with the highest reward in the buffer: int32 [D]. Undefined while empty."""
+        return self.decisions[jnp.argmax(jnp.where(self.observed, self.rewards, -jnp.inf))]
 
 
-def indicators_of(space: Space) -> Callable[[jax.Array], jax.Array]:
-    """(decisions [N, D] -> float32 [N, W]): which choice each decision made, or that it is off,
-    so scaled that two networks' product is the share of the decisions in which they agree.
+def empty(space: Space, capacity: int) -> Model:
+    """Return the model without observations."""
+    return Model(
+        decisions=jnp.zeros((capacity, len(space.sizes)), jnp.int32),
+        rewards=jnp.zeros(capacity, jnp.float32),
+        count=jnp.zeros((), jnp.int32),
+        scale=jnp.zeros((), jnp.float32),
+        targets=jnp.zeros(capacity, jnp.float32),
+        factor=jnp.eye(capacity, dtype=jnp.float32),
+    )
+
+
+def indicator_features(space: Space) -> Features:
+    """Return the function from decisions [N, D] to scaled one-hot features float32 [N, W].
+
+    A conditional decision has one level more than choices, for "inactive". Features are scaled by
+    1/√D: the inner product of two networks is the fraction of decisions in which they agree.
     """
-    # A conditional decision has one level more than choices, the last: inactive.
+    # The last level of a conditional decision is "inactive".
     levels = space.sizes + np.array([bool(decision.conditions) for decision in space.decisions])
     first, width = np.cumsum(levels) - levels, int(levels.sum())
 
-    def indicators(decisions: jax.Array) -> jax.Array:
+    def features(decisions: jax.Array) -> jax.Array:
         decisions, active = canonical(space, decisions)
         level = jnp.where(active, decisions, jnp.asarray(space.sizes)[None])
         hot = jax.nn.one_hot(level + jnp.asarray(first)[None], width, dtype=jnp.float32)
         return hot.sum(1) / math.sqrt(len(levels))
 
-    return indicators
+    return features
 
 
-def covariance(x: jax.Array) -> jax.Array:
-    """Prior covariance [N, N] of the values of networks with indicators x [N, W]."""
-    # k(x, y) = 1 + a (1 - p) s + a p s²,  s = x·y: the share of decisions that agree
-    agree = x @ x.T
-    return 1 + AMPLITUDE * ((1 - PAIR_SHARE) * agree + PAIR_SHARE * agree**2)
+def prior_covariance(x: jax.Array) -> jax.Array:
+    """Return the prior covariance [N, N] of the values of networks with features x [N, W]."""
+    return kernel.covariance(x @ x.T)
 
 
-def append(memory: Memory, decisions: jax.Array, rewards: jax.Array) -> Memory:
-    """The memory with a batch written over its oldest rows, from best to worst; its model is as it
-    was. NaN is left out; of a batch larger than the memory, the best stay.
+def append(model: Model, decisions: jax.Array, rewards: jax.Array) -> Model:
+    """Return the model with a batch appended in place of the oldest rows; the fit is not updated.
+
+    The batch is appended from best to worst, so its order doesn't matter. NaN rewards are skipped;
+    of a batch larger than the capacity, the best are kept.
     """
-    capacity = len(memory.rewards)
-    columns = (*decisions.T[::-1], -rewards)  # best first, NaN last; equals in order of decisions
+    capacity = len(model.rewards)
+    columns = (*decisions.T[::-1], -rewards)  # best first, NaN last; equal rewards by decisions
     order = jnp.lexsort(columns)[:capacity]
     decisions, rewards = decisions[order], rewards[order]
-    good = ~jnp.isnan(rewards)
-    row = (memory.count + jnp.arange(len(rewards))) % capacity
-    row = jnp.where(good, row, capacity)  # out of bounds: dropped
-    return memory._replace(
-        decisions=memory.decisions.at[row].set(decisions, mode="drop"),
-        rewards=memory.rewards.at[row].set(rewards, mode="drop"),
-        count=memory.count + good.sum(),
+    valid = ~jnp.isnan(rewards)
+    row = (model.count + jnp.arange(len(rewards))) % capacity
+    row = jnp.where(valid, row, capacity)  # out of bounds: dropped
+    return model._replace(
+        decisions=model.decisions.at[row].set(decisions, mode="drop"),
+        rewards=model.rewards.at[row].set(rewards, mode="drop"),
+        count=model.count + valid.sum(),
     )
 
 
-def fit(memory: Memory, indicators: Callable[[jax.Array], jax.Array]) -> Memory:
-    """The memory with its model fitted to its rewards, of which there is one at least."""
-    known = memory.known
-    rewards = jnp.where(known, memory.rewards, jnp.nan)
+def fit(model: Model, features: Features) -> Model:
+    """Return the model fitted to its observations, of which there must be at least one."""
+    observed = model.observed
+    rewards = jnp.where(observed, model.rewards, jnp.nan)
     low, high = jnp.nanquantile(rewards, jnp.array([0.25, 0.75]))
-    reach = jnp.maximum(OUTLIER * (high - low), LEAST_OUTLIER * memory.scale)
+    reach = kernel.OUTLIER_LIMIT * (high - low)
+    reach = jnp.maximum(reach, MIN_OUTLIER_DISTANCE * model.scale)
     rewards = jnp.maximum(rewards, low - reach)
-    mean = jnp.where(known, rewards, 0.0).sum() / known.sum()
-    centred = jnp.where(known, rewards - mean, 0.0)
-    spread = jnp.sqrt((centred**2).sum() / known.sum())
-    # The unit only grows, so late rewards, all alike, don't look as spread out as early ones.
-    scale = jnp.maximum(memory.scale, spread)
-    targets = centred / jnp.maximum(scale, 1e-6 * jnp.abs(mean) + 1e-12)  # not rounding errors
-    x = indicators(memory.decisions)
-    prior = covariance(x) * (known[:, None] & known[None])
-    factor = jnp.linalg.cholesky(prior + jnp.diag(jnp.where(known, NOISE, 1.0)))
-    return memory._replace(scale=scale, targets=targets, factor=factor)
+    mean = jnp.where(observed, rewards, 0.0).sum() / observed.sum()
+    centred = jnp.where(observed, rewards - mean, 0.0)
+    spread = jnp.sqrt((centred**2).sum() / observed.sum())
+    # The unit never shrinks: late rewards, all alike, must not look as spread out as early ones.
+    scale = jnp.maximum(model.scale, spread)
+    floor = 1e-6 * jnp.abs(mean) + 1e-12  # below it, differences are rounding errors
+    targets = centred / jnp.maximum(scale, floor)
+    x = features(model.decisions)
+    prior = prior_covariance(x) * (observed[:, None] & observed[None])
+    factor = jnp.linalg.cholesky(prior + jnp.diag(jnp.where(observed, NOISE, 1.0)))
+    return model._replace(scale=scale, targets=targets, factor=factor)
 
 
-def draw(
-    key: jax.Array, count: int, memory: Memory, indicators: Callable[[jax.Array], jax.Array]
-) -> tuple[Function, Function]:
-    """That many draws of the posterior, by Matheron's rule (Wilson et al., ICML 2020); its mean.
+def posterior_samples(
+    key: jax.Array, count: int, model: Model, features: Features
+) -> tuple[Quadratic, Quadratic]:
+    """Return (posterior samples, F = count; posterior mean, F = 1), by Matheron's rule.
 
-    A draw of the prior, corrected by what it gets wrong: with prior draw g and noise draw e,
-    f(x) = g(x) + k(x, X) (K + noise)⁻¹ (y - g(X) - e). The prior is that of a quadratic function
-    with normal coefficients, so the draw is a quadratic function, too. What is random about it, g
-    and e, is shrunk by `DEVIATION`; without any it is the mean (F = 1), which costs next to nothing
-    more.
+    Wilson et al., ICML 2020: with a sample g of the prior and a sample e of the noise,
+
+        f(x) = g(x) + k(x, X) (K + noise)⁻¹ (y - g(X) - e)
+
+    is a sample of the posterior. g is a quadratic function with normal coefficients, hence f is
+    quadratic, too. g and e are scaled by `SAMPLE_SCALE`; scaled by 0 they give the mean.
     """
-    known, x = memory.known, indicators(memory.decisions)
+    observed, x = model.observed, features(model.decisions)
     width = x.shape[1]
     keys = jax.random.split(key, 4)
-    single = (AMPLITUDE * (1 - PAIR_SHARE)) ** 0.5 * DEVIATION
-    pair = (AMPLITUDE * PAIR_SHARE) ** 0.5 * DEVIATION
-    prior = Function(
-        DEVIATION * jax.random.normal(keys[0], (count,)),
+    single = (AMPLITUDE * (1 - PAIR_FRACTION)) ** 0.5 * SAMPLE_SCALE
+    pair = (AMPLITUDE * PAIR_FRACTION) ** 0.5 * SAMPLE_SCALE
+    prior = Quadratic(
+        SAMPLE_SCALE * jax.random.normal(keys[0], (count,)),
         single * jax.random.normal(keys[1], (count, width)),
         pair * jax.random.normal(keys[2], (count, width, width)),
     )
-    noise = NOISE**0.5 * DEVIATION * jax.random.normal(keys[3], (count, len(known)))
-    wrong = jnp.concatenate([memory.targets[None] - prior(x) - noise, memory.targets[None]])
-    wrong = jnp.where(known[None], wrong, 0.0)  # [F + 1, C]
-    weights = jax.scipy.linalg.cho_solve((memory.factor, True), wrong.T).T  # 0 for none
+    noise = NOISE**0.5 * SAMPLE_SCALE * jax.random.normal(keys[3], (count, len(observed)))
+    residuals = jnp.concatenate([model.targets[None] - prior(x) - noise, model.targets[None]])
+    residuals = jnp.where(observed[None], residuals, 0.0)  # [F + 1, C]; the last row: the mean's
+    weights = jax.scipy.linalg.cho_solve((model.factor, True), residuals.T).T  # 0 in empty rows
     squares = jnp.einsum("fcw,cv->fwv", weights[:, :, None] * x[None], x)
-    correction = Function(
+    correction = Quadratic(
         weights.sum(1),
-        AMPLITUDE * (1 - PAIR_SHARE) * weights @ x,
-        AMPLITUDE * PAIR_SHARE * squares,
+        AMPLITUDE * (1 - PAIR_FRACTION) * weights @ x,
+        AMPLITUDE * PAIR_FRACTION * squares,
     )
-    draws = jax.tree.map(lambda drawn, wrong: drawn + wrong[:-1], prior, correction)
-    return draws, jax.tree.map(lambda wrong: wrong[-1:], correction)
+    samples = jax.tree.map(lambda prior, update: prior + update[:-1], prior, correction)
+    return samples, jax.tree.map(lambda update: update[-1:], correction)

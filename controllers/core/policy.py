@@ -1,44 +1,43 @@
-"""Policy networks: distributions over the decision vectors of a `Space`.
+"""Policies: distributions over the canonical decision vectors of a `Space`.
 
     policy = lstm(space)
     params = policy.init(key)
     decisions, log_probs = policy.sample(params, key, n)
     log_probs, entropies = policy.evaluate(params, decisions)
 
-A decision is inactive where one of its parents (always earlier) has a choice that it does not go
-with: there it takes the value 0 with certainty and adds nothing to log-probability or entropy (as
-in TuNAS, arXiv 2008.06120). So `log_probs` are those of canonical vectors, and over all of them the
-probabilities sum to 1.
+An inactive decision has the value 0 with certainty and contributes nothing to log-probability or
+entropy (as in TuNAS, arXiv 2008.06120). So the probabilities of all canonical vectors sum to 1.
 
 Shapes: N vectors, D decisions, P conditions and M choices at most of one decision, H units,
 E width of an embedding.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from mnas.controllers.core.canonical import canonical, is_active
 from mnas.space import Space
 
 Params = Any  # a pytree of arrays
+PolicyName = Literal["lstm", "factorized"]
 
-# The logit of a choice that a decision does not have. Finite, so that p·log p is 0 and not NaN.
-_NO_CHOICE = -1e9
+# Logit of a choice that a decision does not have. Finite, so that p·log p is 0 and not NaN.
+_MISSING_CHOICE = -1e9
 
 
 class Policy(NamedTuple):
-    """A distribution over canonical decision vectors: pure functions that may be jitted.
+    """A distribution over canonical decision vectors, as pure functions that may be jitted.
 
     init      (key) -> params
     sample    (params, key, n) -> (decisions int32 [n, D], canonical; log_probs float32 [n])
-    evaluate  (params, decisions [N, D]) -> (log_probs [N], entropies [N]), in nats. Vectors that
-              are not canonical count as the canonical ones. The entropy of a vector is the sum over
-              its active decisions of the entropy of that decision given the earlier ones. Its mean
-              over vectors that the policy sampled estimates the policy's entropy; its gradient, as
-              usual, leaves out how the parameters change which prefixes are sampled.
+    evaluate  (params, decisions [N, D]) -> (log_probs [N], entropies [N]), in nats. Vectors are
+              made canonical first. The entropy of a vector is the sum over its active decisions of
+              the entropy of that decision given the earlier ones; its mean over samples of the
+              policy estimates the policy's entropy. Its gradient, as usual, neglects that the
+              parameters change which prefixes are sampled.
     """
 
     init: Callable[[jax.Array], Params]
@@ -46,32 +45,26 @@ class Policy(NamedTuple):
     evaluate: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def canonical(space: Space, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`space.canonical` and `space.active` under jit: int32 [N, D] and bool [N, D]."""
+def uniform_log_probs(space: Space, active: jax.Array) -> jax.Array:
+    """Return the log-probabilities float32 [N] of vectors under uniform active decisions.
 
-    def decide(carry: Any, at: Any) -> tuple[Any, None]:
-        decisions, actives = carry
-        d, parents, accepted = at
-        active = _active(parents, accepted, decisions)
-        decisions = decisions.at[:, d].set(jnp.where(active, decisions[:, d], 0))
-        return (decisions, actives.at[:, d].set(active)), None
-
-    decisions = jnp.asarray(decisions, jnp.int32)
-    conditional = np.array([d for d, found in enumerate(space.decisions) if found.conditions], int)
-    steps = conditional, space.parents[conditional], space.accepted[conditional]
-    carry = decisions, jnp.ones(decisions.shape, bool)
-    return jax.lax.scan(decide, carry, jax.tree.map(jnp.asarray, steps))[0]
+    active  bool [N, D]
+    """
+    # log p = -Σ log M over the active decisions
+    log_sizes = jnp.log(jnp.asarray(space.sizes).astype(jnp.float32))
+    return -jnp.where(active, log_sizes[None], 0.0).sum(-1)
 
 
-def _active(parents: jax.Array, accepted: jax.Array, decisions: jax.Array) -> jax.Array:
-    """Whether one decision of parents [P] and accepted [P, M] is active: bool [N]."""
-    return accepted[jnp.arange(len(parents))[None], decisions[:, parents]].all(-1)
+def build_policy(name: PolicyName, space: Space, hidden: int, embedding: int) -> Policy:
+    """Return the policy `lstm` (with these sizes) or `factorized`."""
+    return factorized(space) if name == "factorized" else lstm(space, hidden, embedding)
 
 
 def factorized(space: Space, floor: float = 0.0) -> Policy:
-    """Independent logits for each decision, all 0 at the start (TuNAS, arXiv 2008.06120).
+    """Return independent categorical distributions per decision (TuNAS, arXiv 2008.06120).
 
-    `floor` is a probability that every decision spreads evenly over its choices, come what may.
+    Logits start at 0, uniform. Each decision is a mixture of its softmax, of weight 1 - `floor`,
+    and the uniform distribution, of weight `floor`.
     """
     count, most = space.accepted.shape[0], space.accepted.shape[2]
     exists = jnp.arange(most)[None] < jnp.asarray(space.sizes)[:, None]  # [D, M]
@@ -79,43 +72,43 @@ def factorized(space: Space, floor: float = 0.0) -> Policy:
     last = jnp.asarray(space.sizes, jnp.int32) - 1
 
     def init(key: jax.Array) -> Params:
-        del key  # every policy takes one
+        del key  # required by the contract
         return {"logits": jnp.zeros((count, most), jnp.float32)}
 
     def log_p(params: Params) -> jax.Array:
-        """Log-probabilities [D, M] of every decision's choices."""
-        log_p = jax.nn.log_softmax(jnp.where(exists, params["logits"], _NO_CHOICE))
+        """Return the log-probabilities [D, M] of every decision's choices."""
+        log_p = jax.nn.log_softmax(jnp.where(exists, params["logits"], _MISSING_CHOICE))
         if not floor:
             return log_p
-        # p = (1 - floor) softmax + floor / choices
+        # p = (1 - floor) softmax + floor / M
         p = (1 - floor) * jnp.exp(log_p) + floor * even
-        return jnp.where(exists, jnp.log(jnp.where(exists, p, 1.0)), _NO_CHOICE)
+        return jnp.where(exists, jnp.log(jnp.where(exists, p, 1.0)), _MISSING_CHOICE)
 
     def sample(params: Params, key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
-        # One random number a decision, by the inverse of the cumulative distribution: several times
-        # as fast as `jax.random.categorical`, which takes one a choice, and its logarithm.
-        reached = jnp.cumsum(jnp.exp(log_p(params)), -1)  # [D, M]
+        # Inverse transform sampling, one random number per decision: several times as fast as
+        # `jax.random.categorical`, which takes one random number and a logarithm per choice.
+        cumulative = jnp.cumsum(jnp.exp(log_p(params)), -1)  # [D, M]
         numbers = jax.random.uniform(key, (n, count, 1))
-        choices = (numbers >= reached[None]).sum(-1, dtype=jnp.int32)
+        choices = (numbers >= cumulative[None]).sum(-1, dtype=jnp.int32)
         decisions, _ = canonical(space, jnp.minimum(choices, last[None]))
         return decisions, evaluate(params, decisions)[0]
 
     def evaluate(params: Params, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
         log_ps = log_p(params)
         decisions, active = canonical(space, decisions)
-        chosen = jnp.take_along_axis(log_ps[None], decisions[:, :, None], -1)[..., 0]  # [N, D]
+        log_probs = jnp.take_along_axis(log_ps[None], decisions[:, :, None], -1)[..., 0]  # [N, D]
         entropies = -(jnp.exp(log_ps) * log_ps).sum(-1)
-        return jnp.where(active, chosen, 0.0).sum(-1), jnp.where(active, entropies, 0.0).sum(-1)
+        return jnp.where(active, log_probs, 0.0).sum(-1), jnp.where(active, entropies, 0.0).sum(-1)
 
     return Policy(init, sample, evaluate)
 
 
 def lstm(space: Space, hidden: int = 100, embedding: int = 32) -> Policy:
-    """One LSTM layer that reads its own earlier choices (NASNet, arXiv 1707.07012, appendix A).
+    """Return the autoregressive policy of one LSTM layer (NASNet, arXiv 1707.07012, appendix A).
 
-    Every step reads an embedding of the choice just made plus one of the decision to be made, and
-    each decision has its own softmax. The LSTM is shared by all. Weights start at U(-0.1, 0.1), as
-    in NASNet; the softmax layers at 0, so that the first samples are uniform.
+    The input of every step is an embedding of the previous choice plus an embedding of the decision
+    to be made; each decision has its own softmax. Weights start at U(-0.1, 0.1), as in NASNet; the
+    softmax layers at 0, so that the first samples are uniform.
     """
     count, most = space.accepted.shape[0], space.accepted.shape[2]
 
@@ -147,11 +140,13 @@ def lstm(space: Space, hidden: int = 100, embedding: int = 32) -> Policy:
         output = jax.nn.sigmoid(leave) * jnp.tanh(cell)
         return (cell, output), output @ each["head"] + each["logits"][None]
 
-    return _sequential(space, init, start, step)
+    return _autoregressive(space, init, start, step)
 
 
-def _sequential(space: Space, init: Callable, start: Callable, step: Callable) -> Policy:
-    """A policy from its recurrence; everything about the space is here.
+def _autoregressive(
+    space: Space, init: Callable[..., Any], start: Callable[..., Any], step: Callable[..., Any]
+) -> Policy:
+    """Return the policy of a recurrence over the decisions.
 
     start  (N) -> memory
     step   (params, params["each"] at this decision, memory, previous choice int32 [N])
@@ -162,15 +157,15 @@ def _sequential(space: Space, init: Callable, start: Callable, step: Callable) -
     exists = jnp.arange(most)[None] < jnp.asarray(space.sizes)[:, None]  # [D, M]
     parents, accepted = jnp.asarray(space.parents), jnp.asarray(space.accepted)
 
-    def walk(params: Params, n: int, choose: Callable, guides: jax.Array) -> Any:
-        """Make the decisions in order; `choose(log p [N, M], guides[d])` gives each choice [N]."""
+    def unroll(params: Params, n: int, choose: Callable[..., Any], guides: jax.Array) -> Any:
+        """Make the decisions in order; `choose(log p [N, M], guides[d])` returns choices [N]."""
 
-        def decide(carry: Any, at: Any) -> Any:
+        def decide(carry: Any, inputs: Any) -> Any:
             memory, decisions, previous = carry
-            d, each, exists, parents, accepted, guide = at
+            d, each, exists, parents, accepted, guide = inputs
             memory, logits = step(params, each, memory, previous)
-            log_p = jax.nn.log_softmax(jnp.where(exists[None], logits, _NO_CHOICE))
-            active = _active(parents, accepted, decisions)
+            log_p = jax.nn.log_softmax(jnp.where(exists[None], logits, _MISSING_CHOICE))
+            active = is_active(parents, accepted, decisions)
             choice = jnp.where(active, choose(log_p, guide), 0)
             log_prob = jnp.take_along_axis(log_p, choice[:, None], -1)[:, 0]
             entropy = -(jnp.exp(log_p) * log_p).sum(-1)
@@ -187,11 +182,14 @@ def _sequential(space: Space, init: Callable, start: Callable, step: Callable) -
         def choose(log_p: jax.Array, key: jax.Array) -> jax.Array:
             return jax.random.categorical(key, log_p).astype(jnp.int32)
 
-        decisions, log_probs, _ = walk(params, n, choose, jax.random.split(key, count))
+        decisions, log_probs, _ = unroll(params, n, choose, jax.random.split(key, count))
         return decisions, log_probs
 
     def evaluate(params: Params, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
-        given = jnp.asarray(decisions, jnp.int32)
-        return walk(params, len(given), lambda log_p, choice: choice, given.T)[1:]
+        choices = jnp.asarray(decisions, jnp.int32)
+        _, log_probs, entropies = unroll(
+            params, len(choices), lambda log_p, choice: choice, choices.T
+        )
+        return log_probs, entropies
 
     return Policy(init, sample, evaluate)

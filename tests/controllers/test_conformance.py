@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mnas.controllers import CONTROLLERS
+
+from mnas.controller import Proposals
 from mnas.controllers.core.policy import factorized, lstm
 from mnas.controllers.dyna import Dyna
 from mnas.controllers.evolution import Evolution
@@ -15,14 +16,13 @@ from mnas.controllers.exhaustive import Exhaustive
 from mnas.controllers.ppo import Ppo
 from mnas.controllers.random_search import RandomSearch
 from mnas.controllers.reinforce import Reinforce
+from mnas.experiment import registry
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from mnas.search_spaces.efficientnet import EfficientNetSpace
 
-from mnas.controller import Proposals
-
 CONFIGS = {
     # Smaller than by default, to be quick; the contract is the same.
-    "dyna": Dyna(members=8, candidates=128, remembered=128),
+    "dyna": Dyna(members=8, candidates=128, observations=128),
     "reinforce-lstm": Reinforce(policy="lstm"),
     "reinforce-factorized": Reinforce(policy="factorized"),
     "ppo-lstm": Ppo(policy="lstm"),
@@ -90,7 +90,9 @@ def assert_finite(state):
 
 
 def test_every_controller_is_here():
-    assert set(map(type, CONFIGS.values())) == set(CONTROLLERS.values())
+    assert set(map(type, CONFIGS.values())) == {
+        entry.load() for entry in registry.entries("controller").values()
+    }
 
 
 def test_proposals(controller):

@@ -71,7 +71,7 @@ def test_what_was_not_told_is_asked_again():
     proposals = CONTROLLER.ask(state, KEY, 4)
     rewards = np.array([0.5, 0.5, np.nan, 0.5], np.float32)
     state = CONTROLLER.tell(state, proposals, rewards)
-    assert CONTROLLER.summary(state) == {"told": 2.0}
+    assert CONTROLLER.summary(state) == {"evaluated": 2.0}
     assert CONTROLLER.ask(state, KEY, 1).decisions[0].tolist() == list(in_order()[2])
 
 
