@@ -1,1 +1,12 @@
-"""x"""
+"""Numbers from architectures and finished or running searches; nothing is evaluated or searched.
+
+In: architectures, `Run`s (`mnas.experiment.results`), outcomes of a study. Out: frozen dataclasses
+and plain data; tables and plots for people are made of them in `mnas.reports` and `mnas.cli`.
+
+comparison    two architectures stage by stage: decisions, costs, predicted accuracies
+rescoring     a run's networks ranked under another reward
+grid_ranking  the points of a grid search of compound scaling, ranked
+study_table   a study's searches by sample count, and their summaries over seeds
+
+Imports `experiment`, `loop`, the contracts, `architecture`, `errors` and `files`.
+"""

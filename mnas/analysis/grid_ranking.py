@@ -1,19 +1,20 @@
-"""Rank the points of a finished grid search of compound scaling."""
+"""Rank the points of a grid search of compound scaling by its run."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mnas.analysis import rescoring
 from mnas.architecture.scaling import Coefficients
-from mnas.architecture.scaling_grid import KIND, ScalingGrid
+from mnas.architecture.scaling_grid import ScalingGrid
 from mnas.errors import UsageError
+from mnas.experiment.results import Run, load_run
+
+GRID_SPACE = "ScalingGridSpace"  # Class name of the space, as a run's settings record it.
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranked:
-    """A point with what a run measured of it; `index` is its place among the grid's points."""
+    """A point of the grid with its ranked row; `index` is its position in the grid."""
 
     index: int
     coefficients: Coefficients
@@ -21,34 +22,35 @@ class Ranked:
 
 
 def is_grid_run(directory: Path) -> bool:
-    """Whether this is the directory of a run over a grid of scalings."""
+    """Return whether this is the directory of a run over a grid of scalings."""
     if not (directory / "journal.jsonl").is_file():
         return False
-    return _space_kind(rescoring.read(directory)) == KIND
+    return _space_class(load_run(directory)) == GRID_SPACE
 
 
-def _space_kind(records: Sequence[dict[str, Any]]) -> str | None:
-    return records[0].get("settings", {}).get("kinds", {}).get("space")
+def _space_class(run: Run) -> str | None:
+    return run.head.settings.get("kinds", {}).get("space")
 
 
 def ranked(directory: Path) -> tuple[ScalingGrid, list[Ranked]]:
-    """The grid of a run, finished or not, and its measured points, best reward first.
+    """Return the grid of a run, finished or not, and its measured points, best reward first.
 
-    ValueError where the directory holds no run over such a grid.
+    Raises UsageError where the directory holds no run over such a grid, or the grid's base is
+    another network now.
     """
-    records = rescoring.read(directory)
-    kind = _space_kind(records)
-    if kind != KIND:
-        raise UsageError(f"{directory}: space = {kind}; accepted: a run over a grid of scalings")
-    grid = ScalingGrid(**records[0]["settings"]["space"])
+    run = load_run(directory)
+    space = _space_class(run)
+    if space != GRID_SPACE:
+        raise UsageError(f"{directory}: space = {space}; accepted: a run over a grid of scalings")
+    grid = ScalingGrid(**run.head.settings["space"])
     points = list(grid.points().items())
-    found = []
-    for row in rescoring.rescore(records, rescoring.reward_of(records)).rows:
+    ranked_points = []
+    for row in rescoring.rescore(run, rescoring.reward_of(run)).rows:
         index = row.decisions[0]
         if index >= len(points) or points[index][1].canonical_hash() != row.hash:
             raise UsageError(
-                f"{directory}: trial {row.trial} is none of the grid over {grid.base!r} as it is "
-                "now; accepted: a base that has not changed since"
+                f"{directory}: trial {row.trial} is no point of the grid over {grid.base!r} as it "
+                "is now; accepted: a base that has not changed since"
             )
-        found.append(Ranked(index, points[index][0], row))
-    return grid, found
+        ranked_points.append(Ranked(index, points[index][0], row))
+    return grid, ranked_points

@@ -1,35 +1,32 @@
-"""A finished or running search under another reward: its journal ranked anew, nothing evaluated.
+"""Rank a run's networks under another reward, from its journal, without evaluating any.
 
-What the search would have *sampled* under that reward is another question; this one is which of
-the networks that it did evaluate would have won.
+The result tells which of the evaluated networks is best under that reward. A search steered by that
+reward would have sampled other networks.
 """
 
 import dataclasses
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import mnas
-from mnas.architecture.architecture import Architecture
-from mnas.architecture.spec import from_spec, to_spec
 from mnas.errors import UsageError
-from mnas.files import read_json
-from mnas.loop import journal
-from mnas.loop.selection import Selection, candidates, worth
+from mnas.experiment.results import Run
+from mnas.loop.records import ResultRecord
+from mnas.loop.selection import Selection, candidates, selection_scores
 from mnas.reward import RewardConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A network that was evaluated, with its place under the new reward and under the run's own.
+    """An evaluated network with its rank under the new reward and under the run's own.
 
-    Ranks count from 1, by reward and then by trial. `architecture` is `Architecture.to_dict`'s;
-    None in journals of before it was written. `expected` is the new reward that a model of all of
-    them expects, and by which they are ranked where that is the choice (`mnas.loop.selection`); else None,
-    and for those of a very long run that the model isn't fitted to.
+    rank          from 1, by the new reward, or by `expected` under the selection "model"
+    old_rank      from 1, by the run's own reward
+    architecture  the network, as `Architecture.from_dict` reads it
+    expected      posterior mean of the new reward (`mnas.loop.selection`); None under the selection
+                  "measured", and for networks that the model is not fitted to
     """
 
     rank: int
@@ -37,151 +34,138 @@ class Row:
     trial: int
     reward: float
     old_reward: float
-    accuracy: float
+    accuracy: float | None
     mult_adds: int
     params: int
     latency_ms: float | None
     hash: str
     decisions: tuple[int, ...]
-    architecture: dict[str, Any] | None
+    architecture: dict[str, Any]
     expected: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Rescored:
-    """The ranked rows, best first, and how many results are not among them for what reason."""
+    """Ranked rows, best first, and the numbers of results that are left out.
+
+    stopped     children that early stopping ended; ranked only if no network was trained to its end
+    unmeasured  evaluated without the cost that the new reward is of
+    """
 
     rows: tuple[Row, ...]
-    repeats: int
+    duplicates: int
     failed: int
     stopped: int
-    """Stopped early; ranked only where no network was trained to its end."""
     unmeasured: int
-    """Evaluated, but without the cost that the new reward is of."""
 
 
-def read(directory: Path) -> list[dict[str, Any]]:
-    """The journal of a run that has begun; ValueError where there is none."""
-    records = journal.read(directory / "journal.jsonl")
-    if not records:
-        raise UsageError(f"{directory}: the journal is empty; accepted: a run that has begun")
-    return records
-
-
-def reward_of(records: Sequence[dict[str, Any]]) -> RewardConfig:
-    """The run's own reward."""
-    settings = records[0].get("settings", {}).get("reward")
+def reward_of(run: Run) -> RewardConfig:
+    """Return the run's own reward; UsageError where its settings hold none."""
+    settings = run.head.settings.get("reward")
     try:
         return RewardConfig(**settings)
     except TypeError:
         raise UsageError(
-            f"the journal's first line: settings.reward = {settings!r}; accepted: the settings "
-            "of a reward, as search.py writes them"
+            f"{run.directory}: settings.reward = {settings!r} in the journal; accepted: the "
+            "settings of a reward"
         ) from None
 
 
-def rescore(
-    records: Sequence[dict[str, Any]], reward: RewardConfig, selection: Selection = "measured"
-) -> Rescored:
-    """Ranks a journal's networks under `reward`; ValueError where none of them can be."""
-    decisions = journal.decisions_of(records)
-    results = [record for record in records if record["kind"] == "result"]
-    firsts = [result for result in results if result["duplicate_of"] is None]
-    failed = sum(result["error"] is not None for result in firsts)
-    found = candidates(results)
-    measured = [result for result in found if (result[reward.cost] or 0) > 0]
-    if found and not measured:
+def rescore(run: Run, reward: RewardConfig, selection: Selection = "measured") -> Rescored:
+    """Rank the networks of a run under `reward`.
+
+    Raises UsageError where no network can be ranked, or a reward is not finite.
+    """
+    networks = [result for result in run.results if result.duplicate_of is None]
+    failed = sum(result.error is not None for result in networks)
+    exportable = candidates(networks)
+    measured = [result for result in exportable if (_cost(result, reward) or 0) > 0]
+    if exportable and not measured:
         raise UsageError(
             f"reward: cost = {reward.cost!r}, which the run did not measure; "
             "accepted: mult_adds, params"
         )
     if not measured:
         raise UsageError(
-            f"no network to rank: {len(results)} results, {failed} of them failed; "
+            f"no network to rank: {len(run.results)} results, {failed} of them failed; "
             "accepted: a run with results"
         )
-    old = sorted(found, key=lambda result: (-result["reward"], result["trial"]))
-    old_ranks = {result["trial"]: rank for rank, result in enumerate(old, start=1)}
-    measured.sort(key=lambda result: result["trial"])
-    scores = [_score(result, reward) for result in measured]
-    values = worth(selection, [decisions[result["trial"]] for result in measured], scores)
-    best_first = np.argsort(-values, kind="stable").tolist()
-    rows = tuple(
-        Row(
-            rank=rank,
-            old_rank=old_ranks[result["trial"]],
-            trial=result["trial"],
-            reward=scores[index],
-            old_reward=result["reward"],
-            accuracy=result["accuracy"],
-            mult_adds=result["mult_adds"],
-            params=result["params"],
-            latency_ms=result["latency_ms"],
-            hash=result["hash"],
-            decisions=decisions[result["trial"]],
-            architecture=result.get("architecture"),
-            expected=_finite(values[index]) if selection == "model" else None,
-        )
-        for rank, index in enumerate(best_first, start=1)
-        for result in (measured[index],)
-    )
     return Rescored(
-        rows,
-        repeats=len(results) - len(firsts),
+        _rows(run, exportable, measured, reward, selection),
+        duplicates=len(run.results) - len(networks),
         failed=failed,
-        stopped=len(firsts) - failed - len(found),
-        unmeasured=len(found) - len(measured),
+        stopped=len(networks) - failed - len(exportable),
+        unmeasured=len(exportable) - len(measured),
     )
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _score(result: dict[str, Any], reward: RewardConfig) -> float:
-    try:
-        score = reward(result["accuracy"], result[reward.cost])
-    except OverflowError:
-        score = math.inf
-    if not math.isfinite(score):
-        raise UsageError(
-            f"reward: target = {reward.target:g} gives trial {result['trial']} with "
-            f"{reward.cost} = {result[reward.cost]:g} no finite reward; accepted: a target and "
-            "exponents nearer to the run's"
+def _rows(
+    run: Run,
+    exportable: Sequence[ResultRecord],
+    measured: Sequence[ResultRecord],
+    reward: RewardConfig,
+    selection: Selection,
+) -> tuple[Row, ...]:
+    by_old_reward = sorted(exportable, key=lambda result: (-result.reward, result.trial))
+    old_ranks = {result.trial: rank for rank, result in enumerate(by_old_reward, start=1)}
+    rewards = [_reward(result, reward) for result in measured]
+    decisions = [run.decisions[result.trial] for result in measured]
+    scores = selection_scores(selection, decisions, rewards)
+    rows = []
+    for rank, index in enumerate(np.argsort(-scores, kind="stable").tolist(), start=1):
+        result, score = measured[index], float(scores[index])
+        rows.append(
+            Row(
+                rank=rank,
+                old_rank=old_ranks[result.trial],
+                trial=result.trial,
+                reward=rewards[index],
+                old_reward=result.reward,
+                accuracy=result.accuracy,
+                mult_adds=result.mult_adds,
+                params=result.params,
+                latency_ms=result.latency_ms,
+                hash=result.hash,
+                decisions=decisions[index],
+                architecture=result.architecture,
+                expected=score if selection == "model" and math.isfinite(score) else None,
+            )
         )
-    return score
+    return tuple(rows)
 
 
-def architecture_of(row: Row, directory: Path) -> Architecture:
-    """The network of a row: the journal's, or for an older journal that of the run's top.json."""
-    path = directory / "top.json"
-    if row.architecture is not None:
-        return Architecture.from_dict(row.architecture)
-    specs = read_json(path) if path.is_file() else []
-    for architecture in (from_spec(spec, str(path)) for spec in specs):
-        if architecture.canonical_hash() == row.hash:
-            return architecture
-    raise UsageError(
-        f"{directory}: the journal, which is an older one, describes no networks, and top.json "
-        f"has not that of trial {row.trial}; accepted: a reward under which one of it is best"
-    )
+def _cost(result: ResultRecord, reward: RewardConfig) -> float | None:
+    """Return the result's cost of the reward's kind."""
+    costs = {
+        "mult_adds": result.mult_adds,
+        "params": result.params,
+        "latency_ms": result.latency_ms,
+    }
+    return costs[reward.cost]
 
 
-def spec_of(
-    row: Row, records: Sequence[dict[str, Any]], directory: Path, reward: RewardConfig
-) -> dict[str, Any]:
-    """The spec of a row, with the search that found the network and the reward that chose it."""
-    head = records[0]
+def _reward(result: ResultRecord, reward: RewardConfig) -> float:
+    cost = _cost(result, reward)
+    try:
+        value = reward(result.accuracy, cost)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise UsageError(
+            f"reward: target = {reward.target:g} gives trial {result.trial} with {reward.cost} = "
+            f"{cost:g} no finite reward; accepted: a target and exponents closer to the run's"
+        )
+    return value
+
+
+def spec_of(row: Row, run: Run, reward: RewardConfig) -> dict[str, Any]:
+    """Return the spec of a row's network; its provenance names the run and `reward`."""
+    result = next(result for result in run.results if result.trial == row.trial)
+    spec = run.spec_of(result)
     provenance = {
-        "experiment": head["name"],
-        "trial": row.trial,
+        **spec["search"],
         "reward": row.reward,
-        "accuracy": row.accuracy,
-        "latency_ms": row.latency_ms,
         "selection": "measured" if row.expected is None else "model",
-        "seed": head["settings"]["search"]["seed"],
-        "version": mnas.__version__,
         "rescored": dataclasses.asdict(reward),
     }
-    name = f"{head['name']}-{row.hash[:8]}"
-    return to_spec(architecture_of(row, directory).replace(name=name), provenance)
+    return {**spec, "search": provenance}

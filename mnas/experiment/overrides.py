@@ -1,49 +1,54 @@
 """Strict, typed overrides of nested dataclasses."""
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, unknown
+
+T = TypeVar("T")
 
 
-def override(target: Any, changes: Mapping[str, Any], path: str = "") -> Any:
-    """A copy of a dataclass with nested `changes`; ValueError for unknown keys and wrong kinds."""
+def override(target: T, changes: Mapping[str, Any], path: str = "") -> T:
+    """Return a copy of a dataclass with nested `changes`.
+
+    changes  values by field name; for a field that is a dataclass, a mapping of its own
+    path     dotted path of `target` for messages
+
+    Raises UsageError for an unknown field or a value that is not of the field's type.
+    """
     types = typing.get_type_hints(type(target))
     names = [field.name for field in dataclasses.fields(target)]
     values = {}
     for key, value in changes.items():
-        place = f"{path}.{key}".lstrip(".")
+        full_path = f"{path}.{key}".lstrip(".")
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(names)}"
-            raise UsageError(f"unknown setting {place} = {value!r}; {hint}")
+            raise unknown(f"setting of {path}" if path else "setting", key, names)
         current = getattr(target, key)
-        if dataclasses.is_dataclass(current):
-            if not isinstance(value, Mapping):
-                parts = ", ".join(field.name for field in dataclasses.fields(current))
-                raise UsageError(f"{place} = {value!r}; accepted: settings by name ({parts})")
-            values[key] = override(current, value, place)
+        if not dataclasses.is_dataclass(current):
+            values[key] = _checked(full_path, value, types[key])
+        elif isinstance(value, Mapping):
+            values[key] = override(current, value, full_path)
         else:
-            values[key] = _checked(place, value, types[key])
+            parts = ", ".join(field.name for field in dataclasses.fields(current))
+            raise UsageError(f"{full_path} = {value!r}; accepted: settings by name ({parts})")
     return dataclasses.replace(target, **values)
 
 
-def _checked(place: str, value: Any, kind: Any) -> Any:
-    """`value` if it is of `kind`: a plain type, a Literal, or a union of them."""
-    kinds = typing.get_args(kind) if typing.get_origin(kind) is not Literal else (kind,)
-    for accepted in kinds or (kind,):
-        if typing.get_origin(accepted) is Literal:
-            if value in typing.get_args(accepted):
+def _checked(path: str, value: Any, annotation: Any) -> Any:
+    """Return `value` if it is of a type, a Literal, or a union of them; floats may be ints."""
+    union = typing.get_origin(annotation) is not Literal and typing.get_args(annotation)
+    kinds = union or (annotation,)
+    for kind in kinds:
+        if typing.get_origin(kind) is Literal:
+            if value in typing.get_args(kind):
                 return value
-        elif accepted is float and type(value) in (int, float):
+        elif kind is float and type(value) in (int, float):
             return float(value)
-        elif accepted is Any or type(value) is accepted:
+        elif kind is Any or type(value) is kind:
             return value
-    accepted = " or ".join(map(_kind_text, kinds or (kind,)))
-    raise UsageError(f"{place} = {value!r}; accepted: {accepted}")
+    raise UsageError(f"{path} = {value!r}; accepted: {' or '.join(map(_kind_text, kinds))}")
 
 
 def _kind_text(kind: Any) -> str:

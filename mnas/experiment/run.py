@@ -1,10 +1,13 @@
-"""A run: an experiment in a directory of its own, from its first line to its last file.
+"""A run: a search in a directory of its own.
 
 experiment.json   the experiment's name and settings
-journal.jsonl     everything that happened (`mnas.loop.journal`)
-best.json         the spec of the best architecture (`mnas.architecture.spec`); top.json: the best ten
+journal.jsonl     the journal (`mnas.loop.journal`)
+best.json         spec of the best network (`mnas.architecture.spec`); top.json: of the best ten
 report.html       plots and tables (`mnas.reports.run_report`)
-events.out.*      TensorBoard
+events.out.*      TensorBoard events
+
+This module checks an experiment, creates its directory, opens its search, new or resumed, and
+writes the specs.
 """
 
 import contextlib
@@ -12,52 +15,63 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import mnas
-from mnas.architecture.spec import to_spec
 from mnas.controller import Controller
+from mnas.engines.config import check_engine
 from mnas.engines.drive import drive as drive_engine
+from mnas.engines.environment import prepare_driver
 from mnas.errors import UsageError
-from mnas.evaluation import FileDependent
+from mnas.evaluation import ArchitectureCheck, FileDependent
 from mnas.experiment import registry
 from mnas.experiment.overrides import override
+from mnas.experiment.results import result_spec
 from mnas.experiment.settings import Experiment
 from mnas.files import read_json, write_json
-from mnas.loop.early_stopping import StoppingConfig
-from mnas.loop.journal import FORMAT, Journal
-from mnas.loop.records import to_record
-from mnas.loop.search import Search
-from mnas.loop.selection import candidates, worth
+from mnas.loop import selection
+from mnas.loop.journal import Journal
+from mnas.loop.records import ExperimentRecord, ResultRecord
+from mnas.loop.search import Observer, Search
 from mnas.loop.trial import Result
 from mnas.space import Space
 
+# Number of specs in top.json.
 TOP = 10
-# What a resumed run may change besides the engine, whose `threads` alone moves the trajectory.
-FREE = ("search.trials", "search.selection")
-# What a journal means that says nothing of these settings.
-UNSAID = {f"search.stopping.{k}": v for k, v in dataclasses.asdict(StoppingConfig()).items()}
+# Settings that a resumed run may change, besides all of the engine's but `threads`.
+RESUMABLE_SETTINGS = ("search.trials", "search.selection")
+
+
+def check(experiment: Experiment) -> None:
+    """Check that an experiment can run, before anything is started or written.
+
+    Also configures JAX for the experiment's engine, which must happen before JAX first computes.
+    Raises UsageError for the first mistake.
+    """
+    check_engine(experiment.engine)
+    prepare_driver(experiment.engine)
+    space, _ = _built(experiment.space, experiment.controller)
+    if isinstance(experiment.evaluator, ArchitectureCheck):
+        experiment.evaluator.check(space.decode([0] * len(space.sizes)))
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """The settings that determine the search's trajectory, as they stand in the journal."""
+    """Return the settings that determine the search, as the journal's first record holds them.
+
+    Beside the settings: `kinds`, the classes of the parts, and `contents`, the SHA-256 sums of
+    files that results depend on. Raises UsageError where such a file cannot be read.
+    """
     settings = json.loads(json.dumps(experiment.settings()))
     settings["engine"] = {"threads": experiment.engine.threads}
-    if not experiment.search.stopping.quantile:
-        del settings["search"]["stopping"]  # what is off determines nothing
-    if isinstance(experiment.evaluator, FileDependent):
-        files = experiment.evaluator.files()
-        if files:
-            settings["contents"] = {name: _digest(path) for name, path in files.items()}
+    evaluator = experiment.evaluator
+    files = evaluator.files() if isinstance(evaluator, FileDependent) else {}
+    settings["contents"] = {name: _digest(path) for name, path in files.items()}
     return {"kinds": experiment.kinds(), **settings}
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hex; ValueError where it can't be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -66,7 +80,7 @@ def _digest(path: Path) -> str:
 
 
 def new_directory(root: Path, name: str) -> Path:
-    """The first of root/name-1, root/name-2, ... that does not exist; created."""
+    """Create and return the first of root/name-1, root/name-2, ... that does not exist."""
     number = 1
     while True:
         directory = root / f"{name}-{number}"
@@ -77,7 +91,7 @@ def new_directory(root: Path, name: str) -> Path:
 
 
 def create(experiment: Experiment, directory: Path) -> None:
-    """Makes the directory of a new run; ValueError where one stands already."""
+    """Create the directory of a new run; UsageError where it holds one already."""
     if (directory / "journal.jsonl").exists():
         raise UsageError(f"{directory} holds a run already; accepted: a new directory, or --resume")
     try:
@@ -88,13 +102,16 @@ def create(experiment: Experiment, directory: Path) -> None:
 
 
 def write_experiment(experiment: Experiment, directory: Path) -> None:
-    """experiment.json: the name, our version, all settings."""
+    """Write experiment.json: name, version of mnas, classes of the parts, all settings."""
     head = {"name": experiment.name, "version": mnas.__version__, "kinds": experiment.kinds()}
     write_json(directory / "experiment.json", {**head, **experiment.settings()})
 
 
 def read_experiment(directory: Path) -> Experiment:
-    """Return the registered experiment of a run's name with the run's parts and settings."""
+    """Return the registered experiment of the run's name with the run's parts and settings.
+
+    Raises UsageError where the name or a part is not registered, or a setting is unknown.
+    """
     path = directory / "experiment.json"
     data = read_json(path)
     name = data.get("name") if isinstance(data, dict) else data
@@ -102,7 +119,7 @@ def read_experiment(directory: Path) -> Experiment:
         known = ", ".join(registry.entries("experiment"))
         raise UsageError(f"{path}: name = {name!r}; accepted: {known}")
     experiment = registry.load("experiment", name)
-    for path_of_part, class_name in sorted(data.get("kinds", {}).items()):  # outer ones first
+    for path_of_part, class_name in sorted(data.get("kinds", {}).items()):  # Outer parts first.
         if class_name != experiment.kinds().get(path_of_part):
             part, *inner = path_of_part.split(".")
             config = registry.config_class(part, class_name)()
@@ -121,46 +138,44 @@ def _replaced(config: Any, path: list[str], value: Any) -> Any:
 
 @contextlib.contextmanager
 def opened(
-    experiment: Experiment, directory: Path, observers: tuple[Callable[..., None], ...] = ()
+    experiment: Experiment, directory: Path, observers: tuple[Observer, ...] = ()
 ) -> Iterator[Search]:
-    """The search of a run, new or resumed where its journal left it."""
+    """Open the search of a run, new or resumed from its journal; close the journal at exit.
+
+    Raises UsageError where the journal is that of another experiment, or not readable.
+    """
     space, controller = _built(experiment.space, experiment.controller)
-    with Journal(directory / "journal.jsonl") as journal:
-        if journal.records:
-            _check_same(journal.records[0], experiment, journal.path)
-        else:
-            head = {"kind": "experiment", "format": FORMAT, "version": mnas.__version__}
-            head = {**head, "name": experiment.name, "settings": identity(experiment)}
-            if experiment.reference:
-                head["reference"] = experiment.reference  # for the report; steers nothing
-            journal.append(head)
+    head = ExperimentRecord(
+        name=experiment.name, settings=identity(experiment), reference=experiment.reference
+    )
+    with Journal(directory / "journal.jsonl", head) as journal:
+        _check_same(journal.head, head, journal.path)
         yield Search(space, controller, experiment.reward, experiment.search, journal, observers)
 
 
 @functools.cache
 def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller]:
-    """Once for each pair of settings: searches that differ by seed share compiled code."""
+    """Build space and controller once per pair of configurations, which share compiled code."""
     space = space_config.build()
     return space, controller_config.build(space)
 
 
-def _check_same(head: dict[str, Any], experiment: Experiment, path: Path) -> None:
-    """A resumed run must be the run that was begun; ValueError names the setting that differs."""
-    settings, wanted = head.get("settings", {}), identity(experiment)
-    if "contents" not in settings:  # a journal older than that
-        wanted.pop("contents", None)
-    before = {**UNSAID, **_flat(settings)}
-    now = {**UNSAID, **_flat(wanted)}
+def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Path) -> None:
+    """Raise UsageError that names the setting in which a resumed run differs from its journal."""
+    before = {"name": recorded.name, **_flat(recorded.settings)}
+    now = {"name": current.name, **_flat(current.settings)}
     parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
     for name in parts_first:
-        if name not in FREE and before.get(name) != now.get(name):
+        if name not in RESUMABLE_SETTINGS and before.get(name) != now.get(name):
             raise UsageError(
                 f"{path}: {name} was {before.get(name)!r} and is {now.get(name)!r} now; "
-                "a resumed search keeps its settings (but for search.trials and engine)"
+                f"accepted: the settings of the run, except {', '.join(RESUMABLE_SETTINGS)} and "
+                "engine"
             )
 
 
 def _flat(data: Any, path: str = "") -> dict[str, Any]:
+    """Return nested settings by their dotted paths."""
     if not isinstance(data, dict):
         return {path: data}
     return {
@@ -171,37 +186,27 @@ def _flat(data: Any, path: str = "") -> dict[str, Any]:
 
 
 def drive(experiment: Experiment, search: Search) -> None:
-    """Runs the search to its end on the experiment's engine."""
+    """Run the search to its end on the experiment's engine."""
     drive_engine(search, experiment.evaluator, experiment.engine)
 
 
 def ranking(search: Search) -> list[Result]:
-    """The networks that a search may export, best first by its `choice` (`mnas.loop.selection`)."""
-    records = candidates(to_record(search.results[number]) for number in sorted(search.results))
-    results = [search.results[record["trial"]] for record in records]
-    decisions = [result.trial.decisions for result in results]
-    values = worth(search.config.selection, decisions, [result.reward for result in results])
-    return [results[index] for index in np.argsort(-values, kind="stable")]
+    """Return the results that a search may export, best first (`mnas.loop.selection`)."""
+    results = [search.results[number] for number in sorted(search.results)]
+    decisions = {result.trial.number: result.trial.decisions.tolist() for result in results}
+    ranked = selection.ranking(
+        search.config.selection, [ResultRecord.of(result) for result in results], decisions
+    )
+    return [search.results[record.trial] for record in ranked]
 
 
 def write_results(experiment: Experiment, search: Search, directory: Path) -> None:
-    """best.json and top.json, of the search as it stands."""
-    specs = [_found(experiment, result) for result in ranking(search)[:TOP]]
+    """Write best.json and top.json of the search so far; nothing where no evaluation succeeded."""
+    settings = experiment.search
+    specs = [
+        result_spec(ResultRecord.of(result), experiment.name, settings.selection, settings.seed)
+        for result in ranking(search)[:TOP]
+    ]
     if specs:
         write_json(directory / "top.json", specs)
         write_json(directory / "best.json", specs[0])
-
-
-def _found(experiment: Experiment, result: Result) -> dict[str, Any]:
-    name = f"{experiment.name}-{result.trial.hash[:8]}"
-    provenance = {
-        "experiment": experiment.name,
-        "trial": result.trial.number,
-        "reward": result.reward,
-        "accuracy": result.evaluation.accuracy,
-        "latency_ms": result.evaluation.latency_ms,
-        "selection": experiment.search.selection,
-        "seed": experiment.search.seed,
-        "version": mnas.__version__,
-    }
-    return to_spec(result.trial.architecture.replace(name=name), provenance)

@@ -1,58 +1,65 @@
-"""An experiment: everything that determines a search, as one frozen dataclass.
+"""Settings of an experiment: everything that determines a search, as one frozen dataclass.
 
-The parts are configurations, each a frozen dataclass that says what it `build()`s. Overrides are
-strict: an unknown key or a value of the wrong kind is an error that names it (`override`). The
-command line makes typed flags of the same fields.
+The parts are configurations, frozen dataclasses with a method `build`. `mnas.experiment.overrides`
+changes nested fields by name; the command line makes typed flags of the same fields.
 """
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from mnas.architecture.published import PUBLISHED
 from mnas.engines.config import EngineConfig
-from mnas.errors import UsageError
+from mnas.errors import require_one_of
 from mnas.evaluation import WrapperConfig
 from mnas.loop.config import SearchConfig
-from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 
 T = TypeVar("T")
 NotAFlag = Annotated[T, tyro.conf.Fixed, tyro.conf.Suppress]
 
+# Parts that can be of several classes, and all parts.
+KINDS = ("space", "controller", "evaluator")
+PARTS = (*KINDS, "reward", "search", "engine")
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A search, entire. `name`, `takes` and `expect` are for people."""
+    """Settings of a search.
+
+    space       configuration of a space: `build()` returns a `Space`
+    controller  configuration of a controller: `build(space)` returns a `Controller`
+    evaluator   configuration of an evaluator: `build()` returns an evaluator
+    finish      called with the finished `Search` and the directory of its run, to write further
+                files
+    takes       duration on stated hardware
+    expect      expected result
+    """
 
     name: NotAFlag[str]
     space: Any
-    """A space's configuration (`search_spaces`): `build()` gives a `Space`."""
+    """Search space."""
     controller: Any
-    """A controller's configuration (`controllers`): `build(space)` gives a `Controller`."""
+    """Controller."""
     evaluator: Any
-    """An evaluator's configuration: `build()` gives an evaluator."""
+    """Evaluator."""
     reward: RewardConfig
     search: SearchConfig
     engine: EngineConfig = EngineConfig()
     reference: str | None = None
-    """Published network that the report compares the best one with."""
-    finish: NotAFlag[Callable[[Search, Path], None] | None] = None
-    """Called at the end of a run, with its directory, to write what else the search is for."""
+    """Published network that reports compare the best network with."""
+    finish: NotAFlag[Callable[..., None] | None] = None
     takes: NotAFlag[str] = ""
     expect: NotAFlag[str] = ""
 
     def __post_init__(self) -> None:
-        if self.reference is not None and self.reference not in PUBLISHED:
-            raise UsageError(
-                f"experiment: reference = {self.reference!r}; accepted: {', '.join(PUBLISHED)}"
-            )
+        if self.reference is not None:
+            require_one_of("experiment", "reference", self.reference, list(PUBLISHED))
 
     def settings(self) -> dict[str, Any]:
-        """All settings as plain nested data; `override(experiment, settings)` puts them back."""
+        """Return all settings as nested plain data, the inverse of `override(self, settings)`."""
         return {part: dataclasses.asdict(getattr(self, part)) for part in PARTS}
 
     def kinds(self) -> dict[str, str]:
@@ -67,7 +74,3 @@ class Experiment:
             config, path = config.evaluator, f"{path}.evaluator"
             kinds[path] = type(config).__name__
         return kinds
-
-
-KINDS = ("space", "controller", "evaluator")
-PARTS = ("space", "controller", "evaluator", "reward", "search", "engine")

@@ -1,13 +1,15 @@
-"""A study: searches side by side. Variants of an experiment, several seeds of each, one table.
+"""A study: variants of an experiment, several seeds of each.
 
-study.json               name, seeds and trials, for `--resume`
-VARIANT/seed-N/          the run of one search, as `mnas.experiment.run` makes it
-runs.csv                 a line for every search and sample count; table.csv: mean and spread
+study.json               name, number of seeds and trials
+VARIANT/seed-N/          the run of one search (`mnas.experiment.run`)
+runs.csv                 one row per search and sample count (`mnas.analysis.study_table`)
+table.csv                one row per variant and sample count, over seeds
 report.html              the table and plots (`mnas.reports.study_report`)
 
-What counts is what a search would export after so many samples (`mnas.loop.selection`), by rewards *as the
-search saw them*. Where evaluations are noisy those are not its true worth, so a study may name a
-judge, an evaluator without noise, whose accuracy then stands in the table.
+Searches are compared by the network that each would export after so many samples
+(`mnas.loop.selection`). With noisy evaluations, the rewards that a search measured do not tell its
+networks' true rewards; so a study may name a judge, an evaluator without noise, for the accuracies
+of its table.
 """
 
 import concurrent.futures
@@ -16,40 +18,46 @@ import functools
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mnas.engines.environment import prepare_driver
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import run
+from mnas.experiment.results import Run, load_run
 from mnas.experiment.settings import Experiment
-from mnas.loop import journal
-from mnas.loop.selection import candidates, worth
+from mnas.loop.records import ResultRecord
+from mnas.loop.selection import ranking
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Searches that differ in what their variant's name says, and in the seed."""
+    """Variants of an experiment, each searched with several seeds.
+
+    variants  experiments by a name that says in what they differ
+    seeds     number of searches of each variant, with seeds 0, 1, ...
+    marks     sample counts at which the searches are compared, ascending
+    judge     evaluator of the table's accuracies; None: the search's own evaluations
+    finish    called at the end with the study, the outcomes and the directory, to write further
+              files
+    takes     duration on stated hardware
+    expect    expected result
+    """
 
     name: str
     variants: Mapping[str, Experiment]
     seeds: int
-    """Seeds 0, 1, ... of every variant."""
     marks: tuple[int, ...]
-    """Sample counts that the table looks at."""
     judge: EvaluatorConfig | None = None
-    """Evaluator of the accuracies in the table; the search's own where there is none."""
     finish: Callable[["Study", Sequence["Outcome"], Path], None] | None = None
-    """Called at the end with what was found, to write what else the study is for."""
     takes: str = ""
     expect: str = ""
 
     @property
     def trials(self) -> int:
-        """Samples of the longest search."""
-        return max(experiment.search.trials for experiment in self.variants.values())
+        """Return the number of samples of the longest search."""
+        return max(experiment.search.trials or 0 for experiment in self.variants.values())
 
     def resized(self, seeds: int, trials: int) -> "Study":
-        """The same with other numbers of seeds and of samples a search."""
+        """Return the study with other numbers of seeds and of samples per search."""
         variants = {
             name: dataclasses.replace(
                 variant, search=dataclasses.replace(variant.search, trials=trials)
@@ -62,46 +70,50 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """One finished search: its results by trial, as they stand in the journal, with decisions."""
+    """A finished search of a study.
+
+    experiment  the variant's, with the seed of this search
+    """
 
     variant: str
     experiment: Experiment
-    directory: Path
-    results: tuple[dict[str, Any], ...]
+    run: Run
 
     @property
     def seed(self) -> int:
+        """Return the seed of the search."""
         return self.experiment.search.seed
 
-    def best(self, samples: int) -> dict[str, Any] | None:
-        """The result that the search would have exported after so many samples."""
-        found = candidates(self.results[:samples])
-        if not found:
-            return None
-        rewards = [result["reward"] for result in found]
-        decisions = [result["decisions"] for result in found]
-        return found[worth(self.experiment.search.selection, decisions, rewards).argmax()]
+    @property
+    def results(self) -> tuple[ResultRecord, ...]:
+        """Return the results, by trial number."""
+        return self.run.results
+
+    def best(self, samples: int) -> ResultRecord | None:
+        """Return the result that the search would have exported after so many samples."""
+        selection = self.experiment.search.selection
+        return next(iter(ranking(selection, self.results[:samples], self.run.decisions)), None)
 
 
-# --- running ------------------------------------------------------------------------------------
+def searches(study: Study, directory: Path) -> Iterator[tuple[str, Experiment, Path]]:
+    """Yield (variant, experiment with its seed, directory of the run) of every search.
 
-
-def runs(study: Study, directory: Path) -> Iterator[tuple[str, Experiment, Path]]:
-    """(variant, experiment with its seed, directory) of every search."""
-    for seed in range(study.seeds):  # seed by seed: a study that is stopped has all variants
+    All variants of a seed come before the next seed, so that an interrupted study has all variants.
+    """
+    for seed in range(study.seeds):
         for variant, experiment in study.variants.items():
             seeded = dataclasses.replace(experiment.search, seed=seed)
             experiment = dataclasses.replace(experiment, search=seeded)
             yield variant, experiment, directory / variant / f"seed-{seed}"
 
 
-def search(experiment: Experiment, directory: Path) -> None:
-    """Runs one search to its end, or what is left of it."""
+def run_search(experiment: Experiment, directory: Path) -> None:
+    """Run one search, or what is left of it, to its end."""
     if not (directory / "experiment.json").exists():
         run.create(experiment, directory)
-    with run.opened(experiment, directory) as opened:
-        run.drive(experiment, opened)
-        run.write_results(experiment, opened, directory)
+    with run.opened(experiment, directory) as search:
+        run.drive(experiment, search)
+        run.write_results(experiment, search, directory)
 
 
 def drive(
@@ -110,54 +122,53 @@ def drive(
     workers: int,
     done: Callable[[str, int], None] = lambda variant, seed: None,
 ) -> list[Outcome]:
-    """Runs what has not been run, `workers` searches at a time; all outcomes.
+    """Run the searches that are not finished; return the outcomes of all.
 
-    Searches whose own engine has workers run one after the other. `done` is called for each.
+    workers  number of processes for searches on the inline engine; those on an engine with workers
+             of its own run one after another
+    done     called with variant and seed of each finished search
     """
     todo = []
-    for variant, experiment, place in runs(study, directory):
-        if (place / "best.json").exists() and len(_results(place)) == experiment.search.trials:
+    for variant, experiment, run_directory in searches(study, directory):
+        if _is_finished(experiment, run_directory):
             done(variant, experiment.search.seed)
         else:
-            todo.append((variant, experiment, place))
+            todo.append((variant, experiment, run_directory))
     inline = [item for item in todo if item[1].engine.kind == "inline"]
-    for variant, experiment, place in todo:
+    for variant, experiment, run_directory in todo:
         if experiment.engine.kind != "inline" or workers == 1:
             prepare_driver(experiment.engine)
-            search(experiment, place)
+            run_search(experiment, run_directory)
             done(variant, experiment.search.seed)
     if inline and workers > 1:
-        context = multiprocessing.get_context("spawn")  # JAX doesn't survive a fork
-        prepare = functools.partial(prepare_driver, inline[0][1].engine)
-        with concurrent.futures.ProcessPoolExecutor(workers, context, prepare) as pool:
-            waiting = {
-                pool.submit(search, experiment, place): (variant, experiment.search.seed)
-                for variant, experiment, place in inline
-            }
-            try:
-                for finished in concurrent.futures.as_completed(waiting):
-                    finished.result()
-                    done(*waiting[finished])
-            except BaseException:  # what is under way ends; what has not begun never does
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        _run_in_processes(inline, workers, done)
     return [
-        Outcome(variant, experiment, place, tuple(_results(place)))
-        for variant, experiment, place in runs(study, directory)
+        Outcome(variant, experiment, load_run(run_directory))
+        for variant, experiment, run_directory in searches(study, directory)
     ]
 
 
-def _results(directory: Path) -> list[dict[str, Any]]:
-    if not (directory / "journal.jsonl").exists():
-        return []
-    records = journal.read(directory / "journal.jsonl")
-    decisions = journal.decisions_of(records)
-    results = [
-        {**record, "decisions": decisions[record["trial"]]}
-        for record in records
-        if record["kind"] == "result"
-    ]
-    return sorted(results, key=lambda result: result["trial"])
+def _is_finished(experiment: Experiment, directory: Path) -> bool:
+    if not (directory / "best.json").exists():
+        return False
+    return len(load_run(directory).results) == experiment.search.trials
 
 
-# --- the table ----------------------------------------------------------------------------------
+def _run_in_processes(
+    items: Sequence[tuple[str, Experiment, Path]], workers: int, done: Callable[[str, int], None]
+) -> None:
+    """Run searches in parallel processes; after an exception, start no further ones."""
+    context = multiprocessing.get_context("spawn")  # JAX does not survive a fork.
+    prepare = functools.partial(prepare_driver, items[0][1].engine)
+    with concurrent.futures.ProcessPoolExecutor(workers, context, prepare) as pool:
+        waiting = {
+            pool.submit(run_search, experiment, directory): (variant, experiment.search.seed)
+            for variant, experiment, directory in items
+        }
+        try:
+            for finished in concurrent.futures.as_completed(waiting):
+                finished.result()
+                done(*waiting[finished])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,1 +1,24 @@
-"""x"""
+"""The search loop that every engine drives: ask, evaluate, tell, record.
+
+In: a `Space`, a `Controller`, a `RewardConfig`, a `SearchConfig` and a `Journal`. Out: trials to
+evaluate (`Search.ask`), results (`Search.tell`, `Search.results`), and one line of the journal for
+each experiment, batch of proposals, result and update.
+
+    search = Search(space, controller, reward, config, Journal(path))
+    while (trial := search.ask()) is not None:
+        search.tell(trial, evaluate(trial.architecture, trial.seed, trial.report))
+
+The journal is the state: a `Search` on a journal with records replays them and continues.
+Decisions, rewards and updates depend on neither the engine nor the order in which results arrive.
+
+config          number of trials, batch size, seed, failure policy
+early_stopping  thresholds below which a child is stopped, from the curves of earlier batches
+trial           `Trial`: a proposed network; `Result`: its evaluation and reward
+records         the typed records of the journal and their JSON form
+journal         the append-only file of records, with lock and fsync
+kernel          covariance function of the Gaussian processes over decisions
+selection       which evaluated network a search exports
+search          `Search`, which combines them
+
+Imports the contracts, `architecture`, `errors` and `files`. Only `search` imports JAX.
+"""

@@ -1,45 +1,41 @@
-"""Length and failure policy of a search."""
+"""Length, seed and failure policy of a search."""
 
 import dataclasses
-import math
 from typing import get_args
 
-from mnas.errors import UsageError
+from mnas.errors import require_between, require_finite, require_one_of, require_whole
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.selection import Selection
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-    """How long a search is, and what it makes of failures."""
+    """Length, seed and failure policy of a search."""
 
     trials: int | None = 64
-    """Networks sampled in all, repeats included; None: as many as the space has."""
+    """Number of sampled networks, duplicates included; None: the size of the space."""
     batch: int = 8
-    """Networks sampled for each update of the controller."""
+    """Number of networks sampled for each update of the controller."""
     seed: int = 0
-    """Of everything random in the search."""
+    """Random seed."""
     failed_reward: float = 0.0
-    """Reward of a child that could not be evaluated."""
+    """Reward of a child whose evaluation failed."""
     failed_fraction: float = 0.5
-    """The search stops when more than this share of its first batches has failed."""
+    """Stop the search if more than this fraction of the trials of the first batches failed."""
     failed_batches: int = 2
-    """How many batches those are; 0 never stops it."""
+    """Number of first batches checked for failures; 0 disables the check."""
     stopping: StoppingConfig = StoppingConfig()
-    """When a child that is behind others is stopped early; off where not given."""
+    """Early stopping of underperforming children; off by default."""
     selection: Selection = "measured"
-    """What is exported: the network of the highest reward, or, where rewards are noisy, the one of
-    which a model of all rewards expects most."""
+    """Exported network. measured: highest reward; model: highest mean of a Gaussian process fitted
+    to all rewards, for noisy rewards."""
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("batch", 1), ("seed", 0), ("failed_batches", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"search: {name} = {value}; accepted: at least {least}")
-        if not 0 <= self.failed_fraction <= 1:
-            raise UsageError(f"search: failed_fraction = {self.failed_fraction}; accepted: 0 to 1")
-        if self.selection not in get_args(Selection):
-            accepted = ", ".join(get_args(Selection))
-            raise UsageError(f"search: selection = {self.selection!r}; accepted: {accepted}")
-        if not math.isfinite(self.failed_reward):
-            raise UsageError(f"search: failed_reward = {self.failed_reward}; accepted: a number")
+        if self.trials is not None:
+            require_whole("search", "trials", self.trials)
+        require_whole("search", "batch", self.batch)
+        require_whole("search", "seed", self.seed, least=0)
+        require_finite("search", "failed_reward", self.failed_reward)
+        require_between("search", "failed_fraction", self.failed_fraction, 0, 1)
+        require_whole("search", "failed_batches", self.failed_batches, least=0)
+        require_one_of("search", "selection", self.selection, get_args(Selection))

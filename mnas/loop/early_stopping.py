@@ -1,17 +1,17 @@
-"""Stops children early that are behind, by a rule that needs no order of arrival.
+"""Early stopping of underperforming children by a rule that is independent of arrival order.
 
-ASHA and median stopping compare a child with those that happen to have finished, so a search with
-them can't be repeated. Here a child is compared with the networks of *earlier batches*: when a
-batch is proposed, a threshold for each epoch is fixed, and a child whose held-out accuracy is below
-that of its epoch ends there. The same journal gives the same thresholds, whoever finishes first, on
-every engine, resumed or not.
+ASHA and median stopping compare a child with the children that happen to have finished, so their
+searches are not reproducible. Here the thresholds of a batch are fixed when it is proposed, from
+the learning curves of *earlier batches*: a child whose held-out accuracy falls below the threshold
+of its epoch is stopped there. The same journal gives the same thresholds on every engine and after
+resuming.
 
-A stopped child counts with its accuracy at the stop, which is about the least that it would have
-reached in the end; the controller takes it for a bad network, which is all it needs to know.
-Nothing is exported that was stopped, unless nothing else was trained at all.
+A stopped child's evaluation holds its accuracy at the stop, roughly a lower bound of its final one,
+and its reward is computed from that. A stopped network is exported only if no network was trained
+to its end.
 
-What is compared is accuracy, not reward: latency is known only once a child is trained. Where cost
-weighs much in the reward, choose a low quantile, or very cheap networks are stopped too readily.
+The rule compares accuracies, not rewards, because latency is known only after training. Where cost
+dominates the reward, choose a low quantile; a higher one stops very cheap networks too often.
 """
 
 import bisect
@@ -21,53 +21,49 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
-from mnas.errors import UsageError
+from mnas.errors import require_fraction, require_whole
 from mnas.evaluation import Evaluation
 
 
 @dataclasses.dataclass(frozen=True)
 class StoppingRule:
-    """A `report` for evaluators: answers "stop" to an accuracy below the epoch's threshold.
+    """A `report` for evaluators that answers "stop" below the epoch's threshold.
 
-    thresholds  (epoch, accuracy) pairs, of no epoch more than one; where there are none, and at
-                other epochs, nothing is stopped
+    thresholds  (epoch, accuracy) pairs, at most one per epoch; other epochs are never stopped
     """
 
     thresholds: tuple[tuple[int, float], ...] = ()
 
     def __call__(self, epoch: int, accuracy: float) -> Literal["stop"] | None:
-        behind = any(at == epoch and not accuracy >= least for at, least in self.thresholds)
-        return "stop" if behind else None  # NaN is behind
+        # `not >=` rather than `<`: an accuracy of NaN is stopped, too.
+        below = any(at == epoch and not accuracy >= least for at, least in self.thresholds)
+        return "stop" if below else None
 
 
 @dataclasses.dataclass(frozen=True)
 class StoppingConfig:
-    """When a child is hopeless. Accuracy is then evaluated after every epoch, which takes time."""
+    """Settings of early stopping. If on, accuracy is evaluated after every epoch, at a cost."""
 
     quantile: float = 0.0
-    """A child is stopped below this quantile of the networks of earlier batches at the same epoch;
-    0.5 is the median. 0 stops nothing."""
+    """Stop a child below this quantile of the networks of earlier batches at the same epoch; 0.5 is
+    the median, 0 disables early stopping."""
     min_curves: int = 8
-    """Networks that must be known at an epoch before anything is stopped there."""
+    """Minimum number of networks known at an epoch before any child is stopped there."""
     min_epochs: int = 1
-    """Epochs that every child gets."""
+    """Number of epochs before which no child is stopped."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.quantile < 1:
-            raise UsageError(
-                f"stopping: quantile = {self.quantile}; accepted: 0 (stops nothing) to below 1"
-            )
-        for name in ("min_curves", "min_epochs"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"stopping: {name} = {getattr(self, name)}; accepted: at least 1")
+        require_fraction("stopping", "quantile", self.quantile)
+        require_whole("stopping", "min_curves", self.min_curves)
+        require_whole("stopping", "min_epochs", self.min_epochs)
 
     def rule(self, earlier: "Curves") -> StoppingRule | None:
-        """The rule for a batch, given the curves of all networks before it; None where off.
+        """Return the rule of a batch from the curves of all earlier batches; None where off.
 
-        A network that was stopped before an epoch counts there as below all others: only the good
-        ones get so far, and their quantile alone would rise from batch to batch. So about the same
-        share of networks is stopped in all, not at every epoch. Failed ones don't count. The last
-        epoch has no threshold, as there is nothing left to save.
+        A network stopped before an epoch ranks below all others at that epoch. Without that, only
+        the survivors would count, and the quantile would rise from batch to batch; with it, the
+        fraction of networks stopped stays about the same. Failed networks are left out. The last
+        epoch has no threshold, because stopping there saves nothing.
         """
         if not self.quantile:
             return None
@@ -76,18 +72,18 @@ class StoppingConfig:
             below = sum(count for last, count in earlier.stopped.items() if last < epoch)
             known = below + len(accuracies)
             if epoch >= self.min_epochs and known >= self.min_curves:
-                # The order statistic below: between -inf and a number there is no middle.
-                place = math.floor(self.quantile * (known - 1)) - below
-                if place >= 0:
-                    thresholds.append((epoch, accuracies[place]))
+                # The lower order statistic; interpolation with -inf is undefined.
+                index = math.floor(self.quantile * (known - 1)) - below
+                if index >= 0:
+                    thresholds.append((epoch, accuracies[index]))
         return StoppingRule(tuple(thresholds))
 
 
 class Curves:
-    """What networks reached, epoch by epoch; to add one costs the same, however many there are.
+    """Learning curves of networks, with insertion cost independent of their number.
 
-    accuracies   by epoch, those of all networks that were evaluated there, in ascending order
-    stopped      how many networks were stopped, by their last epoch
+    accuracies  by epoch, ascending: of all networks evaluated at that epoch
+    stopped     number of stopped networks, by their last epoch
     """
 
     def __init__(self, evaluations: Iterable[Evaluation] = ()) -> None:
@@ -97,7 +93,7 @@ class Curves:
             self.add(evaluation)
 
     def add(self, evaluation: Evaluation) -> None:
-        """Failed networks, and those that reported nothing, leave no curve."""
+        """Add a network's curve; failed evaluations and those without history add nothing."""
         if evaluation.error is not None or not evaluation.history:
             return
         curve = dict(evaluation.history)
@@ -108,11 +104,13 @@ class Curves:
 
 
 def savings(children: Iterable[tuple[int, bool]]) -> tuple[int, int]:
-    """(children stopped, epochs they were spared); `children` are (epochs, stopped), no repeats.
+    """Return (number of stopped children, epochs saved by stopping them).
 
-    What is spared is counted up to the longest training among them.
+    children  (epochs, stopped) of each network, duplicates left out
+
+    Epochs saved are counted against the longest training among the children.
     """
     children = list(children)
     longest = max((epochs for epochs, _ in children), default=0)
-    spared = [longest - epochs for epochs, stopped in children if stopped]
-    return len(spared), sum(spared)
+    saved = [longest - epochs for epochs, stopped in children if stopped]
+    return len(saved), sum(saved)

@@ -1,61 +1,80 @@
-"""The append-only record of a search: one JSON line a fact, on disk before it counts.
+"""The append-only file of a search: one JSON line per record, on disk before it counts.
 
-    {"kind": "experiment", "format": "mnas-journal/1", ...}   once, first
+    {"kind": "experiment", "format": "mnas-journal/1", ...}   the first line
     {"kind": "proposals", "batch": 0, "first_trial": 0, "decisions": [[...]], "log_probs": [...]}
-    {"kind": "result", "trial": 0, "accuracy": ..., "reward": ..., "error": null, ...}
+    {"kind": "result", "trial": 0, "reward": ..., "accuracy": ..., "error": null, ...}
     {"kind": "update", "batch": 0, ...}
 
-Results of a search that stops children early also have "history": [[epoch, accuracy], ...] and
-"stopped". The state of a search is what replaying the lines gives (`mnas.loop.search`). Numbers are
-written so that reading gives the same bits; NaN, which JSON has no word for, is null.
+`mnas.loop.records` defines the records. Replaying them gives the state of the search
+(`mnas.loop.search`). The cost of appending does not depend on the length of the file.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from mnas.errors import UsageError
-
-FORMAT = "mnas-journal/1"
+from mnas.loop.records import (
+    FORMAT,
+    ExperimentRecord,
+    ProposalsRecord,
+    Record,
+    from_json,
+    to_json,
+)
 
 
 class Journal:
-    """A journal open for appending; one process at a time.
+    """A journal open for appending, by one process at a time.
 
-    `records` are the facts that stood in the file when it was opened. A torn last line (the process
-    or the machine died while writing it) is dropped, from the file too: it never counted.
+    records  the records of the file at opening, the `ExperimentRecord` first
+
+    A new file begins with `head`. An incomplete last line, left by a process or machine that died
+    while writing it, is removed.
+
+    Raises UsageError where another process has the journal open, or where a line is no record.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, head: ExperimentRecord | None = None) -> None:
         self.path = Path(path)
-        self._file = open(self.path, "ab")  # noqa: SIM115 - open as long as the search runs
+        self._file = open(self.path, "ab")  # noqa: SIM115 - closed by close()
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.records, length = read_with_length(self.path)
         except OSError:
             self._file.close()
             raise UsageError(f"{self.path}: another process is writing this journal") from None
-        except ValueError:
+        except UsageError:
             self._file.close()
             raise
         if length < os.fstat(self._file.fileno()).st_size:
             self._file.truncate(length)
-        # A new file is durable once the directory that names it is.
+        # A new file is durable only once its directory entry is.
         directory = os.open(self.path.parent, os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
+        if not self.records:
+            self.records = [head or ExperimentRecord()]
+            self.append(self.records[0])
 
-    def append(self, record: dict[str, Any]) -> None:
-        """Writes one fact; it is on disk when this returns."""
-        line = json.dumps(record, allow_nan=False, separators=(",", ":"))
+    @property
+    def head(self) -> ExperimentRecord:
+        """Return the first record."""
+        first = self.records[0]
+        assert isinstance(first, ExperimentRecord)  # The format check of the first line.
+        return first
+
+    def append(self, record: Record) -> None:
+        """Write one record; it is on disk when this returns."""
+        line = json.dumps(to_json(record), allow_nan=False, separators=(",", ":"))
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        """Close the file and release its lock."""
         self._file.close()
 
     def __enter__(self) -> "Journal":
@@ -65,41 +84,50 @@ class Journal:
         self.close()
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """All complete facts of a journal; ValueError names the line that is not one."""
+def read(path: Path) -> list[Record]:
+    """Return all complete records of a journal.
+
+    Raises UsageError that names the file and the line that is no record.
+    """
     return read_with_length(path)[0]
 
 
-def decisions_of(records: Sequence[dict[str, Any]]) -> dict[int, tuple[int, ...]]:
-    """The decisions of every proposed network, by its trial."""
+def decisions_of(records: Iterable[Record]) -> dict[int, tuple[int, ...]]:
+    """Return the decisions of every proposed network, by trial number."""
     return {
-        trial: tuple(vector)
+        trial: vector
         for record in records
-        if record["kind"] == "proposals"
-        for trial, vector in enumerate(record["decisions"], start=record["first_trial"])
+        if isinstance(record, ProposalsRecord)
+        for trial, vector in enumerate(record.decisions, start=record.first_trial)
     }
 
 
-def read_with_length(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """All complete facts, and the length in bytes of the lines that hold them."""
-    records, length = [], 0
+def read_with_length(path: Path) -> tuple[list[Record], int]:
+    """Return all complete records and the number of bytes of their lines; errors as `read`."""
+    records: list[Record] = []
+    length = 0
     for number, line in enumerate(_lines(path), start=1):
         if not line.endswith(b"\n"):
-            break  # torn
+            break  # Incomplete.
         try:
-            record = json.loads(line)
+            data = json.loads(line)
+            if number == 1:
+                _check_format(data)
+            records.append(from_json(data))
+        except UsageError as error:
+            raise UsageError(f"{path}, line {number}: {error}") from None
         except ValueError:
-            record = None
-        if not isinstance(record, dict) or "kind" not in record:
             shown = line[:60].decode(errors="replace").strip()
-            raise UsageError(f"{path}, line {number}: not a journal entry: {shown!r}")
-        if number == 1 and record.get("format") != FORMAT:
-            raise UsageError(
-                f"{path}, line 1: format {record.get('format')!r}; accepted: {FORMAT!r}"
-            )
-        records.append(record)
+            raise UsageError(f"{path}, line {number}: not JSON: {shown!r}") from None
         length += len(line)
     return records, length
+
+
+def _check_format(data: object) -> None:
+    """Raise UsageError where the first line is not the head of a journal of this format."""
+    written = data.get("format") if isinstance(data, dict) else None
+    if written != FORMAT:
+        raise UsageError(f"format {written!r}; accepted: {FORMAT!r}")
 
 
 def _lines(path: Path) -> Iterator[bytes]:

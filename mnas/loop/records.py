@@ -1,68 +1,252 @@
-"""The journal's records."""
+"""Typed records of the journal: the one module that knows its keys.
+
+A journal begins with one `ExperimentRecord`. Then, for each batch: one `ProposalsRecord`, one
+`ResultRecord` for each of its trials in order of arrival, one `UpdateRecord`.
+
+A record's JSON form (`to_json`, `from_json`) is an object of its `kind` and its fields. Numbers are
+read back bit for bit; NaN and infinities, which JSON cannot represent, are null.
+
+Letters: N proposals of a batch, D decisions.
+"""
 
 import dataclasses
+import functools
 import math
-from typing import Any
+import types
+import typing
+from time import time as now
+from typing import Any, ClassVar
 
+import mnas
+from mnas.errors import UsageError, is_number, rejected
 from mnas.evaluation import Evaluation
 from mnas.loop.trial import Result
 
+FORMAT = "mnas-journal/1"
 
-def plain(value: float) -> float | None:
-    """For JSON: NaN and infinities, which it lacks, are null."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentRecord:
+    """First record of a journal.
+
+    format     version of the journal's format
+    version    version of mnas that began the search
+    name       the experiment's name
+    settings   settings that determine the search (`mnas.experiment.run.identity`)
+    reference  published network that reports compare the best network with
+    """
+
+    kind: ClassVar[str] = "experiment"
+    format: str = FORMAT
+    version: str = mnas.__version__
+    name: str = ""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    reference: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProposalsRecord:
+    """A batch of proposed networks.
+
+    batch        number of the batch, from 0
+    first_trial  number of the batch's first trial
+    decisions    canonical vectors, int [N, D]
+    log_probs    float [N]; None where not finite
+    time         seconds since the epoch
+    """
+
+    kind: ClassVar[str] = "proposals"
+    batch: int
+    first_trial: int
+    decisions: tuple[tuple[int, ...], ...]
+    log_probs: tuple[float | None, ...]
+    time: float = dataclasses.field(default_factory=now)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResultRecord:
+    """The result of a trial.
+
+    hash          canonical hash of the network
+    seed          seed of the evaluation
+    duplicate_of  earlier trial of the same network, whose evaluation this record copies
+    architecture  the network, as `Architecture.from_dict` reads it
+    accuracy      on held-out images, 0 to 1; None where the evaluation failed
+    latency_ms    of one image; None where not measured
+    error         cause of the failure in one line; None where the evaluation succeeded
+    seconds       time of the evaluation; 0 for a duplicate
+    timings       parts of `seconds` by name
+    history       (epoch, accuracy) as reported; empty where early stopping is off
+    stopped       whether early stopping ended the training
+    time          seconds since the epoch
+    """
+
+    kind: ClassVar[str] = "result"
+    trial: int
+    hash: str
+    seed: int
+    duplicate_of: int | None = None
+    architecture: dict[str, Any]
+    reward: float
+    accuracy: float | None
+    params: int
+    mult_adds: int
+    latency_ms: float | None = None
+    epochs: int = 0
+    error: str | None = None
+    seconds: float = 0.0
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    history: tuple[tuple[int, float], ...] = ()
+    stopped: bool = False
+    time: float = dataclasses.field(default_factory=now)
+
+    @classmethod
+    def of(cls, result: Result) -> "ResultRecord":
+        """Return the record of a result, with the present time."""
+        trial, evaluation = result.trial, result.evaluation
+        return cls(
+            trial=trial.number,
+            hash=trial.hash,
+            seed=trial.seed,
+            duplicate_of=result.duplicate_of,
+            architecture=trial.architecture.to_dict(),
+            reward=result.reward,
+            accuracy=finite_or_none(evaluation.accuracy),
+            params=result.cost.params,
+            mult_adds=result.cost.mult_adds,
+            latency_ms=evaluation.latency_ms,
+            epochs=evaluation.epochs,
+            error=evaluation.error,
+            seconds=evaluation.seconds,
+            timings=evaluation.timings,
+            history=evaluation.history,
+            stopped=evaluation.stopped,
+        )
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Return the evaluation as `Search.tell` recorded it."""
+        return Evaluation(
+            accuracy=number_or_nan(self.accuracy),
+            latency_ms=self.latency_ms,
+            epochs=self.epochs,
+            seconds=self.seconds,
+            error=self.error,
+            timings=self.timings,
+            history=self.history,
+            stopped=self.stopped,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpdateRecord:
+    """An update of the controller with a complete batch.
+
+    mean_reward    mean reward of the batch
+    mean_log_prob  mean log-probability of its proposals; None where not finite
+    controller     `Controller.summary` after the update; None where not finite
+    time           seconds since the epoch
+    """
+
+    kind: ClassVar[str] = "update"
+    batch: int
+    mean_reward: float
+    mean_log_prob: float | None = None
+    controller: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    time: float = dataclasses.field(default_factory=now)
+
+
+Record = ExperimentRecord | ProposalsRecord | ResultRecord | UpdateRecord
+
+KINDS: dict[str, type[Record]] = {
+    ExperimentRecord.kind: ExperimentRecord,
+    ProposalsRecord.kind: ProposalsRecord,
+    ResultRecord.kind: ResultRecord,
+    UpdateRecord.kind: UpdateRecord,
+}
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return the object that stands for the record in the journal."""
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {"kind": record.kind, **fields}
+
+
+def from_json(data: Any) -> Record:
+    """Return the record of a JSON object; all its fields must be present and of their types.
+
+    Raises UsageError that names an unknown kind, or a missing, unknown or ill-typed key.
+    """
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UsageError(f"kind = {kind!r}; accepted: an object of kind {', '.join(KINDS)}")
+    record = KINDS[kind]
+    annotations = _field_types(record)
+    for key in data.keys() - annotations.keys() - {"kind"}:
+        raise UsageError(f"{kind}: unknown key {key!r}; accepted: {', '.join(annotations)}")
+    values = {}
+    for key, annotation in annotations.items():
+        if key not in data:
+            raise UsageError(f"{kind}: no key {key!r}")
+        try:
+            values[key] = _from_json(data[key], annotation)
+        except TypeError:
+            plain = isinstance(annotation, type) and not typing.get_args(annotation)
+            accepted = annotation.__name__ if plain else str(annotation)
+            raise rejected(kind, key, data[key], accepted) from None
+    return record(**values)
+
+
+@functools.cache
+def _field_types(record: type[Record]) -> dict[str, Any]:
+    hints = typing.get_type_hints(record)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+def _from_json(value: Any, annotation: Any) -> Any:
+    """Return a JSON value as an instance of a field's annotation; TypeError if it is not one."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is types.UnionType:  # X | None
+        return None if value is None else _from_json(value, arguments[0])
+    if origin is tuple and isinstance(value, list):
+        if arguments[-1] is Ellipsis:
+            return tuple(_from_json(item, arguments[0]) for item in value)
+        if len(value) == len(arguments):
+            return tuple(map(_from_json, value, arguments))
+    elif origin is dict and isinstance(value, dict):
+        return {name: _from_json(item, arguments[1]) for name, item in value.items()}
+    elif annotation is float:
+        if is_number(value) and math.isfinite(value):
+            return float(value)
+    elif annotation is Any or type(value) is annotation:
+        return value
+    raise TypeError
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return the number, or None for NaN and infinities, which JSON cannot represent."""
     return value if math.isfinite(value) else None
 
 
-def from_plain(value: float | None) -> float:
+def number_or_nan(value: float | None) -> float:
+    """Return the number, or NaN for None."""
     return math.nan if value is None else value
 
 
-def in_plain_numbers(evaluation: Evaluation) -> Evaluation:
-    """As it is read back from the journal: Python's own numbers, whatever the evaluator uses."""
+def plain_evaluation(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation in Python's own numbers, as the journal gives it back.
+
+    Evaluators may return NumPy or JAX scalars. Values of `timings` and `history` that are not
+    finite are left out; such a latency becomes None.
+    """
     latency = evaluation.latency_ms
     return dataclasses.replace(
         evaluation,
         accuracy=float(evaluation.accuracy),
-        latency_ms=None if latency is None else plain(float(latency)),
+        latency_ms=None if latency is None else finite_or_none(float(latency)),
         epochs=int(evaluation.epochs),
         seconds=float(evaluation.seconds),
         timings={k: float(v) for k, v in evaluation.timings.items() if math.isfinite(v)},
         history=tuple((int(e), float(a)) for e, a in evaluation.history if math.isfinite(a)),
         stopped=bool(evaluation.stopped),
-    )
-
-
-def to_record(result: Result) -> dict[str, Any]:
-    """The journal's line of a result (`mnas.loop.journal`)."""
-    evaluation = result.evaluation
-    # Only of searches that report at all: the others' journals have no such lines.
-    reported = {"history": evaluation.history, "stopped": evaluation.stopped}
-    return {
-        "kind": "result",
-        "trial": result.trial.number,
-        "hash": result.trial.hash,
-        "seed": result.trial.seed,
-        "duplicate_of": result.duplicate_of,
-        # For readers that don't have the space (`mnas.analysis.rescoring`, `mnas.reports.run_report`).
-        "architecture": result.trial.architecture.to_dict(),
-        "reward": result.reward,
-        "accuracy": plain(evaluation.accuracy),
-        "params": result.cost.params,
-        "mult_adds": result.cost.mult_adds,
-        "latency_ms": evaluation.latency_ms,
-        "epochs": evaluation.epochs,
-        "error": evaluation.error,
-        "seconds": evaluation.seconds,
-        "timings": evaluation.timings,
-        **(reported if evaluation.history or evaluation.stopped else {}),
-    }
-
-
-def to_evaluation(record: dict[str, Any]) -> Evaluation:
-    names = ("latency_ms", "epochs", "error", "seconds", "timings")
-    return Evaluation(
-        from_plain(record["accuracy"]),
-        **{name: record[name] for name in names},
-        history=tuple((epoch, accuracy) for epoch, accuracy in record.get("history", ())),
-        stopped=record.get("stopped", False),
     )

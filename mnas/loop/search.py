@@ -1,27 +1,28 @@
-"""The search itself: ask, answer from the journal or evaluate, tell, record.
+"""The search loop: ask, evaluate or copy from the journal, record, update the controller.
 
-`Search` knows controller, space, reward and journal, and nothing of processes. An engine does
+`Search` combines controller, space, reward and journal and is independent of processes. An engine
+runs
 
-    while (trial := search.ask()) is not None:    # None: done, or nothing until a result comes in
+    while (trial := search.ask()) is not None:    # None: done, or waiting for results
         search.tell(trial, evaluate(trial.architecture, trial.seed, trial.report))  # in any order
 
-and may ask for several before it tells. A batch is handed out in the order of its networks'
-mult-adds, the largest first, as whoever is done waits for the last one. What happens depends
-neither on that nor on who finishes first: the controller is updated with a whole batch, ordered by
-trial number; a trial's seed is folded from (search seed, trial number); and a network that has
-stood before in the search, finished or not, is never handed out again but gets the first one's
-evaluation (a repeat). Where hopeless children are stopped, it is by what was known before their
-batch (`mnas.loop.early_stopping`).
+and may hold several trials at a time. The trials of a batch are handed out by decreasing mult-adds:
+starting the longest evaluations first keeps workers from idling at the end of the batch. The search
+depends on neither that nor the order of results:
 
-Everything that happens is a line of the journal before it counts, and a search built on a journal
-that has lines already replays them and goes on.
+- the controller is updated with a complete batch, ordered by trial number;
+- a trial's seed is derived from (search seed, trial number);
+- a network proposed before, whether finished or not, is not handed out again but gets the first
+  one's evaluation (a duplicate);
+- early stopping compares a child with the batches before its own (`mnas.loop.early_stopping`).
+
+Every step is recorded in the journal before it takes effect. A search built on a journal that has
+records replays them and continues.
 """
 
 import collections
 import dataclasses
-import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -31,30 +32,40 @@ from mnas.controller import Controller, Proposals
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
-from mnas.loop.early_stopping import Curves
+from mnas.loop.early_stopping import Curves, StoppingRule
 from mnas.loop.journal import Journal
-from mnas.loop.records import from_plain, in_plain_numbers, plain, to_evaluation, to_record
+from mnas.loop.records import (
+    ProposalsRecord,
+    Record,
+    ResultRecord,
+    UpdateRecord,
+    finite_or_none,
+    number_or_nan,
+    plain_evaluation,
+)
 from mnas.loop.trial import Result, Trial
 from mnas.reward import RewardConfig
 from mnas.space import Space
 
+Observer = Callable[[Record], None]
+
 
 class TooManyFailures(RuntimeError):
-    """More children failed than a search can learn anything from; the message says of what."""
+    """More evaluations failed than the search allows; the message names the commonest cause."""
 
 
 class Search:
-    """A search over `space`, steered by `controller`, recorded in `journal`.
+    """A search over `space` by `controller`, recorded in `journal`.
 
-    trials     networks to sample in all, as configured
-    done       every trial has its result; turns true in `tell`, or in `ask` where the last ones
-               are repeats (`ask` then answers None)
-    results    by trial number, every result so far, repeats too
-    best       of the results that did not fail, the one of highest reward; the earliest of equals.
-               One that was stopped only where none was trained to its end
-    observers  called with every record that is added to the journal, after it is on disk
+    trials        number of networks to sample
+    results       every result so far by trial number, duplicates included
+    best          the successful result of highest reward, the earliest of equals; a network that
+                  was stopped early only if none was trained to its end
+    state         the controller's state after all complete batches
+    batches_done  number of complete batches
+    observers     called with each record that is added to the journal, after it is on disk
 
-    Raises ValueError where the journal's records don't fit the space.
+    Raises UsageError where the journal's records do not fit the space.
     """
 
     def __init__(
@@ -64,7 +75,7 @@ class Search:
         reward: RewardConfig,
         config: SearchConfig,
         journal: Journal,
-        observers: tuple[Callable[[dict[str, Any]], None], ...] = (),
+        observers: tuple[Observer, ...] = (),
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
         self.config, self.journal, self.observers = config, journal, observers
@@ -74,93 +85,121 @@ class Search:
         self.batches_done = 0
         self._key = jax.random.key(config.seed)
         self.state = controller.init(jax.random.fold_in(self._key, 0))
-        self._curves = Curves()  # of the batches before the one under way
+        self._curves = Curves()  # Of complete batches.
         self._first_by_hash: dict[str, int] = {}
-        self._proposals: Proposals | None = None  # of the batch under way
+        # The current batch: proposals, all trials, the duplicates among them, trials to hand out.
+        self._proposals = Proposals(np.zeros((0, len(space.sizes)), np.int32), np.zeros(0))
         self._batch: list[Trial] = []
-        self._repeats: list[Trial] = []  # of the batch
-        self._queue: collections.deque[Trial] = collections.deque()  # of the batch, not handed out
+        self._duplicates: list[Trial] = []
+        self._queue: collections.deque[Trial] = collections.deque()
         self._replay()
 
-    # --- what engines use ---
+    # --- interface of engines ---
 
     @property
     def done(self) -> bool:
+        """Return whether every trial has its result.
+
+        Becomes true in `tell`, or in `ask` where the last trials are duplicates; `ask` then returns
+        None.
+        """
         return self._proposed >= self.trials and not self._batch
 
     def ask(self) -> Trial | None:
-        """The next trial to evaluate; None while the batch waits for results, or when done."""
+        """Return the next trial to evaluate; None if the batch waits for results, or if done.
+
+        Raises TooManyFailures where a batch of duplicates completes the checked batches.
+        """
         while not self._batch and not self.done:
             self._propose()
             self._settle()
         return self._queue.popleft() if self._queue else None
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> Result:
-        """Records what came of a trial that was asked for; each trial once."""
-        place = trial.number - self._batch[0].number if self._batch else -1
-        if trial.number in self.results or not 0 <= place < len(self._batch):
+        """Record the evaluation of a trial returned by `ask`; return its result.
+
+        Raises ValueError for a trial that is not waiting for a result, and TooManyFailures after an
+        update.
+        """
+        index = trial.number - self._batch[0].number if self._batch else -1
+        if trial.number in self.results or not 0 <= index < len(self._batch):
             raise ValueError(f"trial {trial.number} is not waiting for a result")
         result = self._record(trial, evaluation)
         self._settle()
         return result
 
-    # --- the steps ---
+    # --- a batch begins ---
 
     @property
     def _proposed(self) -> int:
         return self._batch[-1].number + 1 if self._batch else len(self.results)
 
     def _propose(self) -> None:
+        """Sample a batch from the controller, record it and begin it."""
         batch, first = self.batches_done, len(self.results)
         count = min(self.config.batch, self.trials - first)
         key = jax.random.fold_in(jax.random.fold_in(self._key, 1), batch)
         proposals = self.controller.ask(self.state, key, count)
-        # As they will be read back: a resumed search must tell the controller the very same.
+        # In the precision of the journal, so that a resumed search updates with the same values.
         decisions = self.space.canonical(proposals.decisions)
-        proposals = Proposals(decisions, np.asarray(proposals.log_probs, np.float32))
+        log_probs = np.asarray(proposals.log_probs, np.float32)
         self._append(
-            {
-                "kind": "proposals",
-                "batch": batch,
-                "first_trial": first,
-                "decisions": proposals.decisions.tolist(),
-                "log_probs": [plain(value) for value in proposals.log_probs.tolist()],
-            }
+            ProposalsRecord(
+                batch=batch,
+                first_trial=first,
+                decisions=tuple(map(tuple, decisions.tolist())),
+                log_probs=tuple(finite_or_none(value) for value in log_probs.tolist()),
+            )
         )
-        self._begin(first, proposals)
+        self._begin(first, Proposals(decisions, log_probs))
 
     def _begin(self, first: int, proposals: Proposals) -> None:
+        """Make trials of the proposals, separate the duplicates and queue the others."""
         self._proposals = proposals
         report = self.config.stopping.rule(self._curves)
         for number, decisions in enumerate(proposals.decisions, start=first):
-            architecture = self.space.decode(decisions)
-            seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
-            name = architecture.canonical_hash()
-            cost = network_cost(architecture)
-            trial = Trial(number, decisions, architecture, name, cost, seed, report)
+            trial = self._trial(number, decisions, report)
             self._batch.append(trial)
             if self._first_by_hash.setdefault(trial.hash, number) != number:
-                self._repeats.append(trial)
+                self._duplicates.append(trial)
         new = [trial for trial in self._batch if self._first_by_hash[trial.hash] == trial.number]
-        # What takes longest first: the workers that are done wait for the rest of the batch.
         self._queue.extend(sorted(new, key=lambda trial: -trial.cost.mult_adds))
 
-    def _record(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None = None) -> Result:
-        result = self._score(trial, in_plain_numbers(evaluation), duplicate_of)
-        self._append(to_record(result))
+    def _trial(self, number: int, decisions: np.ndarray, report: StoppingRule | None) -> Trial:
+        architecture = self.space.decode(decisions)
+        return Trial(
+            number=number,
+            decisions=decisions,
+            architecture=architecture,
+            hash=architecture.canonical_hash(),
+            cost=network_cost(architecture),
+            seed=int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0]),
+            report=report,
+        )
+
+    # --- a result arrives ---
+
+    def _record(
+        self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None = None
+    ) -> Result:
+        """Score an evaluation, record the result and keep it."""
+        result = self._score(trial, plain_evaluation(evaluation), duplicate_of)
+        self._append(ResultRecord.of(result))
         self._keep(result)
         return result
 
     def _score(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None) -> Result:
+        """Return the result with its reward; an evaluation without the reward's cost has failed."""
         costs = {**dataclasses.asdict(trial.cost), "latency_ms": evaluation.latency_ms}
-        if evaluation.error is None and costs[self.reward.cost] is None:
+        cost = costs[self.reward.cost]
+        if evaluation.error is None and cost is None:
             message = f"the evaluator measured no {self.reward.cost}"
             evaluation = dataclasses.replace(evaluation, error=message)
         reward = self.config.failed_reward
         if evaluation.error is None:
             try:
-                reward = self.reward(evaluation.accuracy, costs[self.reward.cost])
-            except ValueError as error:  # a latency that is none: the evaluator's fault
+                reward = self.reward(evaluation.accuracy, cost)
+            except ValueError as error:  # The evaluator's latency is not positive.
                 evaluation = dataclasses.replace(evaluation, error=str(error))
         return Result(trial, evaluation, reward, duplicate_of)
 
@@ -171,39 +210,44 @@ class Search:
         if self.best is None or result.rank < self.best.rank:
             self.best = result
 
+    # --- a batch is completed ---
+
     def _settle(self) -> None:
-        """Answers the repeats whose first has its result; updates once the batch is complete."""
-        for trial in self._repeats:
+        """Answer the duplicates that can be answered; update if the batch is complete."""
+        for trial in self._duplicates:
             first = self._first_by_hash[trial.hash]
             if trial.number not in self.results and first in self.results:
                 evaluation = self.results[first].evaluation
                 self._record(trial, dataclasses.replace(evaluation, seconds=0.0, timings={}), first)
-        if self._batch and len(self.results) == self._proposed:  # those before it all have theirs
-            rewards = [self.results[trial.number].reward for trial in self._batch]
+        if self._batch and len(self.results) == self._proposed:  # Earlier batches are complete.
+            batch, proposals = self._batch, self._proposals
             self._update()
-            summary = self.controller.summary(self.state)
-            self._append(
-                {
-                    "kind": "update",
-                    "batch": self.batches_done - 1,
-                    "mean_reward": sum(rewards) / len(rewards),
-                    "mean_log_prob": plain(float(np.mean(self._proposals.log_probs))),
-                    "controller": {name: plain(value) for name, value in summary.items()},
-                }
-            )
+            self._append(self._update_record(batch, proposals))
             self._check_failures()
 
     def _update(self) -> None:
-        rewards = np.array([self.results[t.number].reward for t in self._batch], np.float32)
+        """Update the controller and the learning curves with the complete batch, and end it."""
+        results = [self.results[trial.number] for trial in self._batch]
+        rewards = np.array([result.reward for result in results], np.float32)
         self.state = self.controller.tell(self.state, self._proposals, rewards)
-        # Of complete batches only, here and when the journal is replayed.
-        for result in (self.results[trial.number] for trial in self._batch):
+        for result in results:
             if result.duplicate_of is None:
                 self._curves.add(result.evaluation)
         self.batches_done += 1
-        self._batch, self._repeats = [], []
+        self._batch, self._duplicates = [], []
+
+    def _update_record(self, batch: list[Trial], proposals: Proposals) -> UpdateRecord:
+        rewards = [self.results[trial.number].reward for trial in batch]
+        summary = self.controller.summary(self.state)
+        return UpdateRecord(
+            batch=self.batches_done - 1,
+            mean_reward=sum(rewards) / len(rewards),
+            mean_log_prob=finite_or_none(float(np.mean(proposals.log_probs))),
+            controller={name: finite_or_none(value) for name, value in summary.items()},
+        )
 
     def _check_failures(self) -> None:
+        """Raise TooManyFailures if too many trials of the first batches failed."""
         checked = self.config.failed_batches
         if self.batches_done != checked and not (self.done and self.batches_done < checked):
             return
@@ -218,30 +262,35 @@ class Search:
 
     # --- the journal ---
 
-    def _append(self, record: dict[str, Any]) -> None:
-        record = {**record, "time": time.time()}
+    def _append(self, record: Record) -> None:
         self.journal.append(record)
         for observe in self.observers:
             observe(record)
 
     def _replay(self) -> None:
-        """Brings the search to where the journal's records leave it, then finishes what is due."""
+        """Restore the state that the journal's records lead to, and continue an unfinished step."""
         for record in self.journal.records:
-            if record["kind"] == "proposals":
-                decisions = self.space.canonical(np.array(record["decisions"], np.int32))
-                log_probs = np.array([from_plain(v) for v in record["log_probs"]], np.float32)
-                self._begin(record["first_trial"], Proposals(decisions, log_probs))
-            elif record["kind"] == "result":
-                trial = next((t for t in self._batch if t.number == record["trial"]), None)
-                if trial is None or trial.hash != record["hash"]:
-                    raise UsageError(
-                        f"{self.journal.path}: trial {record['trial']} is network "
-                        f"{record['hash']}, which space {self.space.name} does not give for it; "
-                        "accepted: the journal of a search over this space"
-                    )
-                evaluation = to_evaluation(record)
-                self._keep(self._score(trial, evaluation, record["duplicate_of"]))
-            elif record["kind"] == "update":
+            if isinstance(record, ProposalsRecord):
+                self._replay_proposals(record)
+            elif isinstance(record, ResultRecord):
+                self._replay_result(record)
+            elif isinstance(record, UpdateRecord):
                 self._update()
-        self._queue = collections.deque(t for t in self._queue if t.number not in self.results)
+        waiting = (trial for trial in self._queue if trial.number not in self.results)
+        self._queue = collections.deque(waiting)
         self._settle()
+
+    def _replay_proposals(self, record: ProposalsRecord) -> None:
+        decisions = self.space.canonical(np.array(record.decisions, np.int32))
+        log_probs = np.array([number_or_nan(value) for value in record.log_probs], np.float32)
+        self._begin(record.first_trial, Proposals(decisions, log_probs))
+
+    def _replay_result(self, record: ResultRecord) -> None:
+        trial = next((trial for trial in self._batch if trial.number == record.trial), None)
+        if trial is None or trial.hash != record.hash:
+            raise UsageError(
+                f"{self.journal.path}: trial {record.trial} is network {record.hash}, which the "
+                f"decisions of space {self.space.name} do not give; accepted: the journal of a "
+                "search over this space"
+            )
+        self._keep(self._score(trial, record.evaluation, record.duplicate_of))

@@ -1,4 +1,4 @@
-"""One proposed network and what came of it."""
+"""A proposed network and its result."""
 
 import dataclasses
 
@@ -12,9 +12,15 @@ from mnas.loop.early_stopping import StoppingRule
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One proposed network, to be evaluated with `seed`.
+    """A proposed network, to be evaluated with `seed`.
 
-    report  for the evaluator; None where the search stops no child early
+    number        position in the search, from 0
+    decisions     canonical vector, int32 [D]
+    architecture  the network that the decisions decode to
+    hash          its canonical hash: equal for equal networks
+    cost          its parameters and mult-adds
+    seed          seed of the evaluation, derived from (search seed, number)
+    report        early-stopping rule for the evaluator; None where early stopping is off
     """
 
     number: int
@@ -28,7 +34,11 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A trial with what came of it; `duplicate_of` is the trial evaluated in its place, if any."""
+    """A trial with its evaluation and reward.
+
+    duplicate_of  number of the earlier trial of the same network, whose evaluation this result
+                  copies; None for a network of its own
+    """
 
     trial: Trial
     evaluation: Evaluation
@@ -37,9 +47,10 @@ class Result:
 
     @property
     def cost(self) -> Cost:
+        """Return the network's parameters and mult-adds."""
         return self.trial.cost
 
     @property
     def rank(self) -> tuple[bool, float, int]:
-        """Sorts results that did not fail, best first; stopped ones come after all others."""
+        """Return the sort key of results that did not fail: complete first, then by reward."""
         return self.evaluation.stopped, -self.reward, self.trial.number

@@ -1,7 +1,6 @@
-"""What a person sees of a running search: a line for every batch, a bar, the time left."""
+"""Progress of a running search on standard error: a line per batch, a bar, the time left."""
 
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -13,17 +12,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mnas.loop.records import Record, ResultRecord, UpdateRecord
 from mnas.loop.search import Search
 
-# Where no bar moves, a batch that takes longer than this gets lines before its end.
+# Without a terminal, a batch that lasts longer than this logs lines before its end.
 QUIET_SECONDS = 60
 
 
 class SearchProgress:
-    """Observes a search; use as a context manager around the driving of it.
+    """Observer of a search that logs its progress; use it as a context manager around the run.
 
-    Writes to standard error. The bar moves only on a terminal; the lines come everywhere, one for
-    each batch, and in a log at least one a minute while results come in.
+    On a terminal a bar moves with every result. Everywhere, each batch logs a line at its end;
+    without a terminal, also at most one line a minute while its results arrive.
     """
 
     def __init__(self) -> None:
@@ -41,19 +41,23 @@ class SearchProgress:
             transient=True,
             disable=not self.console.is_terminal,
         )
+        self._task = self._bar.add_task("", start=False, total=None, best="")
         self._search: Search | None = None
+        self._start_time = self._last_line_time = 0.0
+        self._resumed_results = self._failed = self._stopped = 0
 
     def follow(self, search: Search) -> "SearchProgress":
-        """Takes the search to be shown, with what it has done before."""
+        """Begin with a search, new or resumed; records before this call are ignored."""
         self._search = search
-        self._began = self._said = time.monotonic()
-        self._before = len(search.results)
-        # Counted as they come: a look at all results for every line would grow with the search.
+        self._start_time = self._last_line_time = time.monotonic()
+        self._resumed_results = len(search.results)
+        # Counted incrementally from here on: work per line must not grow with the search.
         evaluations = [result.evaluation for result in search.results.values()]
         self._failed = sum(evaluation.error is not None for evaluation in evaluations)
         self._stopped = sum(evaluation.stopped for evaluation in evaluations)
-        self._task = self._bar.add_task("", total=search.trials, best="")
-        self._show()
+        self._bar.start_task(self._task)
+        self._bar.update(self._task, total=search.trials)
+        self._move_bar(search)
         return self
 
     def __enter__(self) -> "SearchProgress":
@@ -63,40 +67,34 @@ class SearchProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def __call__(self, record: dict[str, Any]) -> None:
-        if self._search is None:  # what a resumed search settles before it is followed
+    def __call__(self, record: Record) -> None:
+        if self._search is None:  # Duplicates that a resumed search answers at once.
             return
-        self._show()
-        if record["kind"] == "result":
-            self._failed += record["error"] is not None
-            self._stopped += record.get("stopped", False)
-            if not self.console.is_terminal and self._in_batch and self._quiet():
-                self._say("         ", "")
-        if record["kind"] == "update":
-            self._say(
-                f"batch {record['batch'] + 1:3d}", f"  mean reward {record['mean_reward']:.4f}"
-            )
+        search = self._search
+        self._move_bar(search)
+        if isinstance(record, ResultRecord):
+            self._failed += record.error is not None
+            self._stopped += record.stopped
+            if not self.console.is_terminal and _within_batch(search) and self._is_quiet():
+                self._print_line(search, "         ")
+        elif isinstance(record, UpdateRecord):
+            mean = f"  mean reward {record.mean_reward:.4f}"
+            self._print_line(search, f"batch {record.batch + 1:3d}", mean)
 
-    def _show(self) -> None:
-        best = self._search.best
-        shown = f"best {best.reward:.4f}" if best else ""
-        self._bar.update(self._task, completed=len(self._search.results), best=shown)
+    def _move_bar(self, search: Search) -> None:
+        best = f"best {search.best.reward:.4f}" if search.best else ""
+        self._bar.update(self._task, completed=len(search.results), best=best)
 
-    @property
-    def _in_batch(self) -> bool:
-        """Whether more of the batch is to come: its last result has the batch's own line."""
-        done = len(self._search.results)
-        return done < self._search.trials and done % self._search.config.batch != 0
+    def _is_quiet(self) -> bool:
+        return time.monotonic() - self._last_line_time >= QUIET_SECONDS
 
-    def _quiet(self) -> bool:
-        return time.monotonic() - self._said >= QUIET_SECONDS
-
-    def _say(self, head: str, batch_reward: str) -> None:
-        self._said = time.monotonic()
-        done, total = len(self._search.results), self._search.trials
-        left = (self._said - self._began) / (done - self._before) * (total - done)
-        line = f"{head}  trials {done:4d}/{total}{batch_reward}"
-        if best := self._search.best:
+    def _print_line(self, search: Search, head: str, mean_reward: str = "") -> None:
+        self._last_line_time = time.monotonic()
+        done, total = len(search.results), search.trials
+        seconds = self._last_line_time - self._start_time
+        left = seconds / (done - self._resumed_results) * (total - done)
+        line = f"{head}  trials {done:4d}/{total}{mean_reward}"
+        if best := search.best:
             line += f"  best {best.reward:.4f} (trial {best.trial.number}:"
             line += f" accuracy {best.evaluation.accuracy:.3f},"
             line += f" {best.cost.mult_adds / 1e6:.2f}M mult-adds)"
@@ -105,6 +103,12 @@ class SearchProgress:
         if self._stopped:
             line += f"  stopped {self._stopped}"
         self.console.print(f"{line}  {_clock(left)} left", soft_wrap=True)
+
+
+def _within_batch(search: Search) -> bool:
+    """Return whether the current batch has results to come; its last one has the batch's line."""
+    done = len(search.results)
+    return done < search.trials and done % search.config.batch != 0
 
 
 def _clock(seconds: float) -> str:

@@ -1,17 +1,18 @@
-"""Pieces of a self-contained HTML page: tables, and plots as SVG."""
+"""Pieces of a self-contained HTML page: tables, and figures as SVG.
+
+Figures are drawn without pyplot, so no backend is chosen and no window opens. All text is escaped.
+"""
 
 import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")  # never opens a window
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mnas.errors import UsageError
+from mnas.files import write_text
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222; }
@@ -24,19 +25,47 @@ svg { max-width: 100%; height: auto; }
 
 
 def write_page(out: Path, title: str, sections: Sequence[str]) -> None:
-    """Writes the page; ValueError where it can't be written."""
+    """Write an HTML page; UsageError where the file cannot be written.
+
+    title     plain text
+    sections  HTML
+    """
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{''.join(sections)}</html>\n"
     )
     try:
-        out.write_text(page)
+        write_text(out, page)
     except OSError as error:
         raise UsageError(f"{out} can't be written: {error.strerror}") from None
 
 
-def new_figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    """A figure and its axes, with their labels."""
+def heading(text: str, level: int = 2) -> str:
+    """Return a heading in HTML."""
+    return f"<h{level}>{html.escape(text)}</h{level}>"
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph in HTML."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+def preformatted(text: str) -> str:
+    """Return a block of text in HTML with its line breaks and spaces."""
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of text in HTML."""
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def new_figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """Return a figure and its axes with title and axis labels."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -44,18 +73,20 @@ def new_figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
+def label(text: str) -> str:
+    r"""Return text as a label of a figure: literal, where matplotlib would read $...$ as maths."""
+    return text.replace("$", r"\$")
+
+
 def svg(figure: Figure) -> str:
-    """The figure as an element of a page."""
+    """Return the figure as an SVG element."""
     text = io.StringIO()
     figure.savefig(text, format="svg")
     content = text.getvalue()
     return content[content.index("<svg") :]
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as an element of a page."""
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def limits(low: float, high: float) -> tuple[float, float]:
+    """Return the limits of an axis that shows values from `low` to `high` with a margin."""
+    margin = 0.05 * (high - low) or 0.05
+    return low - margin, high + margin

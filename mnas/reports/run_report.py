@@ -1,10 +1,9 @@
-"""One self-contained HTML page about one run or several: plots, tables, the spec, the settings.
+"""Self-contained HTML page about one run or several: plots, tables, spec, settings.
 
-Reads the runs' journals only, so it can look at a search that is still running.
+Made from the runs' journals, so it also shows a search that is still running.
 """
 
 import collections
-import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,169 +11,161 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnas.analysis import comparison
+from mnas.analysis.comparison import Predict, compare
 from mnas.analysis.rescoring import reward_of
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
-from mnas.errors import UsageError
-from mnas.loop import journal
+from mnas.experiment.results import Run, load_run
 from mnas.loop.early_stopping import savings
-from mnas.loop.selection import candidates
-from mnas.reports.figures import new_figure, svg, table, write_page
+from mnas.reports import comparison_tables
+from mnas.reports.figures import (
+    heading,
+    label,
+    limits,
+    new_figure,
+    paragraph,
+    preformatted,
+    svg,
+    table,
+    write_page,
+)
 
+# Number of networks in the table of the best.
 SHOWN = 10
 
 
-def write_report(
-    directories: Sequence[Path], out: Path, predict: comparison.Predict | None = None
-) -> None:
-    """Writes the page; ValueError where a directory holds no readable run.
+def write_report(directories: Sequence[Path], out: Path, predict: Predict | None = None) -> None:
+    """Write the page.
 
-    `predict` is asked for the accuracy of a run's best network and of its reference.
+    predict  predictor of accuracy, for the comparison of a run's best network with its reference
+
+    Raises UsageError where a directory holds no readable run, or the page cannot be written.
     """
-    runs = [_Run(directory, predict) for directory in directories]
-    sections = [run.section() for run in runs]
+    runs = [load_run(directory) for directory in directories]
+    sections = [_section(run, predict) for run in runs]
     if len(runs) > 1:
-        heads = [f"<h2>{html.escape(run.name)}</h2>" for run in runs]
-        sections = [head + section for head, section in zip(heads, sections, strict=True)]
-        sections.insert(0, f"<h2>Side by side</h2>{svg(_compare(runs))}")
-    title = ", ".join(run.name for run in runs)
-    write_page(out, title, sections)
+        sections = [
+            heading(_title(run)) + section for run, section in zip(runs, sections, strict=True)
+        ]
+        sections.insert(0, heading("Side by side") + svg(_rewards_of_runs(runs)))
+    write_page(out, ", ".join(map(_title, runs)), sections)
 
 
-class _Run:
-    """A run's journal, by kind of record."""
+def _title(run: Run) -> str:
+    return f"{run.experiment_name} ({run.directory})"
 
-    def __init__(self, directory: Path, predict: comparison.Predict | None) -> None:
-        records = journal.read(directory / "journal.jsonl")
-        if not records:
-            raise UsageError(f"{directory}: the journal is empty; accepted: a run that has begun")
-        self.directory, self.head, self.predict = directory, records[0], predict
-        self.name = f"{self.head['name']} ({directory})"
-        self.results = [record for record in records if record["kind"] == "result"]
-        self.results.sort(key=lambda result: result["trial"])
-        self.updates = [record for record in records if record["kind"] == "update"]
-        self.proposals = [record for record in records if record["kind"] == "proposals"]
-        self.ranked = sorted(candidates(self.results), key=lambda r: (-r["reward"], r["trial"]))
 
-    def section(self) -> str:
-        parts = [self._summary()]
-        if self.ranked:
-            parts += [svg(_rewards(self)), svg(_trade_off(self)), self._top(), self._best()]
-            parts.append(self._compared())
-        settings = json.dumps(self.head["settings"], indent=2)
-        parts.append(
-            f"<details><summary>settings</summary><pre>{html.escape(settings)}</pre></details>"
-        )
-        return "".join(parts)
+def _section(run: Run, predict: Predict | None) -> str:
+    parts = [_summary(run)]
+    if run.ranking:
+        parts += [svg(_rewards(run)), svg(_trade_off(run)), _best_results(run), _best_spec(run)]
+        parts.append(_compared_with_reference(run, predict))
+    settings = preformatted(json.dumps(run.head.settings, indent=2))
+    parts.append(f"<details><summary>settings</summary>{settings}</details>")
+    return "".join(parts)
 
-    def _summary(self) -> str:
-        rewards = [result["reward"] for result in self.results]
+
+def _summary(run: Run) -> str:
+    networks = [result for result in run.results if result.duplicate_of is None]
+    errors = [result.error for result in run.results if result.error]
+    rows = [
+        ("trials", f"{len(run.results)}"),
+        ("networks evaluated", f"{len(networks)}"),
+        ("failed", f"{len(errors)}"),
+        ("seconds of evaluation", f"{sum(result.seconds for result in run.results):.0f}"),
+    ]
+    stopped, saved = savings((result.epochs, result.stopped) for result in networks)
+    if stopped:
+        epochs = sum(result.epochs for result in networks)
+        rows += [("stopped early", f"{stopped}"), ("epochs trained", f"{epochs}")]
+        rows += [("epochs saved", f"{saved}")]
+    rewards = [result.reward for result in run.results]
+    if rewards:
         quarter = max(1, len(rewards) // 4)
-        failed = [result["error"] for result in self.results if result["error"]]
-        networks = [result for result in self.results if result["duplicate_of"] is None]
-        stopped, spared = savings((r["epochs"], r.get("stopped", False)) for r in networks)
-        rows = [
-            ("trials", f"{len(self.results)}"),
-            ("networks evaluated", f"{len(networks)}"),
-            ("failed", f"{len(failed)}"),
-            ("seconds of evaluation", f"{sum(r['seconds'] for r in self.results):.0f}"),
-        ]
-        if stopped:
-            epochs = sum(result["epochs"] for result in networks)
-            rows += [("stopped early", f"{stopped}"), ("epochs trained", f"{epochs}")]
-            rows += [("epochs spared", f"{spared}")]
-        if rewards:
-            rows += [
-                ("mean reward, first quarter", f"{np.mean(rewards[:quarter]):.4f}"),
-                ("mean reward, last quarter", f"{np.mean(rewards[-quarter:]):.4f}"),
-            ]
         rows += [
-            (f"failed {count} times", cause)
-            for cause, count in collections.Counter(failed).most_common()
+            ("mean reward, first quarter", f"{np.mean(rewards[:quarter]):.4f}"),
+            ("mean reward, last quarter", f"{np.mean(rewards[-quarter:]):.4f}"),
         ]
-        return table(("", ""), rows)
-
-    def _top(self) -> str:
-        rows = [
-            (
-                f"trial {result['trial']}",
-                f"{result['reward']:.4f}",
-                f"{result['accuracy']:.4f}",
-                f"{result['mult_adds'] / 1e6:.2f}",
-                f"{result['params'] / 1e6:.2f}",
-            )
-            for result in self.ranked[:SHOWN]
-        ]
-        heads = ("the best", "reward", "accuracy", "mult-adds, M", "params, M")
-        return table(heads, rows)
-
-    def _best(self) -> str:
-        path = self.directory / "best.json"
-        if not path.is_file():
-            return ""
-        return f"<h3>Best architecture</h3><pre>{html.escape(path.read_text())}</pre>"
-
-    def _compared(self) -> str:
-        """Of journals that name a reference and describe their networks; older ones do neither."""
-        reference = PUBLISHED.get(self.head.get("reference"))
-        described = self.ranked[0].get("architecture")
-        if reference is None or described is None:
-            return ""
-        best = Architecture.from_dict(described).replace(name="the best")
-        compared = comparison.compare(best, reference, self.predict, reward_of([self.head]))
-        tables = [table(heads, rows) for heads, rows in comparison.tables(compared)]
-        notes = [f"<p>{html.escape(note)}</p>" for note in comparison.notes(compared)]
-        return f"<h3>Compared with {html.escape(reference.name)}</h3>{''.join(tables + notes)}"
+    causes = collections.Counter(errors).most_common()
+    rows += [(f"failed {count} times", cause) for cause, count in causes]
+    return table(("", ""), rows)
 
 
-def _best_so_far(run: _Run) -> np.ndarray:
-    rewards = [np.nan if r.get("stopped") else r["reward"] for r in run.results]
-    return np.fmax.accumulate(rewards)  # passes over NaN
+def _best_results(run: Run) -> str:
+    rows = [
+        (
+            f"trial {result.trial}",
+            f"{result.reward:.4f}",
+            f"{result.accuracy:.4f}",
+            f"{result.mult_adds / 1e6:.2f}",
+            f"{result.params / 1e6:.2f}",
+        )
+        for result in run.ranking[:SHOWN]
+    ]
+    return table(("best networks", "reward", "accuracy", "mult-adds, M", "params, M"), rows)
 
 
-def _rewards(run: _Run) -> Figure:
+def _best_spec(run: Run) -> str:
+    path = run.directory / "best.json"
+    if not path.is_file():
+        return ""
+    return heading("Best architecture", level=3) + preformatted(path.read_text(encoding="utf-8"))
+
+
+def _compared_with_reference(run: Run, predict: Predict | None) -> str:
+    if run.head.reference is None:
+        return ""
+    reference = PUBLISHED[run.head.reference]
+    best = Architecture.from_dict(run.ranking[0].architecture).replace(name="best network")
+    comparison = compare(best, reference, predict, reward_of(run))
+    tables = [table(heads, rows) for heads, rows in comparison_tables.tables(comparison)]
+    notes = [paragraph(note) for note in comparison_tables.notes(comparison)]
+    return heading(f"Compared with {reference.name}", level=3) + "".join(tables + notes)
+
+
+def _best_so_far(run: Run) -> np.ndarray:
+    rewards = [np.nan if result.stopped else result.reward for result in run.results]
+    return np.fmax.accumulate(rewards)  # Ignores NaN.
+
+
+def _rewards(run: Run) -> Figure:
     figure, axes = new_figure("Reward of every child", "trial", "reward")
-    fine = [result for result in run.results if not result["error"]]
-    trials = [result["trial"] for result in fine]
-    rewards = [result["reward"] for result in fine]
+    succeeded = [result for result in run.results if not result.error]
+    trials = [result.trial for result in succeeded]
+    rewards = [result.reward for result in succeeded]
     axes.scatter(trials, rewards, s=12, color="tab:gray", alpha=0.6, label="child", rasterized=True)
-    ends = [proposal["first_trial"] + len(proposal["decisions"]) - 1 for proposal in run.proposals]
-    means = [update["mean_reward"] for update in run.updates]
-    axes.plot(ends[: len(means)], means, color="tab:blue", marker="o", ms=4, label="batch mean")
-    numbers = [result["trial"] for result in run.results]
-    axes.step(numbers, _best_so_far(run), where="post", color="tab:orange", label="best so far")
-    # Failed children carry a reward far from all others; the axis shows the ones that trained.
-    axes.set_ylim(*_margins(rewards))
+    last_trials = [batch.first_trial + len(batch.decisions) - 1 for batch in run.proposals]
+    means = [update.mean_reward for update in run.updates]
+    axes.plot(
+        last_trials[: len(means)], means, color="tab:blue", marker="o", ms=4, label="batch mean"
+    )
+    trials = [result.trial for result in run.results]
+    axes.step(trials, _best_so_far(run), where="post", color="tab:orange", label="best so far")
+    # The failed reward, far from the others, is outside the axis.
+    axes.set_ylim(*limits(min(rewards), max(rewards)))
     axes.legend(frameon=False)
     return figure
 
 
-def _margins(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    margin = 0.05 * (high - low) or 0.05
-    return low - margin, high + margin
-
-
-def _trade_off(run: _Run) -> Figure:
+def _trade_off(run: Run) -> Figure:
     figure, axes = new_figure("Accuracy against cost", "mult-adds, M", "accuracy")
-    madds = [result["mult_adds"] / 1e6 for result in run.ranked]
-    accuracies = [result["accuracy"] for result in run.ranked]
-    trials = [result["trial"] for result in run.ranked]
+    madds = [result.mult_adds / 1e6 for result in run.ranking]
+    accuracies = [result.accuracy for result in run.ranking]
+    trials = [result.trial for result in run.ranking]
     points = axes.scatter(madds, accuracies, c=trials, s=18, cmap="viridis", rasterized=True)
     figure.colorbar(points, label="trial")
-    axes.scatter(madds[:1], accuracies[:1], s=160, marker="*", color="tab:red", label="best reward")
-    reward = run.head["settings"]["reward"]
+    axes.scatter(madds[:1], accuracies[:1], s=160, marker="*", color="tab:red", label="best")
+    reward = run.head.settings["reward"]
     if reward["cost"] == "mult_adds":
         axes.axvline(reward["target_madds"] / 1e6, color="gray", ls="--", lw=1, label="target")
     axes.legend(frameon=False)
     return figure
 
 
-def _compare(runs: Sequence[_Run]) -> Figure:
+def _rewards_of_runs(runs: Sequence[Run]) -> Figure:
     figure, axes = new_figure("Best reward so far", "trial", "reward")
     for run in runs:
-        numbers = [result["trial"] for result in run.results]
-        axes.step(numbers, _best_so_far(run), where="post", label=run.name)
+        trials = [result.trial for result in run.results]
+        axes.step(trials, _best_so_far(run), where="post", label=label(_title(run)))
     axes.legend(frameon=False)
     return figure

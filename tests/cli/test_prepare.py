@@ -9,7 +9,7 @@ from mnas.cli import prepare
 from mnas.cli.arguments import report_mistakes
 from mnas.cli.search import search
 from mnas.evaluators.latency_table import LatencyTable
-from mnas.loop import journal
+from mnas.experiment.results import load_run
 from mnas.preparation.warmup import compile_ahead
 
 
@@ -78,8 +78,8 @@ def test_a_latency_table_is_made_once_and_searched_by(tmp_path, capsys):
     flags = "--evaluator.training.epochs 1 --evaluator.data.train-images 64 --engine.kind inline"
     flags += f" --reward.cost latency_ms --evaluator.latency-table {table} --out {tmp_path}/run"
     assert run_search(*SCALINGS, *flags.split()) == 0
-    results = [r for r in journal.read(tmp_path / "run/journal.jsonl") if r["kind"] == "result"]
-    latencies = {result["latency_ms"] for result in results}
+    results = load_run(tmp_path / "run").results
+    latencies = {result.latency_ms for result in results}
     assert len(results) == len(latencies) == 5 and min(latencies) > 0
     table.write_text(table.read_text().replace('"call_ms": ', '"call_ms": 1'))
     capsys.readouterr()

@@ -1,11 +1,13 @@
 import pytest
-from engine_fixtures import TableConfig, build_search, facts
 
 from mnas.engines import inline
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import ENGINES, drive
 from mnas.loop.journal import read
+from mnas.loop.records import UpdateRecord
 from mnas.loop.search import TooManyFailures
+from tests.engines.evaluators import TableConfig
+from tests.engines.searches import build_search, facts
 
 INLINE = EngineConfig(kind="inline")
 
@@ -68,7 +70,7 @@ def test_too_many_failures_stop_the_search(tmp_path):
     search = build_search(tmp_path / "journal.jsonl", failed_batches=2)
     with pytest.raises(TooManyFailures, match=r"12 of the first 12 .* ValueError: this network"):
         inline.run(search, TableConfig(fault="raise", every=1), INLINE)
-    assert sum(r["kind"] == "update" for r in read(tmp_path / "journal.jsonl")) == 2
+    assert sum(isinstance(r, UpdateRecord) for r in read(tmp_path / "journal.jsonl")) == 2
 
 
 def test_an_evaluator_that_returns_something_else(tmp_path):

@@ -10,7 +10,8 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.controller import Controller, Proposals
 from mnas.evaluation import Evaluation, failure
-from mnas.loop.journal import FORMAT, Journal, read
+from mnas.loop.journal import read
+from mnas.loop.records import ResultRecord, to_json
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 
@@ -34,31 +35,29 @@ def tiny_space(kernels=(3, 5, 7)) -> Space:
 
 SPACE = tiny_space()
 A, B, C, D, E = [0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 1, 1]
-ALSO_A = [0, 0, 1]  # the skip of one layer that strides has no effect
+ALSO_A = [0, 0, 1]  # The skip of a single strided layer has no effect.
 
 
 def scripted(*batches) -> Controller:
-    """Proposes the given batches; `told` are the arguments of every `tell`, without the state."""
-    told = []
+    """Return a controller that proposes the given batches; its state holds its updates."""
 
     def ask(state, key, n):
-        return Proposals(np.array(batches[state], np.int32), np.arange(n, dtype=np.float32) / -3)
+        decisions = np.array(batches[len(state)], np.int32)
+        return Proposals(decisions, np.arange(n, dtype=np.float32) / -3)
 
     def tell(state, proposals, rewards):
-        told.append((proposals, rewards))
-        return state + 1
+        return (*state, (proposals, rewards))
 
-    controller = Controller(lambda key: 0, ask, tell, lambda state: {"updates": float(state)})
-    ask.told = told
-    return controller
+    return Controller(lambda key: (), ask, tell, lambda state: {"updates": float(len(state))})
 
 
-def told(search):
-    return search.controller.ask.told
+def updates_of(search):
+    """Return (proposals, rewards) of every update of a search with a scripted controller."""
+    return search.state
 
 
 def hashing() -> Controller:
-    """Proposals depend on the key and on all that was ever told, bit for bit."""
+    """Return a controller whose proposals depend on the key and all updates, bit for bit."""
 
     def ask(state, key, n):
         words = [*np.asarray(jax.random.key_data(key)).tolist(), *state.tolist()]
@@ -78,15 +77,8 @@ def hashing() -> Controller:
     return Controller(init, ask, tell, lambda state: {"state": float(state[0]), "nan": math.nan})
 
 
-def open_journal(path) -> Journal:
-    journal = Journal(path)
-    if not journal.records:
-        journal.append({"kind": "experiment", "format": FORMAT})
-    return journal
-
-
 def ask_all(search):
-    """All that are handed out, by number."""
+    """Return all trials that are handed out, by number."""
     return sorted(iter(search.ask, None), key=lambda trial: trial.number)
 
 
@@ -98,7 +90,7 @@ TRIALS, BATCH = 23, 5
 
 
 def evaluate(trial) -> Evaluation:
-    """Fails for some networks; any accuracy bits otherwise."""
+    """Return a failure for some networks, an accuracy of any bits for others."""
     number = int(trial.hash, 16)
     if number % 5 == 0:
         return failure("unlucky")
@@ -108,7 +100,7 @@ def evaluate(trial) -> Evaluation:
 
 
 def finish(search, rng=None, evaluate=evaluate):
-    """To the end; with `rng`, in random order and with some results before the next `ask`."""
+    """Run to the end; with `rng`, in random order and with some results before the next `ask`."""
     waiting = []
     while not search.done:
         while (trial := search.ask()) is not None:
@@ -123,20 +115,22 @@ def finish(search, rng=None, evaluate=evaluate):
 
 
 def without_times(record):
-    return {k: v for k, v in record.items() if k not in ("time", "seconds", "timings")}
+    """Return the JSON of a record without the fields that depend on the clock."""
+    times = ("time", "seconds", "timings")
+    return {key: value for key, value in to_json(record).items() if key not in times}
 
 
 def facts(path):
-    """The records without times, results of a batch sorted by trial."""
-    found, batch = [], []
-    for record in map(without_times, read(path)):
-        if record["kind"] == "result":
+    """Return the records without times, results of a batch sorted by trial."""
+    ordered, batch = [], []
+    for record in read(path):
+        if isinstance(record, ResultRecord):
             batch.append(record)
         else:
-            found += [*sorted(batch, key=lambda result: result["trial"]), record]
+            ordered += [*sorted(batch, key=lambda result: result.trial), record]
             batch = []
     assert not batch
-    return found
+    return [without_times(record) for record in ordered]
 
 
 def outcomes(search):
@@ -146,7 +140,7 @@ def outcomes(search):
     ]
 
 
-def same(search, expected):
+def assert_same(search, expected):
     assert outcomes(search) == outcomes(expected)
     assert search.best.trial.number == expected.best.trial.number
     assert search.state.tolist() == expected.state.tolist()

@@ -11,7 +11,7 @@ MEDIAN = StoppingConfig(quantile=0.5, min_curves=4)
 
 
 def child(*accuracies, stopped=False) -> Evaluation:
-    """A child with these accuracies after epochs 1, 2, ..."""
+    """Return an evaluation with these accuracies after epochs 1, 2, ..."""
     history = tuple(enumerate(accuracies, start=1))
     return Evaluation(accuracies[-1], epochs=len(history), history=history, stopped=stopped)
 
@@ -22,7 +22,7 @@ FOUR = [child(0.1, 0.5, 0.6), child(0.2, 0.3, 0.8), child(0.3, 0.4, 0.5), child(
 # --- the rule ---
 
 
-def test_a_rule_stops_below_its_thresholds_and_nowhere_else():
+def test_rule_stops_below_thresholds_of_their_epochs_only():
     rule = StoppingRule(((1, 0.2), (3, 0.5)))
     answers = [rule(1, 0.19), rule(1, 0.2), rule(2, 0.0), rule(3, 0.49), rule(3, 0.5), rule(4, 0.0)]
     assert answers == ["stop", None, None, "stop", None, None]
@@ -30,10 +30,10 @@ def test_a_rule_stops_below_its_thresholds_and_nowhere_else():
     assert StoppingRule()(1, 0.0) is None
 
 
-def test_a_rule_survives_the_way_to_a_worker():
+def test_rule_can_be_pickled_and_built_from_json():
     rule = StoppingRule(((1, 0.25),))
     assert pickle.loads(pickle.dumps(rule)) == rule
-    assert StoppingRule([[1, 0.25]])(1, 0.2) == "stop"  # as JSON has it
+    assert StoppingRule([[1, 0.25]])(1, 0.2) == "stop"
 
 
 # --- thresholds by hand ---
@@ -48,47 +48,47 @@ def test_thresholds_are_quantiles_by_epoch():
     assert upper.rule(Curves(FOUR)).thresholds == ((1, 0.3), (2, 0.5))
 
 
-def test_nothing_is_stopped_by_too_few_too_early_or_at_the_end():
+def test_no_threshold_with_few_curves_in_early_epochs_or_at_the_last_one():
     assert MEDIAN.rule(Curves([])) == MEDIAN.rule(Curves(FOUR[:3])) == StoppingRule()
     later = StoppingConfig(quantile=0.5, min_curves=4, min_epochs=2)
     assert later.rule(Curves(FOUR)).thresholds == ((2, 0.4),)
     assert StoppingConfig(quantile=0.5, min_curves=1).rule(Curves([child(0.5)])) == StoppingRule()
 
 
-def test_off_there_is_no_rule():
+def test_quantile_zero_gives_no_rule():
     assert StoppingConfig().rule(Curves(FOUR)) is None
     assert StoppingConfig(quantile=0.0, min_curves=1).rule(Curves(FOUR)) is None
 
 
-def test_stopped_children_count_as_below_at_later_epochs():
+def test_stopped_children_rank_below_all_others_at_later_epochs():
     children = [*FOUR, child(0.05, stopped=True), child(0.06, stopped=True)]
     # Epoch 1, all six: .05 .06 .1 .2 .3 .4, the third. Epoch 2: two below, then .3 .4 .5 .6: the
     # third is .3, where survivors alone would give .4.
     assert MEDIAN.rule(Curves(children)).thresholds == ((1, 0.1), (2, 0.3))
 
 
-def test_where_more_than_the_quantile_was_stopped_nothing_more_is():
+def test_no_threshold_where_more_than_the_quantile_was_stopped():
     children = [*FOUR[:2], *[child(0.05, stopped=True)] * 4]
     assert MEDIAN.rule(Curves(children)).thresholds == ((1, 0.05),)
 
 
-def test_failed_children_and_those_without_curves_do_not_count():
+def test_failed_children_and_those_without_history_are_ignored():
     assert MEDIAN.rule(Curves([*FOUR, failure("lost"), Evaluation(0.0, epochs=3)])) == MEDIAN.rule(
         Curves(FOUR)
     )
 
 
-def test_a_child_that_ended_unstopped_says_nothing_of_later_epochs():
+def test_shorter_complete_training_is_ignored_at_later_epochs():
     assert MEDIAN.rule(Curves([*FOUR, child(0.9)])).thresholds == ((1, 0.3), (2, 0.4))
 
 
-def test_epochs_that_were_not_evaluated_have_no_threshold():
+def test_epochs_without_evaluation_have_no_threshold():
     curves = [Evaluation(0.9, epochs=9, history=((3, 0.5), (6, 0.6), (9, 0.9)))] * 4
     assert MEDIAN.rule(Curves(curves)).thresholds == ((3, 0.5), (6, 0.6))
 
 
 def thresholds_from_all(config: StoppingConfig, children: list[Evaluation]):
-    """By a look at all curves, epoch by epoch."""
+    """Compute the thresholds from all curves at once, epoch by epoch."""
     curves = [(dict(c.history), c.stopped) for c in children]
     thresholds = []
     for epoch in sorted({epoch for curve, _ in curves for epoch in curve})[:-1]:
@@ -105,11 +105,11 @@ def thresholds_from_all(config: StoppingConfig, children: list[Evaluation]):
 
 
 @pytest.mark.parametrize("quantile", [0.01, 0.3, 0.5, 0.99])
-def test_curves_added_one_by_one_say_what_a_look_at_all_says(quantile):
+def test_incremental_curves_give_the_thresholds_of_all_curves_at_once(quantile):
     rng = np.random.default_rng(0)
     config, curves, children = StoppingConfig(quantile, min_curves=3), Curves(), []
     for _ in range(60):
-        # Of one to six epochs, some left out, accuracies with ties.
+        # One to six epochs, some not evaluated, accuracies with ties.
         length = rng.integers(1, 7)
         accuracies = rng.integers(0, 20, length) / 20
         history = [(e, float(a)) for e, a in enumerate(accuracies, 1) if rng.random() < 0.8]
@@ -130,23 +130,23 @@ def test_curves_added_one_by_one_say_what_a_look_at_all_says(quantile):
         ("min_epochs", 0),
     ],
 )
-def test_bad_settings_are_named(field, value):
+def test_invalid_setting_is_rejected_with_its_name(field, value):
     with pytest.raises(ValueError, match=rf"stopping: {field} = {value}; accepted: "):
         StoppingConfig(**{field: value})
 
 
-# --- what an evaluator does with it ---
+# --- evaluators with a rule ---
 
 
 def curve(architecture, seed, report=None) -> Evaluation:
-    """Three epochs of accuracy 0.1, 0.2, 0.3."""
+    """Evaluate three epochs of accuracy 0.1, 0.2, 0.3."""
     for epoch in (1, 2, 3):
         if report is not None and report(epoch, epoch / 10) == "stop":
             break
     return Evaluation(epoch / 10, epochs=epoch)
 
 
-def test_what_was_reported_is_noted():
+def test_evaluate_safely_records_history_and_stop():
     stopped = evaluate_safely(curve, None, 0, StoppingRule(((2, 0.25),)))
     assert stopped == Evaluation(0.2, epochs=2, history=((1, 0.1), (2, 0.2)), stopped=True)
     whole = evaluate_safely(curve, None, 0, StoppingRule())
@@ -154,7 +154,7 @@ def test_what_was_reported_is_noted():
     assert evaluate_safely(curve, None, 0) == Evaluation(0.3, epochs=3)
 
 
-def test_an_evaluator_that_goes_on_was_not_stopped():
+def test_evaluator_that_ignores_stop_is_not_stopped():
     def stubborn(architecture, seed, report=None):
         for epoch in (1, 2, 3):
             report(epoch, epoch / 10)
@@ -163,14 +163,14 @@ def test_an_evaluator_that_goes_on_was_not_stopped():
     assert not evaluate_safely(stubborn, None, 0, StoppingRule(((2, 0.25),))).stopped
 
 
-def test_an_evaluator_that_never_reports_is_never_stopped():
+def test_evaluator_that_never_reports_is_never_stopped():
     def silent(architecture, seed, report=None):
         return Evaluation(0.1, epochs=3)
 
     assert evaluate_safely(silent, None, 0, StoppingRule(((1, 0.9),))) == Evaluation(0.1, epochs=3)
 
 
-def test_savings_by_hand():
+def test_savings_counts_epochs_up_to_the_longest_training():
     assert savings([]) == (0, 0)
     assert savings([(3, False), (3, False)]) == (0, 0)
     assert savings([(5, False), (1, True), (2, True), (0, False)]) == (2, 4 + 3)

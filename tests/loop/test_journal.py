@@ -6,15 +6,32 @@ import sys
 
 import pytest
 
+from mnas.errors import UsageError
 from mnas.loop import journal
-from mnas.loop.journal import FORMAT, Journal, read
+from mnas.loop.journal import Journal, decisions_of, read
+from mnas.loop.records import (
+    FORMAT,
+    ExperimentRecord,
+    ProposalsRecord,
+    ResultRecord,
+    UpdateRecord,
+    to_json,
+)
 
-FIRST = {"kind": "experiment", "format": FORMAT, "name": "été"}
-RECORDS = [
-    FIRST,
-    {"kind": "proposals", "batch": 0, "decisions": [[0, 1], [2, 0]], "log_probs": [-0.1, None]},
-    {"kind": "result", "trial": 1, "accuracy": 0.1 + 0.2, "reward": 1e-300, "error": "a\nb\u2028"},
-]
+HEAD = ExperimentRecord(name="été")
+PROPOSALS = ProposalsRecord(
+    batch=0, first_trial=3, decisions=((0, 1), (2, 0)), log_probs=(-0.1, None)
+)
+UPDATE = UpdateRecord(batch=0, mean_reward=0.1 + 0.2)
+
+
+def result(trial: int, **changes) -> ResultRecord:
+    fields = {"accuracy": 0.1 + 0.2, "reward": 1e-300, "error": "a\nb\u2028"}
+    fields |= {"hash": "0a", "seed": 7, "architecture": {}, "params": 1, "mult_adds": 2}
+    return ResultRecord(trial=trial, **(fields | changes))
+
+
+RECORDS = [HEAD, PROPOSALS, result(1)]
 
 
 @pytest.fixture
@@ -23,28 +40,39 @@ def path(tmp_path):
 
 
 def write(path, records=RECORDS):
-    with Journal(path) as opened:
-        for record in records:
+    with Journal(path, records[0]) as opened:
+        for record in records[1:]:
             opened.append(record)
 
 
-def test_what_is_appended_is_read_back_bit_for_bit(path):
+def test_appended_records_are_read_back_bit_for_bit(path):
     write(path)
     assert read(path) == RECORDS
-    assert path.read_bytes().count(b"\n") == 3  # one line a fact, whatever the text holds
+    assert path.read_bytes().count(b"\n") == 3  # One line per record, whatever its text.
     with Journal(path) as again:
-        assert again.records == RECORDS
-        again.append({"kind": "update", "batch": 0})
-    assert read(path) == [*RECORDS, {"kind": "update", "batch": 0}]
+        assert again.records == RECORDS and again.head == HEAD
+        again.append(UPDATE)
+    assert read(path) == [*RECORDS, UPDATE]
 
 
-def test_a_new_journal_is_empty(path):
-    with Journal(path) as opened:
-        assert opened.records == []
-    assert read(path) == []
+def test_new_journal_begins_with_its_head(path):
+    with Journal(path, HEAD) as opened:
+        assert opened.records == [HEAD] == read(path)
+    with Journal(path, ExperimentRecord(name="other")) as again:
+        assert again.head == HEAD
 
 
-def test_nothing_counts_before_it_is_on_disk(path, monkeypatch):
+def test_journal_without_a_given_head_can_be_opened_again(path):
+    Journal(path).close()
+    with Journal(path) as again:
+        assert again.head == ExperimentRecord()
+
+
+def test_decisions_are_by_trial_number():
+    assert decisions_of(RECORDS) == {3: (0, 1), 4: (2, 0)}
+
+
+def test_record_is_on_disk_when_append_returns(path, monkeypatch):
     synced = []
     fsync = os.fsync
 
@@ -53,64 +81,64 @@ def test_nothing_counts_before_it_is_on_disk(path, monkeypatch):
         assert os.fstat(descriptor).st_ino == path.stat().st_ino
         synced.append(path.read_bytes())
 
-    with Journal(path) as opened:
+    with Journal(path, HEAD) as opened:
         monkeypatch.setattr(os, "fsync", watch)
-        for count, record in enumerate(RECORDS, start=1):
+        for count, record in enumerate(RECORDS[1:], start=1):
             opened.append(record)
             assert len(synced) == count
-            assert json.loads(synced[-1].splitlines()[-1]) == record  # was written by then
-            assert read(path) == RECORDS[:count]  # another reader sees it
+            last_line = json.loads(synced[-1].splitlines()[-1])
+            assert last_line == json.loads(json.dumps(to_json(record)))
+            assert read(path) == RECORDS[: count + 1]  # Other readers see it.
 
 
-def test_the_name_of_a_new_journal_is_on_disk_too(path, monkeypatch):
+def test_directory_entry_of_a_new_journal_is_on_disk(path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     with Journal(path):
-        assert synced == [path.parent.stat().st_ino]
+        assert synced == [path.parent.stat().st_ino, path.stat().st_ino]
 
 
-def test_what_json_can_not_say_is_refused_and_leaves_no_trace(path):
+def test_record_that_json_cannot_represent_raises_and_writes_nothing(path):
     write(path)
     before = path.read_bytes()
     with Journal(path) as opened:
         for value in (math.nan, math.inf):
             with pytest.raises(ValueError, match="not JSON compliant"):
-                opened.append({"kind": "result", "accuracy": value})
+                opened.append(result(2, accuracy=value))
         with pytest.raises(TypeError):
-            opened.append({"kind": "result", "accuracy": object()})
+            opened.append(result(2, architecture={"blocks": object()}))
         assert path.read_bytes() == before
-        opened.append({"kind": "update"})
-    assert read(path)[-1] == {"kind": "update"}
+        opened.append(UPDATE)
+    assert read(path)[-1] == UPDATE
 
 
-def test_appending_only_ever_adds_a_line(path, monkeypatch):
+def test_append_adds_one_line_and_reads_nothing(path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     write(path)
     inode = path.stat().st_ino
     with Journal(path) as opened:
-        # From here on the journal may not look at what it has written.
-        monkeypatch.setattr(journal, "_lines", None)
+        monkeypatch.setattr(journal, "read_with_length", None)
         monkeypatch.setattr(journal, "open", None, raising=False)
-        opened.records = None
+        opened.records = []
         before = path.read_bytes()
         for number in range(200):
-            record = {"kind": "result", "trial": number}
+            record = result(number)
             opened.append(record)
-            line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+            line = json.dumps(to_json(record), separators=(",", ":")).encode() + b"\n"
             assert path.stat().st_size == len(before) + len(line)
             before += line
         assert path.read_bytes() == before
     assert path.stat().st_ino == inode
 
 
-def test_a_torn_last_line_is_dropped_wherever_it_broke(path):
+def test_incomplete_last_line_is_dropped_at_every_length(path):
     write(path)
     whole = path.read_bytes()
     last = whole.rstrip(b"\n").rindex(b"\n") + 1
     for length in range(last, len(whole)):
         path.write_bytes(whole[:length])
         assert read(path) == RECORDS[:2]
-        assert path.read_bytes() == whole[:length]  # reading changes nothing
+        assert path.read_bytes() == whole[:length]  # Reading changes nothing.
         with Journal(path) as opened:
             assert opened.records == RECORDS[:2]
             assert path.read_bytes() == whole[:last]
@@ -118,59 +146,63 @@ def test_a_torn_last_line_is_dropped_wherever_it_broke(path):
         assert path.read_bytes() == whole
 
 
-def test_a_torn_first_line_is_a_new_journal(path):
-    write(path, [FIRST])
+def test_incomplete_first_line_is_replaced_by_the_head(path):
+    write(path, [HEAD])
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with Journal(path) as opened:
-            assert opened.records == []
-        assert path.read_bytes() == b""
+        assert read(path) == []
+        Journal(path, HEAD).close()
+        assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"garbage", b"", b'{"kind": "resu', b"[1, 2]", b'{"trial": 1}', b"\xff\xfe", b"\x00"],
-)
-def test_garbage_in_the_middle_is_named_by_line(path, garbage):
+    [b"garbage", b"", b'{"kind": "resu', b"[1, 2]", b'{"trial": 1}', b"\xff\xfe", b"\x00",
+     b'{"kind": "update", "batch": 0}'],
+)  # fmt: skip
+def test_line_that_is_no_record_is_named(path, garbage):
     write(path)
     lines = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([*lines[:2], garbage, *lines[2:]]) + b"\n")
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=rf"{path.name}, line 3: not a journal entry"):
+    with pytest.raises(UsageError, match=rf"{path.name}, line 3: "):
         read(path)
-    with pytest.raises(ValueError, match="line 3") as caught:
+    with pytest.raises(UsageError, match="line 3") as caught:
         Journal(path)
     assert path.read_bytes() == before
-    # The lock is given back at once, while the error is still being looked at.
+    # The lock is released at once, while the error is still referenced.
     path.write_bytes(b"\n".join(lines) + b"\n")
     Journal(path).close()
     assert caught.value
 
 
-@pytest.mark.parametrize("first", [{"kind": "experiment"}, {**FIRST, "format": "mnas-journal/9"}])
-def test_another_format_is_refused(path, first):
-    write(path, [first])
-    with pytest.raises(ValueError, match=rf"line 1: format .*; accepted: '{FORMAT}'") as caught:
+@pytest.mark.parametrize(
+    "first", [{"kind": "experiment"}, {"kind": "experiment", "format": "mnas-journal/9"}, []]
+)
+def test_another_format_is_rejected(path, first):
+    path.write_text(json.dumps(first) + "\n")
+    with pytest.raises(UsageError, match=rf"line 1: format .*; accepted: '{FORMAT}'") as caught:
         read(path)
-    assert repr(first.get("format")) in str(caught.value)
+    written = first.get("format") if first else None
+    assert repr(written) in str(caught.value)
 
 
-def test_no_file_and_no_folder(tmp_path):
-    with pytest.raises(ValueError, match=r"none.jsonl can't be read: No such file"):
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"none.jsonl can't be read: No such file"):
         read(tmp_path / "none.jsonl")
 
 
-def test_one_writer_at_a_time(path):
+def test_second_writer_is_rejected(path):
     with (
         Journal(path),
-        pytest.raises(ValueError, match=r"journal.jsonl: another process is writing"),
+        pytest.raises(UsageError, match=r"journal.jsonl: another process is writing"),
     ):
         Journal(path)
     Journal(path).close()
 
 
-def test_a_second_process_is_refused_until_the_first_ends(path):
+def test_second_process_is_rejected_until_the_first_ends(path):
     program = (
         "import sys; from mnas.loop.journal import Journal\n"
         "journal = Journal(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -180,7 +212,7 @@ def test_a_second_process_is_refused_until_the_first_ends(path):
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=os.getcwd()
     ) as first:
         assert first.stdout.readline() == "open\n"
-        with pytest.raises(ValueError, match="another process is writing"):
+        with pytest.raises(UsageError, match="another process is writing"):
             Journal(path)
         first.kill()
-    Journal(path).close()  # a killed process holds nothing
+    Journal(path).close()  # The lock of a killed process is free.

@@ -1,66 +1,116 @@
-"""What a search writes into its journal, and tells its observers."""
+"""The JSON form of records: exact, complete and strict."""
 
 import json
+import math
 
-import numpy as np
 import pytest
 
-from mnas.architecture.cost import network_cost
-from mnas.loop.journal import read
-from tests.loop.searches import (
-    ALSO_A,
-    SPACE,
-    A,
-    B,
-    C,
-    D,
-    E,
-    accuracy,
-    ask_all,
-    scripted,
-    without_times,
+from mnas.errors import UsageError
+from mnas.evaluation import Evaluation
+from mnas.loop.records import (
+    ExperimentRecord,
+    ProposalsRecord,
+    ResultRecord,
+    UpdateRecord,
+    from_json,
+    plain_evaluation,
+    to_json,
 )
 
+RESULT = ResultRecord(
+    trial=1,
+    hash="0a",
+    seed=7,
+    duplicate_of=0,
+    architecture={"blocks": ["r1_k3"], "stem": 4},
+    reward=1e-300,
+    accuracy=0.1 + 0.2,
+    params=5,
+    mult_adds=10**18,
+    latency_ms=1 / 3,
+    epochs=2,
+    seconds=0.5,
+    timings={"train": 0.25},
+    history=((1, 0.1), (2, 0.3)),
+    stopped=True,
+    time=1e9,
+)
+RECORDS = [
+    ExperimentRecord(name="été", settings={"search": {"seed": 0}}, reference="mnasnet-a1"),
+    ProposalsRecord(batch=0, first_trial=0, decisions=((0, 1), (2, 0)), log_probs=(-0.1, None)),
+    RESULT,
+    UpdateRecord(batch=0, mean_reward=0.5, controller={"baseline": 0.1, "entropy": None}),
+]
 
-def test_records_of_a_search(start):
-    search = start(scripted([A, ALSO_A]), trials=2, batch=2, seed=3)
-    trial = search.ask()
-    search.tell(trial, accuracy(0.5))
-    experiment, proposals, first, second, update = read(search.journal.path)
-    assert experiment["kind"] == "experiment"
-    cost = network_cost(SPACE.decode(A))
-    assert without_times(proposals) == {
-        "kind": "proposals", "batch": 0, "first_trial": 0, "decisions": [A, A],
-        "log_probs": [0.0, float(np.float32(-1 / 3))],
-    }  # fmt: skip
-    assert first.pop("time") <= second.pop("time") <= update["time"]
-    assert first == {
-        "kind": "result", "trial": 0, "hash": trial.hash, "seed": trial.seed, "duplicate_of": None,
-        "reward": 0.5, "accuracy": 0.5, "params": cost.params, "mult_adds": cost.mult_adds,
-        "latency_ms": None, "epochs": 3, "error": None, "seconds": 1.5, "timings": {"train": 1.25},
-        "architecture": SPACE.decode(A).to_dict(),
-    }  # fmt: skip
-    different = {"trial": 1, "seed": second["seed"], "duplicate_of": 0, "seconds": 0.0, "timings": {}}
-    assert second == {**first, **different} and second["seed"] != first["seed"]
-    assert without_times(update) == {
-        "kind": "update", "batch": 0, "mean_reward": 0.5, "controller": {"updates": 1.0},
-        "mean_log_prob": pytest.approx(-1 / 6),
-    }  # fmt: skip
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.kind)
+def test_json_gives_the_same_record(record):
+    data = json.loads(json.dumps(to_json(record), allow_nan=False))
+    assert next(iter(data)) == "kind" and data["kind"] == record.kind
+    assert from_json(data) == record
 
 
-def test_observers_get_each_record_when_it_is_on_disk(start, tmp_path):
-    path, seen = tmp_path / "watched.jsonl", []
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.kind)
+def test_every_field_is_written_and_required(record):
+    data = json.loads(json.dumps(to_json(record)))
+    for key in data.keys() - {"kind"}:
+        incomplete = {name: value for name, value in data.items() if name != key}
+        with pytest.raises(UsageError, match=f"^{record.kind}: no key '{key}'$"):
+            from_json(incomplete)
 
-    def observe(record):
-        assert json.loads(path.read_bytes().splitlines()[-1]) == record
-        seen.append(record)
 
-    search = start(
-        scripted([A, B, A], [C, D, E]), path=path, observers=(observe,), trials=6, batch=3
+def test_unknown_key_is_rejected():
+    with pytest.raises(UsageError, match=r"^result: unknown key 'repeat_of'; accepted: trial, "):
+        from_json({**to_json(RESULT), "repeat_of": None})
+
+
+@pytest.mark.parametrize("data", [None, [1], {}, {"kind": "resul"}, {"kind": ["result"]}])
+def test_object_of_no_known_kind_is_rejected(data):
+    with pytest.raises(UsageError, match="accepted: an object of kind experiment, proposals, res"):
+        from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "accepted"),
+    [
+        ("trial", 1.0, "int"),
+        ("trial", True, "int"),
+        ("hash", 7, "str"),
+        ("duplicate_of", "0", r"int \| None"),
+        ("architecture", [], r"dict\[str, typing.Any\]"),
+        ("reward", None, "float"),
+        ("reward", math.nan, "float"),
+        ("accuracy", "0.5", r"float \| None"),
+        ("timings", {"train": None}, r"dict\[str, float\]"),
+        ("history", [[1, 0.5, 2]], r"tuple\[tuple\[int, float\], ...\]"),
+        ("history", [1], r"tuple\[tuple\[int, float\], ...\]"),
+        ("stopped", 1, "bool"),
+    ],
+)
+def test_ill_typed_value_is_rejected_with_its_type(key, value, accepted):
+    data = {**json.loads(json.dumps(to_json(RESULT))), key: value}
+    with pytest.raises(UsageError, match=rf"^result: {key} = .*; accepted: {accepted}$"):
+        from_json(data)
+
+
+def test_result_record_gives_its_evaluation():
+    assert RESULT.evaluation == Evaluation(
+        accuracy=0.1 + 0.2,
+        latency_ms=1 / 3,
+        epochs=2,
+        seconds=0.5,
+        timings={"train": 0.25},
+        history=((1, 0.1), (2, 0.3)),
+        stopped=True,
     )
-    for trial in ask_all(search):
-        search.tell(trial, accuracy(0.5))
-    assert seen == read(path)[1:]
-    count = len(seen)
-    start(scripted([A, B, A], [C, D, E]), path=path, observers=(observe,), trials=6, batch=3)
-    assert len(seen) == count  # what is replayed is not news
+
+
+def test_plain_evaluation_drops_values_that_json_cannot_represent():
+    evaluation = Evaluation(
+        accuracy=0.5,
+        latency_ms=math.inf,
+        timings={"train": 1.0, "odd": math.nan},
+        history=((1, math.nan), (2, 0.5)),
+    )
+    plain = plain_evaluation(evaluation)
+    assert (plain.latency_ms, plain.timings, plain.history) == (None, {"train": 1.0}, ((2, 0.5),))

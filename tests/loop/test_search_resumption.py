@@ -1,9 +1,10 @@
-"""Whatever the order of results and wherever it was cut, it is the same search."""
+"""A search is the same in any order of results and after resuming from any point."""
 
 import numpy as np
 import pytest
 
 from mnas.loop.journal import read
+from mnas.loop.records import ResultRecord
 from tests.loop.searches import (
     ALSO_A,
     BATCH,
@@ -13,19 +14,19 @@ from tests.loop.searches import (
     C,
     accuracy,
     ask_all,
+    assert_same,
     evaluate,
     facts,
     finish,
     hashing,
-    same,
     scripted,
-    told,
+    updates_of,
 )
 
 
 @pytest.fixture
 def whole(start, tmp_path):
-    """An uninterrupted search that has repeats, failures and a short last batch."""
+    """Return an uninterrupted search with duplicates, failures and a short last batch."""
     path = tmp_path / "whole.jsonl"
     search = finish(start(hashing(), path=path, trials=TRIALS, batch=BATCH, failed_batches=0))
     results = search.results.values()
@@ -35,19 +36,19 @@ def whole(start, tmp_path):
     return search, path
 
 
-def test_the_order_of_results_does_not_matter(start, tmp_path, whole):
+def test_order_of_results_does_not_change_the_search(start, tmp_path, whole):
     expected, path = whole
     orders = set()
     for seed in range(8):
         other = tmp_path / f"{seed}.jsonl"
         search = start(hashing(), path=other, trials=TRIALS, batch=BATCH, failed_batches=0)
-        same(finish(search, np.random.default_rng(seed)), expected)
+        assert_same(finish(search, np.random.default_rng(seed)), expected)
         assert facts(other) == facts(path)
-        orders.add(tuple(r["trial"] for r in read(other) if r["kind"] == "result"))
+        orders.add(tuple(r.trial for r in read(other) if isinstance(r, ResultRecord)))
     assert len(orders) > 4
 
 
-def test_a_search_resumed_anywhere_ends_as_if_never_interrupted(start, tmp_path, whole):
+def test_search_resumed_after_any_line_equals_the_uninterrupted_one(start, tmp_path, whole):
     expected, path = whole
     lines = path.read_bytes().splitlines(keepends=True)
     reference, cut = facts(path), tmp_path / "cut.jsonl"
@@ -56,13 +57,13 @@ def test_a_search_resumed_anywhere_ends_as_if_never_interrupted(start, tmp_path,
         for torn in (b"", next_line[: len(next_line) // 2], next_line[:-1]):
             cut.write_bytes(b"".join(lines[:count]) + torn)
             search = start(hashing(), path=cut, trials=TRIALS, batch=BATCH, failed_batches=0)
-            same(finish(search, np.random.default_rng(count)), expected)
+            assert_same(finish(search, np.random.default_rng(count)), expected)
             assert facts(cut) == reference
-            # What stood in the journal still stands there, as it was.
+            # Earlier lines are unchanged.
             assert cut.read_bytes().startswith(b"".join(lines[:count]))
 
 
-def test_resumed_again_and_again_after_one_result_each(start, tmp_path, whole):
+def test_search_resumed_after_every_result_equals_the_uninterrupted_one(start, tmp_path, whole):
     expected, path = whole
     again = tmp_path / "again.jsonl"
     rng = np.random.default_rng(0)
@@ -73,11 +74,11 @@ def test_resumed_again_and_again_after_one_result_each(start, tmp_path, whole):
             break
         trial = waiting[rng.integers(len(waiting))]
         search.tell(trial, evaluate(trial))
-    same(search, expected)
+    assert_same(search, expected)
     assert facts(again) == facts(path)
 
 
-def test_trials_in_flight_are_handed_out_again(start):
+def test_resumed_search_hands_out_trials_in_flight_again(start):
     search = start(scripted([A, B, A, C]), trials=4, batch=4)
     trials = ask_all(search)
     search.tell(trials[1], accuracy(0.5))
@@ -89,26 +90,26 @@ def test_trials_in_flight_are_handed_out_again(start):
     assert [trial.number for trial in trials] == [0, 1, 3]
 
 
-def test_a_finished_journal_gains_nothing_by_being_opened(start, whole):
+def test_opening_a_finished_journal_does_not_change_it(start, whole):
     expected, path = whole
     before = path.read_bytes()
     search = start(hashing(), path=path, trials=TRIALS, batch=BATCH, failed_batches=0)
     assert search.done and search.ask() is None
-    same(search, expected)
+    assert_same(search, expected)
     assert path.read_bytes() == before
 
 
-def test_a_finished_search_can_be_prolonged(start, whole):
+def test_finished_search_continues_with_more_trials(start, whole):
     _, path = whole
     search = start(hashing(), path=path, trials=TRIALS + 2, batch=BATCH, failed_batches=0)
     finish(search)
     assert sorted(search.results) == list(range(TRIALS + 2))
 
 
-def test_non_canonical_proposals_count_as_their_canonical_ones(start):
+def test_proposals_are_made_canonical_before_recording(start):
     search = start(scripted([ALSO_A]), trials=1, batch=1)
     search.tell(search.ask(), accuracy(0.5))
-    assert told(search)[0][0].decisions.tolist() == [A]
+    assert updates_of(search)[0][0].decisions.tolist() == [A]
     resumed = start(scripted([ALSO_A]), trials=1, batch=1)
-    assert told(resumed)[0][0].decisions.tolist() == [A]
+    assert updates_of(resumed)[0][0].decisions.tolist() == [A]
     assert resumed.results[0].trial.decisions.tolist() == A

@@ -1,4 +1,4 @@
-"""A failed child is data: its reward, its record, and when there are too many."""
+"""Failed evaluations: their reward, their record, and the limit on their number."""
 
 import math
 
@@ -10,7 +10,7 @@ from mnas.evaluation import Evaluation, failure
 from mnas.loop.journal import read
 from mnas.loop.search import TooManyFailures
 from mnas.reward import RewardConfig
-from tests.loop.searches import A, B, C, D, E, accuracy, ask_all, scripted, told
+from tests.loop.searches import A, B, C, D, E, accuracy, ask_all, scripted, updates_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tests.loop.searches import A, B, C, D, E, accuracy, ask_all, scripted, told
         (Evaluation(accuracy=0.99, error=""), ""),
     ],
 )
-def test_failures_have_the_failed_reward_and_are_never_the_best(start, evaluation, error):
+def test_failures_get_the_failed_reward_and_are_never_best(start, evaluation, error):
     config = {"trials": 3, "batch": 3, "failed_reward": 0.25, "failed_batches": 0}
     search = start(scripted([A, B, C]), **config)
     trials = ask_all(search)
@@ -31,8 +31,8 @@ def test_failures_have_the_failed_reward_and_are_never_the_best(start, evaluatio
     assert search.best is None
     search.tell(trials[1], accuracy(0.1))
     search.tell(trials[2], accuracy(0.05))
-    assert search.best.trial.number == 1  # though 0.25 was more
-    assert told(search)[0][1].tolist() == [0.25, np.float32(0.1), np.float32(0.05)]
+    assert search.best.trial.number == 1  # Though the failed reward, 0.25, is higher.
+    assert updates_of(search)[0][1].tolist() == [0.25, np.float32(0.1), np.float32(0.05)]
     again = start(scripted([A, B, C]), **config)
     assert again.results[0].evaluation.error == error and again.best.trial.number == 1
 
@@ -41,7 +41,7 @@ def latency(value) -> Evaluation:
     return Evaluation(accuracy=0.5, latency_ms=value)
 
 
-def test_latency_rewards(start):
+def test_missing_or_nonpositive_latency_is_a_failure(start):
     reward = RewardConfig(form="hard", cost="latency_ms", target_latency_ms=4.0)
     settings = {"failed_reward": -1.0, "failed_batches": 0}
     search = start(scripted([A, B, C, D, E]), trials=5, batch=5, reward=reward, **settings)
@@ -55,11 +55,11 @@ def test_latency_rewards(start):
         3: "reward: latency_ms = -2.0; accepted: a positive number",
         4: "the evaluator measured no latency_ms",
     }
-    assert told(search)[0][1].tolist() == [0.25, -1, -1, -1, -1]
+    assert updates_of(search)[0][1].tolist() == [0.25, -1, -1, -1, -1]
     assert search.best.trial.number == 0
 
 
-def test_numbers_of_any_kind_are_recorded_as_they_count(start):
+def test_array_scalars_are_recorded_and_replayed_bit_for_bit(start):
     measured = Evaluation(
         accuracy=np.float32(0.1),
         latency_ms=jax.numpy.float32(2.5),
@@ -88,19 +88,19 @@ def fail_some(search, failing):
 BATCHES = ([A, B], [C, D], [E, A])
 
 
-def test_too_many_failures_stop_the_search_and_name_the_commonest(start):
+def test_too_many_failures_stop_the_search_and_name_the_commonest_cause(start):
     search = start(scripted(*BATCHES), trials=6, batch=2)
     with pytest.raises(
         TooManyFailures, match=r"3 of the first 4 children failed; most often \(2 times\): memory"
     ):
         fail_some(search, {1, 2, 3})
-    assert len(told(search)) == 2
-    kinds = [record["kind"] for record in read(search.journal.path)]
-    assert kinds[-1] == "update"  # all of it is recorded
+    assert len(updates_of(search)) == 2
+    kinds = [record.kind for record in read(search.journal.path)]
+    assert kinds[-1] == "update"  # Everything is recorded before the error.
 
 
-def test_as_many_failures_as_allowed_do_not(start, tmp_path):
-    fail_some(start(scripted(*BATCHES), trials=6, batch=2), {1, 2})  # half is not more than half
+def test_allowed_number_of_failures_does_not_stop_the_search(start, tmp_path):
+    fail_some(start(scripted(*BATCHES), trials=6, batch=2), {1, 2})  # half is allowed
     fail_some(start(scripted(*BATCHES), path=tmp_path / "b", trials=6, batch=2), {2, 3})
     never = start(scripted(*BATCHES), path=tmp_path / "c", trials=6, batch=2, failed_batches=0)
     fail_some(never, {0, 1, 2, 3, 4})
@@ -113,14 +113,14 @@ def test_as_many_failures_as_allowed_do_not(start, tmp_path):
         fail_some(early, {1})
 
 
-def test_a_search_shorter_than_the_first_batches_is_looked_at_too(start):
+def test_short_search_is_checked_for_failures_at_its_end(start):
     search = start(scripted([A, B]), trials=2, batch=2)
     with pytest.raises(TooManyFailures, match="2 of the first 2"):
         fail_some(search, {0, 1})
     assert search.done and len(search.results) == 2
 
 
-def test_only_the_first_batches_are_looked_at(start):
+def test_only_the_first_batches_are_checked_for_failures(start):
     search = start(scripted(*BATCHES), trials=6, batch=2, failed_batches=1)
     fail_some(search, {2, 3, 4})
     assert search.done

@@ -1,27 +1,27 @@
-"""Work for a result or a batch does not grow with the search."""
+"""Work per result and per batch does not grow with the search."""
 
 import sys
 from functools import partial
 
 import numpy as np
 import pytest
-from mnas.controllers.random_search import RandomSearch
-from mnas.search_spaces.efficientnet import EfficientNetSpace
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
+from mnas.controllers.random_search import RandomSearch
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig
-from mnas.loop.journal import FORMAT, Journal
+from mnas.loop.journal import Journal
 from mnas.loop.search import Search
 from mnas.reports.console import SearchProgress
 from mnas.reward import RewardConfig
+from mnas.search_spaces.efficientnet import EfficientNetSpace
 from mnas.space import OneOf, Space
 
 
 def lines_run(function) -> int:
-    """Lines of `mnas` that a call runs: work counted without a clock."""
+    """Return the number of lines of `mnas` that a call runs, a measure of work without a clock."""
     count = 0
 
     def trace(frame, event, _):
@@ -41,10 +41,10 @@ def lines_run(function) -> int:
 
 
 def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
-    """Of the `tell`s of a search's last batch but the last one, which updates."""
+    """Return the lines run by each `tell` of a search's last batch; the last one updates."""
     config = SearchConfig(trials=trials, batch=batch)
 
-    def stage():  # its choices cost no lines: each network takes as many
+    def stage():  # Any choice runs the same number of lines.
         return partial(Block, kernel=OneOf(3, 5, 7), stride=1, filters=OneOf(*range(8, 800, 8)))
 
     stages = tuple(stage() for _ in range(4))
@@ -52,7 +52,6 @@ def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
     path = tmp_path / f"{trials}-{batch}.jsonl"
     progress = SearchProgress()
     with Journal(path) as journal:
-        journal.append({"kind": "experiment", "format": FORMAT})
         controller = RandomSearch().build(space)
         search = Search(space, controller, RewardConfig(), config, journal, (progress,))
         progress.follow(search)
@@ -63,27 +62,26 @@ def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
     return counts
 
 
-def test_work_for_a_result_grows_neither_with_the_search_nor_with_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr("mnas.loop.journal.os.fsync", lambda file: None)  # nothing to be kept
-    # After the first two batches, whose updates look for failures as well.
+def test_work_per_result_grows_with_neither_search_nor_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnas.loop.journal.os.fsync", lambda file: None)
+    # Later than the first two batches, whose updates also check for failures.
     few = lines_for_each_tell(tmp_path, trials=40, batch=10)
     late = lines_for_each_tell(tmp_path, trials=210, batch=10)
     many = lines_for_each_tell(tmp_path, trials=200, batch=200)
-    # Two hundred of anything would be seen.
+    # A loop over two hundred results or trials would show.
     typical = np.median(few[:-1])
     assert np.median(late[:-1]) == pytest.approx(typical, rel=0.1)
     assert np.median(many[:-1]) == pytest.approx(typical, rel=0.1)
-    # The update looks at its own batch, and at no result before it.
+    # An update depends on its own batch only.
     assert late[-1] == pytest.approx(few[-1], rel=0.1)
 
 
 def lines_for_a_batch(tmp_path, batches: int) -> int:
-    """Of the `ask` that proposes a batch of one after so many, where children may be stopped."""
+    """Return the lines run by the `ask` that proposes a batch of one, with early stopping."""
     config = SearchConfig(batches + 1, batch=1, stopping=StoppingConfig(0.01, min_curves=1))
     path = tmp_path / f"{batches}.jsonl"
     evaluation = Evaluation(0.5, epochs=3, history=((1, 0.3), (2, 0.4), (3, 0.5)))
     with Journal(path) as journal:
-        journal.append({"kind": "experiment", "format": FORMAT})
         space = EfficientNetSpace(resolution=32).build()
         search = Search(space, RandomSearch().build(space), RewardConfig(), config, journal)
         while len(search.results) < batches:
@@ -92,7 +90,7 @@ def lines_for_a_batch(tmp_path, batches: int) -> int:
         return lines_run(search.ask)
 
 
-def test_work_for_a_batch_does_not_grow_where_children_are_stopped(tmp_path, monkeypatch):
+def test_work_per_batch_does_not_grow_with_early_stopping(tmp_path, monkeypatch):
     monkeypatch.setattr("mnas.loop.journal.os.fsync", lambda file: None)
     few, late = (lines_for_a_batch(tmp_path, batches) for batches in (5, 205))
     assert late == pytest.approx(few, rel=0.1)

@@ -1,10 +1,11 @@
-"""Children that are stopped early: the rule's thresholds, the best, resumption."""
+"""Early stopping within a search: thresholds, the best result, resumption."""
 
 import numpy as np
 
 from mnas.evaluation import Evaluation, evaluate_safely
 from mnas.loop.early_stopping import StoppingConfig, StoppingRule
 from mnas.loop.journal import read
+from mnas.loop.records import ResultRecord
 from tests.loop.searches import (
     BATCH,
     TRIALS,
@@ -14,10 +15,10 @@ from tests.loop.searches import (
     D,
     E,
     ask_all,
+    assert_same,
     facts,
     finish,
     hashing,
-    same,
     scripted,
 )
 
@@ -25,7 +26,7 @@ MEDIAN = StoppingConfig(quantile=0.5, min_curves=4)
 
 
 def train(trial) -> Evaluation:
-    """Three epochs of rising accuracy, or a failure."""
+    """Return an evaluation of three epochs of rising accuracy, or a failure."""
     number = int(trial.hash, 16)
 
     def curve(architecture, seed, report=None):
@@ -45,31 +46,32 @@ def history(*accuracies, stopped=False) -> Evaluation:
     return Evaluation(accuracies[-1], epochs=len(curve), history=curve, stopped=stopped)
 
 
-def test_thresholds_are_of_the_batches_before(start):
+def test_thresholds_come_from_earlier_batches(start):
     batches = [A, B, C], [D, E, A]
     settings = {"trials": 6, "batch": 3, "stopping": StoppingConfig(0.5, min_curves=3)}
     search = start(scripted(*batches), **settings)
     for value, trial in zip((0.3, 0.1, 0.2), ask_all(search), strict=True):
-        assert trial.report == StoppingRule()  # asks for reports, stops nothing
+        assert trial.report == StoppingRule()  # Reports history, stops nothing.
         search.tell(trial, history(value, 2 * value))
     first, second = ask_all(search)
     assert first.report == second.report == StoppingRule(((1, 0.2),))
     search.tell(first, history(0.9, 0.95))
-    # The same half a batch later, when the journal is read.
+    # The same in a search resumed within the batch.
     (again,) = ask_all(start(scripted(*batches), **settings))
     assert (again.number, again.report) == (second.number, second.report)
 
 
-def test_without_stopping_there_is_no_rule_and_nothing_of_it_in_the_journal(start, tmp_path):
+def test_without_early_stopping_trials_have_no_report_and_no_history(start, tmp_path):
     search = start(scripted([A, B]), trials=2, batch=2)
     for trial in ask_all(search):
         assert trial.report is None
         search.tell(trial, train(trial))
-    for record in read(tmp_path / "journal.jsonl"):
-        assert not {"history", "stopped"} & record.keys()
+    results = [r for r in read(tmp_path / "journal.jsonl") if isinstance(r, ResultRecord)]
+    assert len(results) == 2
+    assert all(result.history == () and not result.stopped for result in results)
 
 
-def test_a_stopped_child_is_best_only_where_none_was_trained_to_its_end(start):
+def test_stopped_child_is_best_only_without_complete_ones(start):
     search = start(scripted([A, B, C], [A]), trials=4, batch=3, stopping=MEDIAN)
     first, second, third = ask_all(search)
     search.tell(first, history(0.9, stopped=True))
@@ -78,7 +80,7 @@ def test_a_stopped_child_is_best_only_where_none_was_trained_to_its_end(start):
     search.tell(third, history(0.1, 0.2))
     assert search.best.trial.number == 1
     search.ask()
-    assert search.results[3].evaluation == search.results[0].evaluation  # a repeat
+    assert search.results[3].evaluation == search.results[0].evaluation  # A duplicate.
     resumed = start(scripted([A, B, C], [A]), trials=4, batch=3, stopping=MEDIAN)
     assert resumed.best.trial.number == 1
     assert [r.evaluation for r in resumed.results.values()] == [
@@ -86,8 +88,14 @@ def test_a_stopped_child_is_best_only_where_none_was_trained_to_its_end(start):
     ]
 
 
-def test_a_search_that_stops_children_is_the_same_in_any_order_and_resumed(start, tmp_path):
-    settings = {"trials": TRIALS, "batch": BATCH, "failed_batches": 0, "stopping": MEDIAN}
+def test_early_stopping_is_the_same_in_any_order_and_after_resuming(start, tmp_path):
+    settings = {
+        "trials": TRIALS,
+        "batch": BATCH,
+        "failed_batches": 0,
+        "stopping": MEDIAN,
+        "seed": 6,
+    }
     path = tmp_path / "stopping.jsonl"
     expected = finish(start(hashing(), path=path, **settings), evaluate=train)
     evaluations = [r.evaluation for r in expected.results.values() if r.duplicate_of is None]
@@ -99,5 +107,5 @@ def test_a_search_that_stops_children_is_the_same_in_any_order_and_resumed(start
         cut = tmp_path / "cut.jsonl"
         cut.write_bytes(b"".join(lines[:count]))
         search = start(hashing(), path=cut, **settings)
-        same(finish(search, np.random.default_rng(count), train), expected)
+        assert_same(finish(search, np.random.default_rng(count), train), expected)
         assert facts(cut) == reference

@@ -1,0 +1,51 @@
+"""A whole run in one call, for programs and notebooks: `mnas.search("b0-imagenet")`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnas.errors import UsageError
+from mnas.experiment import registry
+from mnas.experiment import run as runs
+from mnas.experiment.results import Run, load_run
+from mnas.experiment.settings import Experiment
+from mnas.loop.search import Observer
+
+
+def search(
+    experiment: Experiment | str, out: str | Path | None = None, observers: Sequence[Observer] = ()
+) -> Run:
+    """Run an experiment to its end and return the view of its directory.
+
+    experiment  an `Experiment`, or the name of a registered one
+    out         directory of the run, runs/NAME-N by default; a run of the same experiment in it is
+                resumed
+    observers   called with each record that is added to the journal
+
+    Everything is checked before anything is written. best.json and top.json are written also if the
+    search is interrupted.
+
+    Raises UsageError for an experiment that cannot run, or where `out` holds a run of another one;
+    `mnas.loop.search.TooManyFailures`.
+    """
+    if isinstance(experiment, str):
+        experiment = _registered(experiment)
+    runs.check(experiment)
+    directory = runs.new_directory(Path("runs"), experiment.name) if out is None else Path(out)
+    if not (directory / "journal.jsonl").exists():
+        runs.create(experiment, directory)
+    with runs.opened(experiment, directory, tuple(observers)) as opened:
+        runs.write_experiment(experiment, directory)
+        try:
+            runs.drive(experiment, opened)
+        finally:
+            runs.write_results(experiment, opened, directory)
+        if experiment.finish is not None and opened.best is not None:
+            experiment.finish(opened, directory)
+    return load_run(directory)
+
+
+def _registered(name: str) -> Experiment:
+    experiment = registry.load("experiment", name)
+    if not isinstance(experiment, Experiment):
+        raise UsageError(f"{name} is a study; accepted: an experiment")
+    return experiment

@@ -1,0 +1,140 @@
+"""Read-only view of a run's directory, finished or not. Imports no JAX."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import mnas
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.spec import to_spec
+from mnas.errors import UsageError
+from mnas.files import read_json
+from mnas.loop import journal
+from mnas.loop.records import (
+    ExperimentRecord,
+    ProposalsRecord,
+    Record,
+    ResultRecord,
+    UpdateRecord,
+)
+from mnas.loop.selection import Selection, ranking
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The records and settings of a run, as they were when it was loaded.
+
+    settings   all settings by part, as `experiment.json` holds them
+    head       the journal's first record
+    proposals  by batch
+    results    by trial number; of an unfinished batch, those that have arrived
+    updates    by batch
+    """
+
+    directory: Path
+    settings: Mapping[str, Any]
+    head: ExperimentRecord
+    proposals: tuple[ProposalsRecord, ...] = ()
+    results: tuple[ResultRecord, ...] = ()
+    updates: tuple[UpdateRecord, ...] = ()
+
+    @classmethod
+    def of(cls, directory: Path, settings: Mapping[str, Any], records: list[Record]) -> "Run":
+        """Return the view of a journal's records, the first of which is its head."""
+        if not records or not isinstance(records[0], ExperimentRecord):
+            raise UsageError(f"{directory}: the journal is empty; accepted: a run that has begun")
+        results = [record for record in records if isinstance(record, ResultRecord)]
+        return cls(
+            directory,
+            settings,
+            records[0],
+            tuple(record for record in records if isinstance(record, ProposalsRecord)),
+            tuple(sorted(results, key=lambda result: result.trial)),
+            tuple(record for record in records if isinstance(record, UpdateRecord)),
+        )
+
+    @property
+    def experiment_name(self) -> str:
+        """Return the name of the experiment."""
+        return self.head.name
+
+    @property
+    def selection(self) -> Selection:
+        """Return how the exported network is selected."""
+        return self.settings["search"]["selection"]
+
+    @functools.cached_property
+    def decisions(self) -> dict[int, tuple[int, ...]]:
+        """Return the decisions of every proposed network, by trial number."""
+        return journal.decisions_of(self.proposals)
+
+    @functools.cached_property
+    def ranking(self) -> list[ResultRecord]:
+        """Return the results that may be exported, best first (`mnas.loop.selection`)."""
+        return ranking(self.selection, self.results, self.decisions)
+
+    @property
+    def best(self) -> ResultRecord | None:
+        """Return the result that the run exports; None where no evaluation succeeded."""
+        return next(iter(self.ranking), None)
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """Return the best network."""
+        return None if self.best is None else architecture_of(self.best, self.experiment_name)
+
+    @property
+    def spec(self) -> dict[str, Any] | None:
+        """Return the spec of the best network, as `best.json` holds it."""
+        return None if self.best is None else self.spec_of(self.best)
+
+    def spec_of(self, result: ResultRecord) -> dict[str, Any]:
+        """Return the spec of a result's network, with its provenance."""
+        seed = self.settings["search"]["seed"]
+        return result_spec(result, self.experiment_name, self.selection, seed)
+
+
+def load_run(directory: Path | str) -> Run:
+    """Return the view of a run's directory.
+
+    Raises UsageError where the directory holds no run or a file of it cannot be read.
+    """
+    directory = Path(directory)
+    path = directory / "experiment.json"
+    if not path.is_file():
+        raise UsageError(f"{directory} holds no run; accepted: a directory that mnas search made")
+    settings = read_json(path)
+    search = settings.get("search") if isinstance(settings, dict) else None
+    selection = search.get("selection") if isinstance(search, dict) else None
+    if selection not in get_args(Selection):
+        accepted = ", ".join(get_args(Selection))
+        raise UsageError(f"{path}: search.selection = {selection!r}; accepted: {accepted}")
+    return Run.of(directory, settings, journal.read(directory / "journal.jsonl"))
+
+
+def architecture_of(result: ResultRecord, experiment_name: str) -> Architecture:
+    """Return a result's network, named after the experiment and the network's hash."""
+    name = f"{experiment_name}-{result.hash[:8]}"
+    return Architecture.from_dict(result.architecture).replace(name=name)
+
+
+def result_spec(
+    result: ResultRecord, experiment_name: str, selection: Selection, seed: int
+) -> dict[str, Any]:
+    """Return the spec of a result's network; its provenance is under the key "search".
+
+    seed  of the search
+    """
+    provenance = {
+        "experiment": experiment_name,
+        "trial": result.trial,
+        "reward": result.reward,
+        "accuracy": result.accuracy,
+        "latency_ms": result.latency_ms,
+        "selection": selection,
+        "seed": seed,
+        "version": mnas.__version__,
+    }
+    return to_spec(architecture_of(result, experiment_name), provenance)
