@@ -24,10 +24,13 @@ config         `EngineConfig`, and the checks of it that need no process
 environment    environment variables and JAX settings of the driver and of the workers
 drive          `drive(search, evaluator, config)`: calls the engine that the configuration names
 inline         one child after another in this process
+worker         `Worker`, the Ray actor that evaluates children
 ray            persistent Ray actors, the default
+tune_child     `Child`, the Ray Tune trainable that evaluates children
 tune           one Ray Tune run per batch, for Tune's schedulers and loggers
 tune_searcher  `MnasSearcher`, a Ray Tune search algorithm on top of a `Search`
 
 May import `mnas.loop`, `mnas.runtime` and the contracts (`mnas.evaluation`, `mnas.architecture`,
-`mnas.errors`). Only `ray`, `tune` and `tune_searcher` import Ray.
+`mnas.errors`). Only `ray`, `tune`, `tune_child` and `tune_searcher` import Ray; the processes of
+`worker` and `tune_child` import JAX only where their evaluator does.
 """

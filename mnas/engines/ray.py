@@ -18,32 +18,16 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig, check_engine
 from mnas.engines.environment import child_environment, pinned_cores
+from mnas.engines.worker import Worker
 from mnas.errors import UsageError
-from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
+from mnas.evaluation import EvaluatorConfig, failure
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
-from mnas.runtime.pinning import allowed_cores, pin
+from mnas.runtime.pinning import allowed_cores
 
 MAX_FAILED_STARTS = 3  # consecutive, before the search ends with an error
-
-
-class Worker:
-    """Ray actor with one evaluator."""
-
-    def __init__(self, config: EvaluatorConfig, cores: int) -> None:
-        if cores:
-            pin(cores)
-        self._evaluate = config.build()
-
-    def ready(self) -> None:
-        """Return once the constructor has finished."""
-
-    def evaluate(self, architecture: Architecture, seed: int, report: Report | None) -> Evaluation:
-        """Return the evaluation of one child; an exception in it is a failed evaluation."""
-        return evaluate_safely(self._evaluate, architecture, seed, report)
 
 
 @dataclasses.dataclass(frozen=True)

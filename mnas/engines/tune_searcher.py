@@ -26,12 +26,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from mnas.engines.tune_child import METRIC, MODE
 from mnas.evaluation import Evaluation, failure
 from mnas.loop.early_stopping import StoppingRule
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
-
-METRIC, MODE = "accuracy", "max"
 
 
 def child_config(search: Search, trial: Trial) -> dict[str, Any]:

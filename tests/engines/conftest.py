@@ -1,31 +1,23 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for engine_fixtures
 
 
 @pytest.fixture(scope="session")
 def local_ray():
-    """One small Ray for all tests that need not start their own."""
+    """Ray on this machine with two CPUs, for all tests that need not start their own."""
     ray = pytest.importorskip("ray")
-    import engine_fixtures
-
+    # Workers import `tests.engines.evaluators` from the driver's sys.path.
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    ray.cloudpickle.register_pickle_by_value(engine_fixtures)
     yield ray
-    ray.cloudpickle.unregister_pickle_by_value(engine_fixtures)
     ray.shutdown()
 
 
 @pytest.fixture
 def reference(tmp_path):
-    """Runs a search inline and gives its facts."""
-    from engine_fixtures import TableConfig, build_search, facts
-
+    """Function that runs a search on the inline engine and returns its facts."""
     from mnas.engines import inline
     from mnas.engines.config import EngineConfig
+    from tests.engines.evaluators import TableConfig
+    from tests.engines.searches import build_search, facts
 
     def run(evaluator=None, **config):
         path = tmp_path / "reference.jsonl"

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_fixtures import TableConfig, build_search, facts
 
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.loop.early_stopping import StoppingConfig
+from tests.engines.evaluators import TableConfig
+from tests.engines.searches import build_search, facts
 
 CONFIGS = [
     EngineConfig(kind="inline"),

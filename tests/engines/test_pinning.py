@@ -7,12 +7,13 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from engine_fixtures import TableConfig, build_search, notes
 
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import pinned_cores
 from mnas.runtime import pinning
 from mnas.runtime.pinning import allowed_cores, pin
+from tests.engines.evaluators import TableConfig, notes
+from tests.engines.searches import build_search
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pins on Linux only")
 

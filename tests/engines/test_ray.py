@@ -2,11 +2,12 @@ import dataclasses
 import socket
 
 import pytest
-from engine_fixtures import TableConfig, build_search, facts, notes
 
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError
 from mnas.loop.search import TooManyFailures
+from tests.engines.evaluators import TableConfig, notes
+from tests.engines.searches import build_search, facts
 
 pytest.importorskip("ray")
 from mnas.engines import ray as engine

@@ -2,12 +2,13 @@ import dataclasses
 import os
 
 import pytest
-from engine_fixtures import TableConfig, build_search, facts, notes, trainable
 
 from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig
 from mnas.loop.early_stopping import StoppingConfig, StoppingRule
 from mnas.loop.search import TooManyFailures
+from tests.engines.evaluators import TableConfig, notes, trainable
+from tests.engines.searches import build_search, facts
 
 pytest.importorskip("ray")
 from ray import tune

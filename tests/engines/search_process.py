@@ -1,12 +1,15 @@
-"""A search as a program, to be killed: `python drive.py ENGINE JOURNAL`."""
+"""A search as a process that can be killed.
+
+    python -m tests.engines.search_process KIND JOURNAL
+"""
 
 import sys
 from pathlib import Path
 
-from engine_fixtures import TableConfig, build_search
-
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
+from tests.engines.evaluators import TableConfig
+from tests.engines.searches import build_search
 
 if __name__ == "__main__":
     kind, journal = sys.argv[1:]
