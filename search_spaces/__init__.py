@@ -1,4 +1,17 @@
-"""The search spaces that ship with mnas: frozen dataclasses whose `build()` gives a `Space`."""
+"""Search spaces: instances of the contract `mnas.space`, one per file.
+
+In: settings, as a frozen dataclass. Out: `build()` returns a `Space`. The command line finds them
+through the entry points `mnas.search_spaces`; `mnas.testing.check_space` checks one.
+
+    mnasnet         MnasNet's factorized hierarchical grid
+    efficientnet    a grid around EfficientNet-B0, which contains it
+    accel_nasbench  the networks of Accel-NASBench, which the surrogate predicts
+    single_cell     one cell for all stages, for ablations
+    per_layer       one choice for every layer, for ablations
+    scaling         scalings of one network, for grid searches
+
+Imports `space`, `architecture` and `errors`.
+"""
 
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from mnas.search_spaces.efficientnet import EfficientNetSpace
@@ -7,12 +20,12 @@ from mnas.search_spaces.per_layer import PerLayerSpace
 from mnas.search_spaces.scaling import ScalingDimensionsSpace, ScalingGridSpace
 from mnas.search_spaces.single_cell import SingleCellSpace
 
-SPACES = {
-    "mnasnet": MnasNetSpace,
-    "efficientnet": EfficientNetSpace,
-    "accel-nasbench": AccelNasbenchSpace,
-    "per-layer": PerLayerSpace,
-    "single-cell": SingleCellSpace,
-    "scaling-grid": ScalingGridSpace,
-    "scaling-dimensions": ScalingDimensionsSpace,
-}
+__all__ = [
+    "AccelNasbenchSpace",
+    "EfficientNetSpace",
+    "MnasNetSpace",
+    "PerLayerSpace",
+    "ScalingDimensionsSpace",
+    "ScalingGridSpace",
+    "SingleCellSpace",
+]

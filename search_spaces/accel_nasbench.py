@@ -1,10 +1,10 @@
 """The space of Accel-NASBench (Ahmad et al., DAC 2024, arXiv 2404.08005): 28 decisions.
 
-EfficientNet-B0's filters, strides and identity skips; for each of the seven stages an expand ratio
-(1, 4, 6), a kernel (3, 5), a number of layers (1, 2, 3; in the sixth stage also 4) and
-squeeze-and-excitation or none: 36^6 · 48 = 104,485,552,128 networks.
+Filters, strides and skips are EfficientNet-B0's. Each of the seven stages has an expand ratio
+(1, 4, 6), a kernel size (3, 5), a number of layers (1, 2, 3; also 4 in the sixth stage) and
+squeeze-and-excitation (none, 0.25): 36^6 · 48 = 104,485,552,128 networks.
 
-The decisions run stage by stage; within a stage in the benchmark's order e, k, l, se.
+The decisions are in the benchmark's order: stage by stage, and e, k, l, se within a stage.
 """
 
 import dataclasses
@@ -28,14 +28,15 @@ STAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class AccelNasbenchSpace:
-    """28 decisions around EfficientNet-B0; 4,623 members have been trained on ImageNet."""
+    """EfficientNet-B0 with 28 open decisions; 4,623 of the networks were trained on ImageNet."""
 
     resolution: int = 224
-    """Side of the input image, pixels."""
+    """Resolution of the input images, pixels."""
     classes: int = 1000
-    """Outputs of the classifier."""
+    """Number of classes."""
 
     def build(self) -> Space:
+        """Return the space."""
         return Space(
             "accel-nasbench",
             partial(

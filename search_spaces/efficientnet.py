@@ -1,18 +1,19 @@
 """A factorized hierarchical MBConv space around EfficientNet-B0 (arXiv 1905.11946, Table 1).
 
-The EfficientNet paper says that B0 was found in MnasNet's space; the published grid can't express
-it (see `mnas.search_spaces.mnasnet`). This space can: seven stages, B0's strides, and for each stage
+According to the EfficientNet paper, B0 was found in MnasNet's space, but the published grid does
+not contain it (`mnas.search_spaces.mnasnet`). This space does: seven stages, B0's strides, and for
+each stage
 
     expand ratio  1, 3, 6
     kernel        3, 5
     SE            none, 0.25
     layers        MobileNetV2's +0, -1, +1, at least one
-    skip          identity, none; matters where the stage has a second layer
-    filters       B0's, and one step to either side; or B0's alone (`filters="b0"`), which makes for
-                  a few hundred different blocks in all instead of thousands
+    skip          identity, none; active if the stage has a second layer
+    filters       B0's and one step below and above; or B0's alone (`filters="b0"`), which reduces
+                  the number of different blocks from thousands to a few hundred
 
-No two neighbouring stages can have equal filters where the stride is 1, so every active choice
-changes the network. B0 encodes; so do MnasNet-A1 and B1 with `activation="relu"`.
+Neighbouring stages never have equal filters at stride 1, so every active decision changes the
+network. With `activation="relu"` the space contains MnasNet-A1 and B1.
 """
 
 import dataclasses
@@ -40,17 +41,18 @@ class EfficientNetSpace:
     """Seven MBConv stages around EfficientNet-B0."""
 
     resolution: int = 224
-    """Side of the input image, pixels."""
+    """Resolution of the input images, pixels."""
     classes: int = 1000
-    """Outputs of the classifier."""
+    """Number of classes."""
     filters: Literal["around-b0", "b0"] = "around-b0"
-    """Filters of each stage: B0's and a step to either side, or B0's alone (less to compile)."""
+    """Filters of each stage: B0's and one step below and above, or B0's alone (fewer blocks)."""
     head: int = 1280
     """Filters of the 1×1 convolution before the classifier."""
     activation: Literal["swish", "relu"] = "swish"
-    """Everywhere in the network: swish is EfficientNet's, relu MnasNet's."""
+    """Activation of all layers: swish as in EfficientNet, relu as in MnasNet."""
 
     def build(self) -> Space:
+        """Return the space."""
         return Space(
             "efficientnet",
             partial(

@@ -1,23 +1,22 @@
 """MnasNet's factorized hierarchical space (arXiv 1807.11626, section 4.1 and Fig. 4).
 
 Seven stages, each with its own operation, kernel, squeeze-and-excitation, skip connection, filters
-and layers, around MobileNetV2's (arXiv 1801.04381, Table 2):
+and layers, relative to MobileNetV2's (arXiv 1801.04381, Table 2):
 
     op      convolution, or MBConv with expand ratio 1 (the paper's separable convolution), 3 or 6
     kernel  3, 5
     SE      none, 0.25
-    skip    identity, none, pool; matters where the stage has a second layer, because the first
-            layer of a stage of one layer here changes the filters
-    filters × 0.75, 1, 1.25 (the exact products; all are whole)
-    layers  +0, -1, +1, but never none: the first and the last stage have 1 or 2
+    skip    identity, none, pool; active if the stage has a second layer, because the first layer
+            of a stage changes the filters
+    filters × 0.75, 1, 1.25 (exact products, all whole)
+    layers  +0, -1, +1, at least one: the first and the last stage have 1 or 2
 
-That is 432 choices a stage, the paper's own count (which it makes for 5 stages: 10^13). Seven
-stages give `MnasNetSpace().build().cardinality()` networks, about 4.3e17.
+A stage has 432 variants, as the paper counts (for 5 stages: 10^13). Seven stages give
+`MnasNetSpace().build().cardinality()` networks, about 4.3e17.
 
-EfficientNet-B0 is *not* in this grid: its 112 and 192 filters are not multiples 0.75, 1 or 1.25 of
-MobileNetV2's 96 and 160. Nor are the published MnasNet-A1 and B1, for the same reason; the paper
-does not say how they came by 112 and 192. With `published_filters=True` these two are offered
-besides, and A1 and B1 encode.
+EfficientNet-B0 is *not* in this grid: its 112 and 192 filters are not MobileNetV2's 96 and 160
+times 0.75, 1 or 1.25. Nor are the published MnasNet-A1 and B1, for the same reason; the paper does
+not explain the difference. `published_filters=True` adds these two values, and with them A1 and B1.
 """
 
 import dataclasses
@@ -29,21 +28,22 @@ from mnas.space import OneOf, Space
 
 # MobileNetV2: layers, filters and stride of each stage.
 BASE = ((1, 16, 1), (2, 24, 2), (3, 32, 2), (4, 64, 2), (3, 96, 1), (3, 160, 2), (1, 320, 1))
-PUBLISHED_FILTERS = {4: 112, 5: 192}  # by stage index: what A1 and B1 have beyond the grid
+PUBLISHED_FILTERS = {4: 112, 5: 192}  # by stage index: filters of A1 and B1 outside the grid
 
 
 @dataclasses.dataclass(frozen=True)
 class MnasNetSpace:
-    """The paper's grid."""
+    """MnasNet's published grid of seven stages."""
 
     resolution: int = 224
-    """Side of the input image, pixels."""
+    """Resolution of the input images, pixels."""
     classes: int = 1000
-    """Outputs of the classifier."""
+    """Number of classes."""
     published_filters: bool = False
-    """Offer also the 112 and 192 filters of the published MnasNet-A1 and B1."""
+    """Add the 112 and 192 filters of the published MnasNet-A1 and B1."""
 
     def build(self) -> Space:
+        """Return the space."""
         name = "mnasnet-published" if self.published_filters else "mnasnet"
         return Space(
             name,
@@ -65,7 +65,7 @@ class MnasNetSpace:
         return partial(
             Block,
             op=OneOf("mbconv", "conv"),
-            # A plain convolution has ratio 1, so the first choice has to be 1.
+            # A plain convolution requires ratio 1, so the first choice must be 1.
             expand_ratio=OneOf(1, 3, 6, when={"op": ["mbconv"]}),
             kernel=OneOf(3, 5),
             se_ratio=OneOf(0.0, 0.25),

@@ -1,10 +1,10 @@
-"""Every layer decides for itself: the space without the factorized hierarchy, for ablations.
+"""Independent choices for every layer: the space without factorized hierarchy, for ablations.
 
-MnasNet (arXiv 1807.11626, section 4.1) makes all layers of a stage alike, which leaves about 10^13
-networks where choosing layer by layer would leave about 10^39. Here each layer has its own expand
-ratio, kernel and SE. Layers that differ can't stand in one block string, so each is a stage of its
-own with one repeat; filters, strides and the number of layers are EfficientNet-B0's. The surrogate
-knows no such networks: this space is for proxy training.
+MnasNet (arXiv 1807.11626, section 4.1) makes all layers of a stage equal, which reduces about 10^39
+networks to 10^13. Here each layer has its own expand ratio, kernel and SE; filters, strides and the
+number of layers are EfficientNet-B0's. Layers of one block string are equal, so each layer is a
+stage of its own with one repeat. The surrogate does not cover such networks: this space is for
+proxy training.
 """
 
 import dataclasses
@@ -21,11 +21,12 @@ class PerLayerSpace:
     """Three decisions for each of B0's 16 layers."""
 
     resolution: int = 224
-    """Side of the input image, pixels."""
+    """Resolution of the input images, pixels."""
     classes: int = 1000
-    """Outputs of the classifier."""
+    """Number of classes."""
 
     def build(self) -> Space:
+        """Return the space."""
         layers = PUBLISHED["efficientnet-b0"].layers()
         return Space(
             "per-layer",

@@ -1,7 +1,7 @@
-"""Scalings of one network as a space: one decision, which of them.
+"""Scalings of one network as a space with a single decision: its index in a list.
 
-With `mnas.controllers.exhaustive` a search over such a space is a grid search, and has all that a search
-has: engines, journal, resume, report.
+With the controller `exhaustive`, a search over such a space is a grid search with engines, journal,
+resumption and report.
 """
 
 import dataclasses
@@ -14,22 +14,24 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
 from mnas.architecture.scaling_grid import ScalingGrid, base_network
-from mnas.errors import UsageError
+from mnas.errors import UsageError, require_between
 from mnas.space import OneOf, Space
 
 
 class ListedSpace(Space):
-    """Networks that are listed by a name each, in this order; the names are the choices."""
+    """Space of listed networks; its only decision is the network's name, in the listed order."""
 
     def __init__(self, name: str, networks: Mapping[Hashable, Architecture]) -> None:
         self.networks = dict(networks)
         super().__init__(name, partial(_listed, networks=self.networks, which=OneOf(*networks)))
 
     def encode(self, architecture: Architecture) -> np.ndarray:
-        """The vector int32 [1] of this network; its name is not looked at."""
-        wanted = architecture.canonical_hash()
+        """Return the vector int32 [1] of a network; the architecture's own name is ignored.
+
+        Raises UsageError if the network is not listed.
+        """
         for index, network in enumerate(self.networks.values()):
-            if network.canonical_hash() == wanted:
+            if network.canonical_hash() == architecture.canonical_hash():
                 return np.array([index], np.int32)
         raise UsageError(
             f"space {self.name} can't represent {architecture.name}: which = none "
@@ -43,9 +45,10 @@ def _listed(networks: Mapping[Hashable, Architecture], which: Hashable) -> Archi
 
 @dataclasses.dataclass(frozen=True)
 class ScalingGridSpace(ScalingGrid):
-    """The grid of (α, β, γ) that compound scaling's coefficients are searched on."""
+    """Networks of the grid search for compound scaling's α, β, γ."""
 
     def build(self) -> ListedSpace:
+        """Return the space. Raises UsageError if the base can't be read or no point is left."""
         return ListedSpace("scaling-grid", self.points())
 
 
@@ -53,34 +56,34 @@ class ScalingGridSpace(ScalingGrid):
 class ScalingDimensionsSpace:
     """A network, and its scalings by depth, width or resolution alone and by all three.
 
-    At 2, 4, 8, ... times the network's mult-adds, as near as rounding allows.
+    The scaled networks have 2, 4, 8, ... times the mult-adds, up to rounding.
     """
 
     base: str = "efficientnet-b0"
     """Network to scale: a published name, a spec file, a run's directory (its best), or block
     strings joined by ;."""
     resolution: int | None = None
-    """Pixels a side of the base; its own where not given."""
+    """Resolution of the base, pixels; default: the base's own."""
     classes: int | None = None
-    """Outputs of the classifier; the base's own where not given."""
+    """Number of classes; default: the base's own."""
     head: int | None = None
-    """Filters of the base's head; its own where not given."""
+    """Filters of the base's head; default: the base's own."""
     divisor: int = DIVISOR
-    """Scaled filters are multiples of it: EfficientNet's 8, or less for very small networks."""
+    """Divisor of scaled filters: 8 in EfficientNet; less for very small networks."""
     doublings: int = 3
-    """The largest scalings have 2 to the power of this times the mult-adds."""
+    """Largest scaling, as the binary logarithm of its factor in mult-adds."""
     alpha: float = PAPER.alpha
-    """Depth of compound scaling, for each unit of φ; the paper's for B0 where not given."""
+    """Depth factor of compound scaling per unit of φ; default: the paper's for B0."""
     beta: float = PAPER.beta
-    """Width, likewise."""
+    """Width factor, likewise."""
     gamma: float = PAPER.gamma
-    """Resolution, likewise."""
+    """Resolution factor, likewise."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.doublings <= 10:
-            raise UsageError(f"scaling: doublings = {self.doublings}; accepted: 1 to 10")
+        require_between("scaling", "doublings", self.doublings, 1, 10)
 
     def build(self) -> ListedSpace:
+        """Return the space. Raises UsageError if the base can't be read."""
         base = base_network(self.base, self.resolution, self.classes, self.head)
         coefficients = Coefficients(self.alpha, self.beta, self.gamma)
         madds = network_cost(base).mult_adds

@@ -1,9 +1,9 @@
-"""One choice for all seven stages: the cell that is repeated, for ablations.
+"""A single cell repeated in all seven stages, for ablations.
 
-Searching one cell and stacking it is what NASNet did; MnasNet (arXiv 1807.11626, section 4.1 and
-Table 6) argues that stages need different layers, since they differ in cost and in what they do.
-This is `accel-nasbench` with one expand ratio, kernel, SE and number of layers for the whole
-network, so that all of it can be put to the surrogate: 36 networks instead of 10^11.
+NASNet (arXiv 1707.07012) searched one cell and stacked it; MnasNet (arXiv 1807.11626, section 4.1
+and Table 6) argues that stages need different layers, since they differ in cost and function. This
+is `accel-nasbench` with the same expand ratio, kernel, SE and number of layers in all stages, so
+the surrogate covers all of it: 36 networks instead of 10^11.
 """
 
 import dataclasses
@@ -17,14 +17,15 @@ from mnas.space import OneOf, Space
 
 @dataclasses.dataclass(frozen=True)
 class SingleCellSpace:
-    """Four decisions, the same for every stage; filters and strides are EfficientNet-B0's."""
+    """Four decisions shared by all stages; filters and strides are EfficientNet-B0's."""
 
     resolution: int = 224
-    """Side of the input image, pixels."""
+    """Resolution of the input images, pixels."""
     classes: int = 1000
-    """Outputs of the classifier."""
+    """Number of classes."""
 
     def build(self) -> Space:
+        """Return the space."""
         cell = {
             "expand_ratio": OneOf(1, 4, 6),
             "kernel": OneOf(3, 5),

@@ -9,7 +9,7 @@ from mnas.data.images import DataConfig, Images, load
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
-from mnas.runtime.cache_repair import cache_mended
+from mnas.runtime.cache_repair import repaired_cache
 from mnas.training import blockwise, precompile
 from mnas.training.config import TrainingConfig
 
@@ -97,7 +97,7 @@ class ProxyEvaluator:
         latency_ms = None
         if self.latency_table is not None:  # before the training, so that a missing block is cheap
             latency_ms = self.latency_table.latency_ms(architecture)
-        with cache_mended():
+        with repaired_cache():
             result = blockwise.train(
                 architecture,
                 images.train_images,

@@ -7,7 +7,9 @@ import numpy as np
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.architecture.published import PUBLISHED
-from mnas.search_spaces import SPACES
+from tests.parts import registered
+
+SPACES = registered("space")
 
 SAMPLES = 150  # of each search space, and of random architectures
 

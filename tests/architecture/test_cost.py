@@ -17,7 +17,9 @@ from mnas.architecture.cost import (
     squeeze_excite,
 )
 from mnas.architecture.published import PUBLISHED
-from mnas.search_spaces import SPACES
+from tests.parts import registered
+
+SPACES = registered("space")
 
 
 def layer(**changes) -> Layer:

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mnas.search_spaces import SPACES
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
@@ -20,6 +19,9 @@ from mnas.nn.network import (
     network_blocks,
     network_variables,
 )
+from tests.parts import registered
+
+SPACES = registered("space")
 
 TINY = Architecture(
     (

@@ -1,7 +1,7 @@
 import pytest
-from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
 from mnas.architecture.published import PUBLISHED
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
 SPACE = AccelNasbenchSpace().build()
 

@@ -1,7 +1,7 @@
 import pytest
-from mnas.search_spaces.efficientnet import EfficientNetSpace
 
 from mnas.architecture.published import PUBLISHED
+from mnas.search_spaces.efficientnet import EfficientNetSpace
 
 
 def test_decisions_of_a_stage():

@@ -1,9 +1,9 @@
 import re
 
 import pytest
-from mnas.search_spaces.mnasnet import MnasNetSpace
 
 from mnas.architecture.published import PUBLISHED
+from mnas.search_spaces.mnasnet import MnasNetSpace
 
 GRID = MnasNetSpace().build()
 PUBLISHED_TOO = MnasNetSpace(published_filters=True).build()

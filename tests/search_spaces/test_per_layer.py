@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from mnas.search_spaces.per_layer import PerLayerSpace
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.evaluators.surrogate_fits import choices_of
+from mnas.search_spaces.per_layer import PerLayerSpace
 
 SPACE = PerLayerSpace().build()
 B0 = PUBLISHED["efficientnet-b0"]

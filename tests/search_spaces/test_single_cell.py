@@ -2,11 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
-from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
-from mnas.search_spaces.single_cell import SingleCellSpace
 
 from mnas.architecture.published import PUBLISHED
 from mnas.evaluators.surrogate_fits import choices_of, top1
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
+from mnas.search_spaces.single_cell import SingleCellSpace
 
 SPACE = SingleCellSpace().build()
 ALL = [SPACE.decode(v) for v in itertools.product(*map(range, SPACE.sizes))]
