@@ -1,154 +1,204 @@
-"""Imports run one way: mnas <- search_spaces, controllers <- experiments <- search.py."""
+"""Imports run one way: contracts below, packages above them, the plural packages, the command."""
 
 import ast
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = ("mnas", "search_spaces", "controllers", "experiments", "search")
+INSTANCES = ("search_spaces", "controllers", "experiments")
+CONTRACTS = {"space", "controller", "evaluation", "reward"}
+BASE = {"architecture", "errors", "files"}
+
+# Each package or contract with what it may import besides itself. `version` is `mnas/__init__.py`,
+# which imports nothing before a name of it is used.
+MAY_IMPORT = {
+    "errors": set(),
+    "runtime": set(),
+    "files": {"errors"},
+    "architecture": {"errors", "files", "version"},
+    "space": {"architecture", "errors"},
+    "controller": {"space"},
+    "evaluation": {"architecture"},
+    "reward": {"errors"},
+    "nn": BASE,
+    "data": BASE,
+    "training": BASE | {"data", "evaluation", "nn", "runtime"},
+    "evaluators": BASE | {"data", "evaluation", "nn", "runtime", "training"},
+    "loop": BASE | CONTRACTS | {"version"},
+    "engines": BASE | CONTRACTS | {"loop", "runtime"},
+    "experiment": BASE | CONTRACTS | {"engines", "loop", "version"},
+    "preparation": BASE | CONTRACTS | {"engines", "evaluators", "nn", "runtime", "training"},
+    "analysis": BASE | CONTRACTS | {"experiment", "loop", "version"},
+    "reports": BASE | CONTRACTS | {"analysis", "experiment", "loop", "version"},
+    "export": BASE | {"nn"},
+    "testing": BASE | CONTRACTS | {"loop"},
+    "benchmark": BASE | {"engines", "nn", "runtime", "space", "training", "version"},
+    "search_spaces": BASE | {"space"},
+    "controllers": {"controller", "errors", "loop", "space"},
+}
+# The command and the experiments may use everything below them.
+TOPMOST = {"cli", "__main__", "experiments", "search"}
+
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
-    *(
-        "mnas.architecture.architecture",
-        "mnas.space",
-        "mnas.architecture.cost",
-        "mnas.reward",
-        "mnas.architecture.scaling",
-    ),
-    *(
-        "mnas.analysis.comparison",
-        "mnas.analysis.rescoring",
-        "mnas.architecture.spec",
-        "mnas.evaluation",
-        "mnas.evaluators.surrogate",
-    ),
-    *(
-        "mnas.architecture.block",
-        "mnas.architecture.block_strings",
-        "mnas.architecture.published",
-        "mnas.loop.selection",
-    ),
-    "mnas.export.text",
-    "search_spaces",
+    *("mnas", "mnas.space", "mnas.evaluation", "mnas.reward", "mnas.errors", "mnas.files"),
+    *("mnas.training.config", "mnas.loop.config", "mnas.loop.records", "mnas.loop.selection"),
+    *("mnas.engines.config", "mnas.experiment.settings", "mnas.experiment.registry"),
+    *("mnas.evaluators.surrogate", "mnas.analysis.comparison", "mnas.analysis.rescoring"),
+    *("mnas.export.text", "mnas.search_spaces", "mnas.architecture.architecture"),
+    *("mnas.architecture.spec", "mnas.architecture.scaling", "mnas.architecture.signatures"),
 )
 
 
 def sources() -> dict[str, Path]:
-    """Every module of the project by its dotted name."""
-    files = [p for top in OURS for p in (ROOT / top).rglob("*.py")] + [ROOT / "search.py"]
-    found = {}
-    for file in files:
-        if file.is_file():
+    """Return every module of the project by the name it is imported by."""
+    found = {"search": ROOT / "search.py"}
+    for top in ("mnas", *INSTANCES):
+        for file in (ROOT / top).rglob("*.py"):
             parts = file.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            found[".".join(parts if top == "mnas" else ("mnas", *parts))] = file
     return found
 
 
 MODULES = sources()
 
 
-def imports(module: str) -> set[str]:
-    """Dotted names that a module imports anywhere in it, also inside functions.
+def imported_names(module: str) -> set[str]:
+    """Return dotted names that a module imports anywhere in it, also inside functions.
 
-    `from a import b` counts as `a` and as `a.b`, which may be a module.
+    `from a import b` gives `a.b` where that is a module of ours, else `a`. The public names of
+    `mnas` itself are imported when used; their types, for type checkers, don't count.
     """
     found = set()
-    package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    tree = ast.parse(MODULES[module].read_text())
+    for node in tree.body if module == "mnas" else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, *base.split(".")]).rstrip(".")
-            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            assert node.level == 0, f"{module}: relative import in line {node.lineno}"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in MODULES else node.module)
     return found
 
 
-def tops(module: str) -> set[str]:
-    return {name.split(".")[0] for name in imports(module)}
+def imports(module: str) -> set[str]:
+    """Return the modules of ours that a module imports, but for the package of the version."""
+    return {name for name in imported_names(module) if name in MODULES} - {module}
 
 
-def inside(package: str) -> list[str]:
-    return [name for name in MODULES if name.split(".")[0] == package]
+def package(module: str) -> str:
+    """Return the first level below `mnas`, by which MAY_IMPORT is ordered."""
+    parts = module.split(".")
+    return "version" if module == "mnas" else parts[0] if len(parts) == 1 else parts[1]
 
 
-def reached(module: str) -> set[str]:
-    """Modules of ours that importing `module` imports, their packages too."""
-    seen, waiting = set(), [module]
+def test_finds_modules_and_their_imports():
+    assert {"mnas", "mnas.loop.search", "mnas.controllers.dyna", "search"} <= set(MODULES)
+    assert {"mnas.space", "jax"} <= imported_names("mnas.controller")
+    assert "mnas.loop.search" in imports("mnas.engines.inline")
+    assert package("mnas.controllers.core.policy") == "controllers"
+
+
+def test_every_package_has_a_row():
+    assert {package(module) for module in MODULES} - TOPMOST - {"version"} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_package_imports_only_what_it_may(name):
+    allowed = MAY_IMPORT[name] | {name}
+    wrong = {
+        module: sorted(other for other in imports(module) if package(other) not in allowed)
+        for module in MODULES
+        if package(module) == name
+    }
+    assert not {module: others for module, others in wrong.items() if others}
+
+
+def test_table_of_packages_has_no_cycle():
+    waiting = {name: set(below) - {"version"} for name, below in MAY_IMPORT.items()}
     while waiting:
-        name = waiting.pop()
-        if name in MODULES and name not in seen:
-            seen.add(name)
-            waiting += imports(name)
-            waiting.append(name.rpartition(".")[0])
-    return seen
+        ready = {name for name, below in waiting.items() if not below & set(waiting)}
+        assert ready, f"packages that import each other: {sorted(waiting)}"
+        waiting = {name: below for name, below in waiting.items() if name not in ready}
 
 
-def test_the_walk_sees_what_there_is():
-    assert {"mnas", "mnas.loop.search", "mnas.engines.ray", "mnas.search_spaces.mnasnet"} <= set(
-        MODULES
-    )
-    assert {"jax", "mnas.space", "mnas.space.Space"} <= imports("mnas.controller")
-    assert {"mnas.space", "mnas.architecture.architecture"} <= reached("mnas.controller")
+def test_modules_import_each_other_without_cycles():
+    waiting = {module: imports(module) for module in MODULES}
+    while waiting:
+        ready = {module for module, below in waiting.items() if not below & set(waiting)}
+        assert ready, f"modules in cycles, or above one: {sorted(waiting)}"
+        waiting = {module: below for module, below in waiting.items() if module not in ready}
 
 
-@pytest.mark.parametrize(
-    "package, above",
-    [
-        ("mnas", {"search_spaces", "controllers", "experiments", "search"}),
-        ("search_spaces", {"controllers", "experiments", "search"}),
-        ("controllers", {"search_spaces", "experiments", "search"}),
-        ("experiments", {"search"}),
-    ],
-)
-def test_imports_run_one_way(package, above):
-    wrong = {module: sorted(tops(module) & above) for module in inside(package)}
-    assert not {module: names for module, names in wrong.items() if names}
+@pytest.mark.parametrize("top", INSTANCES)
+def test_plural_packages_are_imported_by_their_installed_name(top):
+    wrong = [m for m in MODULES if any(n.split(".")[0] == top for n in imported_names(m))]
+    assert not wrong
 
 
-@pytest.mark.parametrize("module", [module for module in NO_JAX if module in MODULES])
-def test_describing_an_architecture_needs_no_jax(module):
-    wrong = {name: sorted(tops(name) & ARRAYS) for name in reached(module)}
-    assert not {name: libraries for name, libraries in wrong.items() if libraries}
+def test_only_contracts_lie_flat():
+    flat = {path.stem for path in (ROOT / "mnas").glob("*.py")}
+    assert flat == CONTRACTS | {"files", "errors", "__init__", "__main__"}
+
+
+def test_every_package_states_its_contract():
+    packages = [path for path in MODULES.values() if path.name == "__init__.py"]
+    undocumented = [str(p) for p in packages if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert packages and not undocumented
+
+
+def test_files_and_functions_are_short():
+    long = []
+    for module, path in MODULES.items():
+        text = path.read_text()
+        if text.count("\n") > 400:
+            long.append(module)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno > 80:
+                long.append(f"{module}.{node.name}")
+    assert not long
 
 
 def test_ray_is_imported_by_its_engines_only():
-    users = {module for module in MODULES if tops(module) & {"ray"}}
-    allowed = ("mnas.engines.ray", "mnas.engines.tune", "mnas.engines.tune_searcher")
+    users = {m for m in MODULES if any(n.split(".")[0] == "ray" for n in imported_names(m))}
+    allowed = ("mnas.engines.ray", "mnas.engines.tune")
     assert "mnas.engines.ray" in users
     assert all(module.startswith(allowed) for module in users), users
 
 
-def python(program: str) -> str:
-    """Standard output of a fresh interpreter at the root of the project."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def loaded_by(program: str) -> set[str]:
+    """Return the top-level names that a fresh interpreter has loaded after `program`."""
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", f"{program}\nimport sys; print(*sys.modules)"],
+        **{"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "cwd": ROOT},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return {name.split(".")[0] for name in done.stdout.split()}
 
 
-@pytest.mark.parametrize("module", [m for m in (*NO_JAX, "mnas.__main__") if m in MODULES])
-def test_no_jax_is_loaded(module):
-    loaded = python(f"import sys, {module}; print(*sys.modules)").split()
-    assert module in loaded
-    assert not {name.split(".")[0] for name in loaded} & (ARRAYS | {"ray"})
+def test_describing_networks_and_experiments_loads_no_jax():
+    program = f"""
+        import importlib, sys
+        for module in {NO_JAX}:
+            importlib.import_module(module)
+            assert not {ARRAYS | {"ray"}} & set(sys.modules), module
+    """
+    loaded_by(textwrap.dedent(program))
 
 
-@pytest.mark.parametrize(
-    "module", ["mnas", "mnas.engines.inline", "mnas.loop.search", "mnas.experiment.settings"]
-)
-def test_ray_need_not_be_installed(module):
-    python(f"import sys; sys.modules['ray'] = None; import {module}")
+def test_package_and_command_load_nothing_heavy():
+    assert not loaded_by("import mnas, mnas.__main__") & (ARRAYS | {"ray", "numpy", "matplotlib"})
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    loaded = python("import sys, mnas; print(*sys.modules)").split()
-    assert not {name.split(".")[0] for name in loaded} & (ARRAYS | {"ray", "numpy"})
+def test_ray_need_not_be_installed():
+    modules = "mnas.engines.inline, mnas.engines.drive, mnas.loop.search, mnas.cli.search"
+    loaded_by(f"import sys; sys.modules['ray'] = None; import {modules}")
