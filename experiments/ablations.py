@@ -1,8 +1,8 @@
 """Ablations: one part of the search is varied, the rest is as in `b0-imagenet`.
 
 Command   mnas search ablate-controller
-          mnas search ablate-policy --seeds 3 --trials 500       a quicker look
-          mnas search ablate-{reward,space,batch,noise,space-trained}
+          mnas search ablate-policy --seeds 3 --trials 500
+          mnas search ablate-reward          likewise -space, -batch, -noise, -space-trained
 Cost      15 minutes on 2 cores for ablate-controller, 40 for ablate-space-trained, 1 to 5 for the
           others
 Expect    in each study's `expect`
@@ -171,5 +171,3 @@ SPACE_TRAINED = Study(
     seeds=2,
     marks=(24, 48),
 )
-
-STUDIES = (CONTROLLER, POLICY, REWARD, SPACE, BATCH, NOISE, SPACE_TRAINED)

@@ -1,5 +1,6 @@
-"""What the README shows is run as it stands."""
+"""Commands and examples of the README run as they are shown."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -7,48 +8,114 @@ from pathlib import Path
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.cli import prepare, study
+from mnas.cli import benchmark, export, prepare, rescore, search, study, train
+from mnas.cli import list as list_verb
 from mnas.cli.arguments import parse
-from mnas.cli.named_experiment import ExperimentArguments, exchange
-from tests.registered import EXPERIMENTS, STUDIES
+from mnas.engines.config import EngineConfig
+from mnas.evaluation import Evaluation
+from mnas.loop.config import SearchConfig
+from tests.registered import EXPERIMENTS, register
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
-
-
-def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
-    assert "Architecture(blocks=" in capsys.readouterr().out
-    assert len(example.splitlines()) < 60  # a space, an evaluator and a controller of one's own
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python search.py ")])
-def test_flags_of_search_commands_exist(command):
-    words = shlex.split(command)[2:]
-    if words[0] in ("--list", "--resume") or "--help" in words:
-        return
-    if words[0] == "--latency-table":
-        experiment = EXPERIMENTS[words[2]]
-        arguments = prepare.LatencyArguments(experiment)
-        parse(prepare.LatencyArguments, "search.py", words[3:], arguments)
-        return
-    name = "digits" if words[0].startswith("-") else words.pop(0)
-    if name in STUDIES:
-        parse(study.StudyArguments, "search.py", words, study.StudyArguments(1, 1, 1))
-        return
-    experiment, flags = exchange(EXPERIMENTS[name], words)
-    parse(ExperimentArguments, "search.py", flags, ExperimentArguments(experiment))
+README = Path(__file__).parents[1] / "README.md"
+TEXT = README.read_text()
+COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
+SEARCHES = [c for c in COMMANDS if c.startswith(("mnas search", "python search.py"))]
+# Commands that only read specs and finished runs; the others train, or need weights.
+READERS = [c for c in COMMANDS if re.match("mnas (list|cost|compare|scale|rescore|report)", c)] + [
+    "mnas export runs/digits-1 --format timm"
+]
+OTHERS = [c for c in COMMANDS if c.startswith("mnas") and c not in {*SEARCHES, *READERS}]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("mnas ")])
-def test_verbs_of_mnas_commands_exist(command):
-    assert shlex.split(command)[1] in mnas_command.VERBS
+class TableEvaluator:
+    """Evaluator without training."""
+
+    def build(self):
+        return self
+
+    def __call__(self, architecture, seed, report=None):
+        return Evaluation(accuracy=0.5 + seed % 100 / 200)
 
 
-def test_the_readme_opens_with_the_two_commands():
+def small(name, **parts):
+    """Return an experiment with few trials, in this process."""
+    return dataclasses.replace(
+        EXPERIMENTS[name],
+        search=SearchConfig(trials=8, batch=4),
+        engine=EngineConfig(kind="inline"),
+        **parts,
+    )
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """Return a directory with the runs that the README's commands name."""
+    directory = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        register(patch, "experiment", "digits", small("digits", evaluator=TableEvaluator()))
+        register(patch, "experiment", "b0-imagenet", small("b0-imagenet"))
+        for name in ("digits", "digits", "b0-imagenet"):
+            assert mnas_command.main(["search", name]) == 0
+    return directory
+
+
+class Parsed(Exception):
+    """Raised once the flags of a command are parsed."""
+
+
+@pytest.fixture
+def parsing_only(monkeypatch):
+    def parse_and_stop(*arguments, **settings):
+        parse(*arguments, **settings)
+        raise Parsed
+
+    for module in (benchmark, export, list_verb, prepare, rescore, search, study, train):
+        monkeypatch.setattr(module, "parse", parse_and_stop)
+
+
+def arguments_of(command):
+    words = shlex.split(command)
+    return ["search", *words[2:]] if words[0] == "python" else words[1:]
+
+
+@pytest.mark.parametrize("command", [*SEARCHES, *OTHERS])
+def test_flags_of_commands_exist(command, parsing_only, directory, monkeypatch):
+    monkeypatch.chdir(directory)
+    arguments = arguments_of(command)
+    expected = SystemExit if "--help" in arguments else Parsed
+    with pytest.raises(expected):
+        mnas_command.main(arguments)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_commands_on_specs_and_runs_succeed(command, directory, monkeypatch):
+    monkeypatch.chdir(directory)
+    assert mnas_command.main(arguments_of(command)) == 0
+
+
+def test_figures_of_the_cost_command_are_right(capsys):
+    assert mnas_command.main(["cost", "efficientnet-b4"]) == 0
+    assert "19,341,616" in capsys.readouterr().out
+
+
+def test_python_examples_run(directory, monkeypatch, capsys):
+    run, own_parts = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    monkeypatch.chdir(directory)
+    register(monkeypatch, "experiment", "b0-imagenet", small("b0-imagenet"))
+    exec(compile(run, "README.md", "exec"), {})
+    assert "Architecture(" in capsys.readouterr().out
+    exec(compile(own_parts, "README.md", "exec"), {})
+    assert "Architecture(" in capsys.readouterr().out
+
+
+def test_opens_with_the_two_set_up_commands():
     assert COMMANDS[:2] == [
         "pip install -e . && python search.py",
         "pip install -e '.[test]' && pytest",
     ]
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert (README.parent / target).exists(), target
