@@ -89,13 +89,8 @@ def test_stopped_child_is_best_only_without_complete_ones(start):
 
 
 def test_early_stopping_is_the_same_in_any_order_and_after_resuming(start, tmp_path):
-    settings = {
-        "trials": TRIALS,
-        "batch": BATCH,
-        "failed_batches": 0,
-        "stopping": MEDIAN,
-        "seed": 6,
-    }
+    stopping = StoppingConfig(quantile=0.9, min_curves=2)
+    settings = {"trials": TRIALS, "batch": BATCH, "failed_batches": 0, "stopping": stopping}
     path = tmp_path / "stopping.jsonl"
     expected = finish(start(hashing(), path=path, **settings), evaluate=train)
     evaluations = [r.evaluation for r in expected.results.values() if r.duplicate_of is None]

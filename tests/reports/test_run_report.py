@@ -1,35 +1,21 @@
-import io
 import re
-from types import SimpleNamespace
+import subprocess
+import sys
 
-import numpy as np
-from rich.console import Console
+import pytest
 
-from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
-from mnas.cli.run import print_summary
-from mnas.evaluation import Evaluation
-from mnas.experiments import digits
-from mnas.loop.journal import FORMAT, Journal
-from mnas.loop.trial import Result, Trial
+from mnas.errors import UsageError
 from mnas.reports.run_report import write_report
+from tests.runs import head, proposals, result, write_run
+
+A1 = PUBLISHED["mnasnet-a1"]
 
 
-def result(trial, reward, epochs, **others) -> dict:
-    return {
-        "kind": "result", "trial": trial, "duplicate_of": None, "error": None, "reward": reward,
-        "accuracy": reward, "params": 1, "mult_adds": 1, "seconds": 1.0, "epochs": epochs,
-    } | others  # fmt: skip
-
-
-def page(directory, *results) -> str:
-    directory.mkdir()
-    settings = {"reward": {"cost": "params"}}
-    with Journal(directory / "journal.jsonl") as journal:
-        journal.append({"kind": "experiment", "format": FORMAT, "name": "x", "settings": settings})
-        for record in results:
-            journal.append(record)
-    write_report([directory], directory / "report.html")
+def page(directory, results, first=None, predict=None) -> str:
+    batch = proposals([[result.trial] for result in results])
+    write_run(directory, [batch, *results], first)
+    write_report([directory], directory / "report.html", predict)
     return (directory / "report.html").read_text()
 
 
@@ -39,48 +25,62 @@ def rows(html: str) -> list[list[str]]:
 
 
 def test_stopped_children_are_counted_and_not_among_the_best(tmp_path):
-    cut = {"stopped": True, "history": [[1, 0.9]]}
+    stopped = {"stopped": True, "history": ((1, 0.9),)}
     results = [
-        result(0, 0.4, 5), result(1, 0.9, 1, **cut), result(2, 0.6, 5), result(3, 0.3, 2, **cut),
-        result(4, 0.9, 1, duplicate_of=1, **cut),
+        result(0, 0.4, epochs=5), result(1, 0.9, epochs=1, **stopped), result(2, 0.6, epochs=5),
+        result(3, 0.3, epochs=2, **stopped),
+        result(4, 0.9, epochs=1, duplicate_of=1, **stopped),
     ]  # fmt: skip
-    found = rows(page(tmp_path / "stopped", *results))
-    assert ["stopped early", "2"] in found
-    assert ["epochs trained", "13"] in found and ["epochs spared", "7"] in found
-    assert [row[0] for row in found if row and row[0].startswith("trial ")] == [
-        "trial 2",
-        "trial 0",
+    table = rows(page(tmp_path, results))
+    assert ["stopped early", "2"] in table
+    assert ["epochs trained", "13"] in table and ["epochs saved", "7"] in table
+    trials = [row[0] for row in table if row and row[0].startswith("trial ")]
+    assert trials == ["trial 2", "trial 0"]
+
+
+def test_early_stopping_is_not_mentioned_where_none_was_stopped(tmp_path):
+    assert "stopped early" not in page(tmp_path, [result(0, 0.4), result(1, 0.5)])
+
+
+def test_failures_are_counted_by_cause_and_escaped(tmp_path):
+    failed = {"accuracy": None, "error": "<b>out of memory</b>"}
+    html = page(tmp_path, [result(0, 0.4), result(1, 0.0, **failed), result(2, 0.0, **failed)])
+    assert ["failed", "2"] in rows(html)
+    assert ["failed 2 times", "&lt;b&gt;out of memory&lt;/b&gt;"] in rows(html)
+
+
+def test_best_network_is_compared_with_the_reference(tmp_path):
+    best = result(0, architecture=A1.to_dict())
+    named = head(reference="efficientnet-b0")
+    html = page(tmp_path / "named", [best], named, lambda architecture: {"gp": (0.75, 0.004)})
+    assert "<h3>Compared with efficientnet-b0</h3>" in html
+    assert "<td>160 (192)</td>" in html and "75.00 ± 0.40" in html
+    assert "Compared with" not in page(tmp_path / "unnamed", [best])
+
+
+def test_several_runs_share_a_page_and_names_are_literal(tmp_path):
+    directories = [
+        write_run(tmp_path / name, [proposals([[0]]), result(0, 0.4)]) for name in ("<a>", "$x$")
     ]
+    write_report(directories, tmp_path / "both.html")
+    html = (tmp_path / "both.html").read_text()
+    assert html.count("<svg") == 5 and "Side by side" in html
+    assert "&lt;a&gt;" in html and "<a>" not in html
 
 
-def test_where_none_is_stopped_the_page_does_not_speak_of_it(tmp_path):
-    assert "stopped early" not in page(tmp_path / "whole", result(0, 0.4, 5), result(1, 0.5, 5))
+def test_run_without_results_has_a_page(tmp_path):
+    assert ["trials", "0"] in rows(page(tmp_path, []))
 
 
-def test_the_command_tells_how_many_were_stopped(tmp_path):
-    found = [(Evaluation(0.9, epochs=4), None), (Evaluation(0.1, epochs=1, stopped=True), None)]
-    found.append((found[1][0], 1))
-    network = PUBLISHED["efficientnet-b0"]
-    results = {
-        number: Result(
-            Trial(
-                number,
-                np.zeros(1, int),
-                network,
-                network.canonical_hash(),
-                network_cost(network),
-                number,
-            ),
-            evaluation,
-            evaluation.accuracy,
-            duplicate_of,
-        )
-        for number, (evaluation, duplicate_of) in enumerate(found)
-    }
-    finished = SimpleNamespace(results=results, config=digits.EXPERIMENT.search)
-    shown = io.StringIO()
-    console = Console(file=shown, width=200)
-    print_summary(digits.EXPERIMENT, finished, tmp_path, console)
-    assert "best: trial 0, reward 0.9000" in shown.getvalue()
-    expected = "3 trials, 2 networks evaluated, 1 stopped early, which saved 3 of 8 epochs"
-    assert expected in shown.getvalue()
+def test_directory_without_a_run_is_rejected(tmp_path):
+    with pytest.raises(UsageError, match="holds no run"):
+        write_report([tmp_path], tmp_path / "report.html")
+
+
+def test_import_leaves_the_backend_of_matplotlib_alone():
+    program = (
+        "import matplotlib, mnas.reports.run_report, mnas.reports.study_report, sys\n"
+        "assert matplotlib.get_backend(auto_select=False) is None\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
