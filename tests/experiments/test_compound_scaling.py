@@ -84,10 +84,10 @@ def test_evaluates_every_point_once(finished):
 def test_resumed_grid_search_equals_the_uninterrupted_one(evaluations, finished, tmp_path, capsys):
     evaluations_left["until Ctrl-C"] = evaluations
     assert grid_search(tmp_path / "run") == 130
-    assert "go on with: mnas search --resume" in capsys.readouterr().err
+    assert "to continue: mnas resume" in capsys.readouterr().err
     assert len(records(tmp_path / "run")) < len(records(finished))
     evaluations_left["until Ctrl-C"] = 0
-    assert run("--resume", str(tmp_path / "run")) == 0
+    assert mnas_command.main(["resume", str(tmp_path / "run")]) == 0
     assert records(tmp_path / "run") == records(finished)
     for name in ("grid.csv", "best.json", "top.json"):
         assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes()
