@@ -1,4 +1,4 @@
-"""Where programs are found: nowhere but in memory, or in an empty directory."""
+"""Compilation caches of tests: in memory only, or in an empty directory."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from mnas.training.programs import forget_programs
 
 @contextlib.contextmanager
 def cache_in(directory: str | None) -> Iterator[None]:
-    """As if this process had just started, with this directory for JAX's cache; or with none."""
+    """Use `directory` for JAX's persistent cache, None for none, with no program in memory."""
     settings = {
         "jax_compilation_cache_dir": directory,
         "jax_persistent_cache_min_compile_time_secs": 0,

@@ -103,6 +103,13 @@ def parts(architecture: Architecture) -> Iterator[PartCost]:
     yield PartCost("classifier", Cost((filters + 1) * classes, filters * classes), 1, classes)
 
 
+def block_inputs(architecture: Architecture) -> list[tuple[int, int]]:
+    """Return (resolution, filters) of the input of stem, every layer, and head, in order."""
+    blocks = 2 + len(architecture.layers())
+    outputs = [(part.resolution, part.filters) for part in parts(architecture)]
+    return [(architecture.resolution, 3), *outputs[: blocks - 1]]
+
+
 def network_cost(architecture: Architecture) -> Cost:
     """Return the cost of the whole network for one image of the architecture's resolution."""
     return sum((part.cost for part in parts(architecture)), Cost())

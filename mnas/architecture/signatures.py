@@ -10,13 +10,11 @@ from collections.abc import Hashable
 from typing import Any
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.cost import parts
+from mnas.architecture.cost import block_inputs
 
 
 def block_keys(architecture: Architecture) -> list[Hashable]:
     """Return a hashable signature for every block, in order."""
-    outputs = list(parts(architecture))[:-1]  # without the classifier, which the head includes
-    inputs = [(architecture.resolution, 3), *((part.resolution, part.filters) for part in outputs)]
     # The fields of the modules of `mnas.nn.network.network_blocks`, which are slow to build.
     common = (architecture.activation, architecture.bn_epsilon)
     padding = architecture.padding
@@ -26,7 +24,7 @@ def block_keys(architecture: Architecture) -> list[Hashable]:
     layers = [
         (layer, padding if layer.stride > 1 else "same", common) for layer in architecture.layers()
     ]
-    return list(zip([stem, *layers, head], inputs, strict=False))
+    return list(zip([stem, *layers, head], block_inputs(architecture), strict=True))
 
 
 def signatures(architecture: Architecture) -> list[str]:

@@ -1,7 +1,7 @@
-"""Images: the embedded set, `.npz` arrays, and folders; resized and split.
+"""Image data sets: the embedded digits, `.npz` arrays and image folders; resizing and splits.
 
-All images are RGB, uint8, [N, H, W, 3]; grey ones are repeated over the channels. Normalisation and
-augmentation happen on the device, inside the training step (`mnas.training.blockwise`).
+All images are RGB, uint8 [N, H, W, 3]; grey ones are repeated over the channels. Normalisation and
+augmentation happen on the device (`mnas.data.batches`).
 """
 
 import dataclasses
@@ -11,44 +11,41 @@ from pathlib import Path
 
 import numpy as np
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, is_number, rejected, require_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which images, and how they are split."""
+    """Data set, and its training and validation split."""
 
     source: str = "digits"
-    """'digits' (embedded: scikit-learn's 1,797 handwritten digits), a .npz file, or a folder of
-    class folders."""
+    """Data set: 'digits' (embedded: scikit-learn's 1,797 handwritten digits), a .npz file, or a
+    folder of class folders."""
     validation: float = 0.2
-    """Images held out of the training set for the reward: a share below 1, or a number."""
+    """Images held out of the training set to compute the reward: a fraction, or a number."""
     train_images: int | None = None
-    """Train on at most so many images; all where not given."""
+    """Maximum number of training images; all by default."""
     split_seed: int = 0
-    """Seed of the split, the same for all children of a search."""
+    """Seed of the split, shared by all children of a search."""
 
     def __post_init__(self) -> None:
-        if not self.validation > 0 or (self.validation >= 1 and self.validation % 1):
-            raise UsageError(
-                f"data: validation = {self.validation}; "
-                "accepted: a share between 0 and 1, or a whole number of images"
-            )
-        if self.train_images is not None and self.train_images < 1:
-            raise UsageError(
-                f"data: train_images = {self.train_images}; accepted: a number of at least 1"
-            )
-        if self.split_seed < 0:
-            raise UsageError(f"data: split_seed = {self.split_seed}; accepted: 0 or more")
+        held_out = self.validation
+        if not is_number(held_out) or not held_out > 0 or (held_out >= 1 and held_out % 1):
+            accepted = "a fraction between 0 and 1, or a whole number of images"
+            raise rejected("data", "validation", held_out, accepted)
+        if self.train_images is not None:
+            require_whole("data", "train_images", self.train_images)
+        require_whole("data", "split_seed", self.split_seed, least=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """A data set at one resolution R. Images uint8 [N, R, R, 3], labels int32 [N].
+    """Data set at one resolution R: images uint8 [N, R, R, 3], labels int32 [N].
 
-    `test_*` are None where the source has no test set; a search never looks at them.
+    `test_images` and `test_labels` are None if the source has no test set; a search never uses
+    them. `classes` are the names of the classes, in order of the labels.
     """
 
     train_images: np.ndarray
@@ -61,32 +58,32 @@ class Images:
 
 
 def load(config: DataConfig, resolution: int) -> Images:
-    """The images of `config` at `resolution` pixels a side.
+    """Load the images of `config`, resized to `resolution` × `resolution` pixels.
 
-    Held-out images come from the training set, never from the test set. ValueError names what is
-    missing or malformed.
+    Validation images come from the training set, never from the test set. Raises UsageError for
+    missing or malformed data.
     """
     if config.source == "digits":
-        train, test, classes = _digits()
+        labelled, test, classes = _digits()
     elif config.source.endswith(".npz"):
-        train, test, classes = _arrays(Path(config.source))
+        labelled, test, classes = _arrays(Path(config.source))
     else:
-        train, test, classes = _folder(Path(config.source), resolution)
-    images, labels = train
+        labelled, test, classes = _folder(Path(config.source), resolution)
+    images, labels = labelled
     order = np.random.default_rng(config.split_seed).permutation(len(images))
     held_out = config.validation
     count = int(held_out) if held_out >= 1 else round(held_out * len(images))
     if not 0 < count < len(images):
         raise UsageError(
             f"data: validation = {held_out} of {len(images)} training images leaves "
-            f"{len(images) - count} to train on; accepted: at least one on either side"
+            f"{len(images) - count} to train on; accepted: at least one image in each split"
         )
-    held, kept = order[:count], order[count:][: config.train_images]
+    validation, train = order[:count], order[count:][: config.train_images]
     return Images(
-        train_images=_resized(images[kept], resolution),
-        train_labels=labels[kept],
-        validation_images=_resized(images[held], resolution),
-        validation_labels=labels[held],
+        train_images=_resized(images[train], resolution),
+        train_labels=labels[train],
+        validation_images=_resized(images[validation], resolution),
+        validation_labels=labels[validation],
         test_images=None if test is None else _resized(test[0], resolution),
         test_labels=None if test is None else test[1],
         classes=classes,
@@ -98,12 +95,12 @@ Loaded = tuple[Labelled, Labelled | None, tuple[str, ...]]
 
 
 def _digits() -> Loaded:
-    """UCI's handwritten digits as shipped with scikit-learn: 8×8, grey, 0 to 16.
+    """Return UCI's handwritten digits as shipped with scikit-learn: 8×8, grey, 0 to 16.
 
-    They come in the order of their 13 writers, so the last 297, kept as the test set, are nearly
-    all by writers that the rest has not seen.
+    They are ordered by their 13 writers. The last 297 are the test set, nearly all of them by
+    writers who do not occur in the rest.
     """
-    from sklearn.datasets import load_digits  # a second to import, needed only here
+    from sklearn.datasets import load_digits  # takes a second to import
 
     digits = load_digits()
     images = _as_rgb(np.round(digits.images * (255 / 16)).astype(np.uint8))
@@ -113,11 +110,11 @@ def _digits() -> Loaded:
 
 
 def _arrays(path: Path) -> Loaded:
-    """A `.npz` with train_images, train_labels, and perhaps test_images, test_labels, classes."""
+    """Return the splits and class names of a `.npz` file; its arrays are checked."""
     if not path.is_file():
         raise UsageError(f"data: no file {path}; accepted: digits, a .npz file or a folder")
     try:
-        with zipfile.ZipFile(path):  # np.load also opens what is no .npz
+        with zipfile.ZipFile(path):  # np.load opens other formats as well
             pass
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -131,7 +128,7 @@ def _arrays(path: Path) -> Loaded:
         if images is None or labels is None:
             raise UsageError(
                 f"data: {path} has {', '.join(arrays) or 'nothing'}; accepted: train_images "
-                "and train_labels, perhaps test_images and test_labels, perhaps classes"
+                "and train_labels, optionally test_images with test_labels, and classes"
             )
         grey_or_rgb = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))
         if images.dtype != np.uint8 or not grey_or_rgb or not images.size:
@@ -142,7 +139,7 @@ def _arrays(path: Path) -> Loaded:
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
             raise UsageError(
                 f"data: {path}: {split}_labels is {labels.dtype} {labels.shape}; "
-                f"accepted: whole numbers from 0, [{len(images)}]"
+                f"accepted: integers from 0, [{len(images)}]"
             )
         splits[split] = (_as_rgb(images), labels.astype(np.int32))
     count = int(max(labels.max() for _, labels in splits.values())) + 1
@@ -153,7 +150,7 @@ def _arrays(path: Path) -> Loaded:
 
 
 def _folder(path: Path, resolution: int) -> Loaded:
-    """`path/CLASS/*.png`, or `path/train/CLASS/*` with a test set in `path/val` or `path/test`."""
+    """Return `path/CLASS/*.png`, or `path/train/CLASS/*` with a test set in `test` or `val`."""
     if not path.is_dir():
         raise UsageError(f"data: no folder {path}; accepted: digits, a .npz file or a folder")
     root = path / "train" if (path / "train").is_dir() else path
@@ -162,8 +159,8 @@ def _folder(path: Path, resolution: int) -> Loaded:
         raise UsageError(f"data: {root} has {len(names)} class folders; accepted: 2 or more")
     test = None
     if root != path:
-        held = next((path / name for name in ("test", "val") if (path / name).is_dir()), None)
-        test = None if held is None else _read_folder(held, names, resolution)
+        folders = [path / name for name in ("test", "val") if (path / name).is_dir()]
+        test = _read_folder(folders[0], names, resolution) if folders else None
     return _read_folder(root, names, resolution), test, names
 
 
@@ -181,7 +178,7 @@ def _read_folder(root: Path, names: tuple[str, ...], resolution: int) -> Labelle
 
 
 def _read_image(path: Path, resolution: int) -> np.ndarray:
-    """One file, scaled so that its shorter side fits, and cropped to the centre square."""
+    """Return one image, scaled to `resolution` along its shorter edge and centre-cropped."""
     from PIL import Image, ImageOps
 
     try:
@@ -195,13 +192,14 @@ def _read_image(path: Path, resolution: int) -> np.ndarray:
 
 
 def _as_rgb(images: np.ndarray) -> np.ndarray:
+    """Return images [N, H, W], [N, H, W, 1] or [N, H, W, 3] as [N, H, W, 3]."""
     if images.ndim == 3:
         images = images[..., None]
     return np.ascontiguousarray(np.broadcast_to(images, (*images.shape[:3], 3)))
 
 
 def _resized(images: np.ndarray, resolution: int) -> np.ndarray:
-    """Bilinear, as Pillow does it: antialiased where it shrinks."""
+    """Resize images bilinearly with Pillow, which antialiases when shrinking."""
     if images.shape[1:3] == (resolution, resolution):
         return images
     from PIL import Image

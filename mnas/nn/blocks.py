@@ -1,19 +1,19 @@
-"""The blocks of a network as Flax Linen modules: stem, layers, head.
+"""Blocks of a network as Flax Linen modules: stem, layers, head.
 
-A Linen module is a frozen dataclass, so it is hashable and makes its own key for `jax.jit`
-(`static_argnums`). These hold only what changes the compiled program: equal layers at different
-places, or of different children, are equal modules and share one program for each input shape.
+A Linen module is a frozen dataclass, hence hashable and usable as a static argument of `jax.jit`.
+The fields of a module are exactly what changes its compiled program: equal layers at different
+positions, or of different children, are equal modules and share one program per input shape.
 
-All blocks are called alike:
+All blocks have the same signature:
 
     block(x, train, keep=None, key=None)
 
 x        [N, H, W, C]
-train    normalise by the batch's statistics and *write* these, just so, to the collection
-         'batch_stats' (the caller averages); otherwise *read* them from there
-keep     traced scalar, used where the module's `drop` is true: probability of keeping an image's
-         residual branch (stochastic depth, arXiv 1603.09382), or in the head a feature (dropout)
-key      a JAX random key, where `drop` is true
+train    if true, normalise by the batch's statistics and *write* these, not averaged, to the
+         collection 'batch_stats'; if false, *read* statistics from there
+keep     traced scalar for modules with `drop`: probability of keeping an image's residual branch
+         (stochastic depth, arXiv 1603.09382), or, in the head, a feature (dropout)
+key      JAX random key for modules with `drop`
 """
 
 import math
@@ -28,17 +28,17 @@ from mnas.nn import norm, ops
 
 
 def convolution_stddev(shape: tuple[int, ...], depthwise: bool = False) -> float:
-    """sqrt(2 / fan out) of a kernel [k, k, C / groups, D], with fan out = k² · D / groups.
+    """Return sqrt(2 / fan out) of a kernel [k, k, C / groups, D], with fan out = k² · D / groups.
 
-    For a depthwise kernel, [k, k, 1, C] in C groups, the fan out is k²: so EfficientNet's code
+    A depthwise kernel, [k, k, 1, C] in C groups, has fan out k², as in EfficientNet's code
     (arXiv 1905.11946, `conv_kernel_initializer`), where its shape is [k, k, C, 1].
     """
-    side, _, _, filters = shape
-    return math.sqrt(2 / (side * side * (1 if depthwise else filters)))
+    kernel_size, _, _, filters = shape
+    return math.sqrt(2 / (kernel_size * kernel_size * (1 if depthwise else filters)))
 
 
 def dense_bound(shape: tuple[int, int]) -> float:
-    """U(±1/sqrt(out)) for a dense kernel [in, out] (EfficientNet's code)."""
+    """Return b = 1 / sqrt(out) of a dense kernel [in, out] ~ U(-b, b) (EfficientNet's code)."""
     return 1 / math.sqrt(shape[1])
 
 
@@ -58,21 +58,21 @@ def _dense_init(key: jax.Array, shape: tuple[int, int], dtype=jnp.float32) -> ja
 def _weight(
     module: nn.Module, name: str, initial: Callable[..., jax.Array], shape: tuple[int, ...]
 ) -> jax.Array:
-    """`module.param` that, where there is such a weight, does not trace `initial` for its shape.
+    """Return `module.param`, without tracing `initial` for its shape if the weight exists.
 
-    That is a tenth of the time that tracing takes; a process traces every block it meets.
+    Saves a tenth of the tracing time of a block.
     """
     if not module.has_variable("params", name):
         return module.param(name, initial, shape)
     weight = module.get_variable("params", name)
     if weight.shape != shape:
         path = "/".join((*module.path, name))
-        raise ValueError(f"weight {path} of shape {weight.shape}; accepted: {shape}")
+        raise ValueError(f"weight {path} has shape {weight.shape}; accepted: {shape}")
     return weight
 
 
 class Convolution(nn.Module):
-    """Padded, kernel [k, k, C, filters]; bias only where asked for."""
+    """Padded convolution, [N, H, W, C] → [N, ⌈H/s⌉, ⌈W/s⌉, filters], kernel [k, k, C, filters]."""
 
     filters: int
     kernel: int = 1
@@ -82,7 +82,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        if self.has_variable("params", "rows"):  # of `mnas.nn.inference`
+        if self.has_variable("params", "rows"):  # from `mnas.nn.inference.fold`
             rows = self.get_variable("params", "rows")
             return ops.convolution_by_rows(x, rows, self.kernel, self.stride, self.padding)
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
@@ -94,7 +94,7 @@ class Convolution(nn.Module):
 
 
 class DepthwiseConvolution(nn.Module):
-    """Padded, kernel [k, k, 1, C]."""
+    """Padded depthwise convolution, [N, H, W, C] → [N, ⌈H/s⌉, ⌈W/s⌉, C], kernel [k, k, 1, C]."""
 
     kernel: int
     stride: int
@@ -108,10 +108,10 @@ class DepthwiseConvolution(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """BatchNorm and the activation behind it (`norm.batch_norm`).
+    """BatchNorm followed by an activation (`norm.batch_norm`).
 
-    Without statistics it is one folded into the convolution before (`mnas.nn.inference`), of which
-    the bias is left.
+    Without statistics it is a BatchNorm folded into the preceding convolution
+    (`mnas.nn.inference`), of which only the bias is left.
     """
 
     activation: str | None = None
@@ -150,10 +150,9 @@ class SqueezeExcite(nn.Module):
 
 
 class Stem(nn.Module):
-    """Convolution of stride 2, BatchNorm, activation: [N, H, W, 3] → [N, H/2, W/2, filters].
+    """Convolution of stride 2, BatchNorm, activation: [N, H, W, 3] → [N, ⌈H/2⌉, ⌈W/2⌉, filters].
 
-    pool    a 3×3 max pooling of stride 2 behind them, so that H/4 and W/4 come out (ResNet,
-            arXiv 1512.03385, Table 1)
+    pool    append 3×3 max pooling of stride 2 (ResNet, arXiv 1512.03385, Table 1)
     """
 
     filters: int
@@ -164,16 +163,22 @@ class Stem(nn.Module):
     epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
-    def __call__(self, x, train, keep=None, key=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool,
+        keep: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         x = Convolution(self.filters, self.kernel, 2, self.padding, name="conv")(x)
         x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
         return ops.max_pool(x, 2, self.padding) if self.pool else x
 
 
 class LayerBlock(nn.Module):
-    """One layer of a stage, [N, H, W, C] → [N, H/s, W/s, D]; what all kinds of layers are told.
+    """Base class and common fields of all layers of stages, [N, H, W, C] → [N, ⌈H/s⌉, ⌈W/s⌉, D].
 
-    drop    whether, in training, the branch beside the skip connection is dropped at times
+    drop    apply stochastic depth to the residual branch in training
     """
 
     layer: Layer
@@ -187,12 +192,18 @@ class MBConv(LayerBlock):
     """Expansion, depthwise convolution, squeeze-and-excitation, linear projection, skip connection.
 
     MobileNetV2 (arXiv 1801.04381, Fig. 4d) with the squeeze-and-excitation of MnasNet
-    (arXiv 1807.11626, Fig. 7). Where the layer's op is 'separable' the projection has an activation
-    too (MobileNetV1, arXiv 1704.04861, Fig. 3).
+    (arXiv 1807.11626, Fig. 7). For the op 'separable', the projection has an activation as well
+    (MobileNetV1, arXiv 1704.04861, Fig. 3).
     """
 
     @nn.compact
-    def __call__(self, x, train, keep=None, key=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool,
+        keep: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         layer, y = self.layer, x
         if layer.expand_ratio != 1:
             y = Convolution(layer.expanded_filters, name="expand")(y)
@@ -211,7 +222,13 @@ class ConvLayer(LayerBlock):
     """k×k convolution, BatchNorm, activation, squeeze-and-excitation, skip connection."""
 
     @nn.compact
-    def __call__(self, x, train, keep=None, key=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool,
+        keep: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         layer = self.layer
         y = Convolution(layer.filters, layer.kernel, layer.stride, self.padding, name="conv")(x)
         y = BatchNorm(self.activation, self.epsilon, name="norm")(y, train)
@@ -221,13 +238,19 @@ class ConvLayer(LayerBlock):
 
 
 class BasicLayer(LayerBlock):
-    """Two k×k convolutions, the skip connection, and only then the second activation.
+    """Two k×k convolutions; the second activation follows the skip connection.
 
     ResNet (arXiv 1512.03385, Fig. 5 left).
     """
 
     @nn.compact
-    def __call__(self, x, train, keep=None, key=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool,
+        keep: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         layer = self.layer
         y = Convolution(layer.filters, layer.kernel, layer.stride, self.padding, name="conv1")(x)
         y = BatchNorm(self.activation, self.epsilon, name="norm1")(y, train)
@@ -237,14 +260,20 @@ class BasicLayer(LayerBlock):
 
 
 class BottleneckLayer(LayerBlock):
-    """1×1 to fewer filters, k×k, 1×1 back, the skip connection, and only then the activation.
+    """1×1 reduction, k×k convolution, 1×1 expansion; the last activation follows the skip.
 
-    ResNet (arXiv 1512.03385, Fig. 5 right); the k×k convolution strides, not the first one, as in
-    what is called version 1.5.
+    ResNet (arXiv 1512.03385, Fig. 5 right), version 1.5: the k×k convolution has the stride, not
+    the first 1×1 convolution.
     """
 
     @nn.compact
-    def __call__(self, x, train, keep=None, key=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool,
+        keep: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         layer, inner = self.layer, self.layer.bottleneck_filters
         y = Convolution(inner, name="conv1")(x)
         y = BatchNorm(self.activation, self.epsilon, name="norm1")(y, train)
@@ -255,13 +284,20 @@ class BottleneckLayer(LayerBlock):
         return norm.activate(_skip(self, x, y, train, keep, key), self.activation)
 
 
-def _skip(block, x, y, train, keep, key):
-    """y, with the layer's skip connection from x and, in training, whole branches y dropped."""
+def _skip(
+    block: LayerBlock,
+    x: jax.Array,
+    y: jax.Array,
+    train: bool,
+    keep: jax.Array | None,
+    key: jax.Array | None,
+) -> jax.Array:
+    """Return branch y plus the layer's skip connection from x, with stochastic depth on y."""
     layer = block.layer
     if layer.skip == "none":
         return y
     if block.drop and train:
-        # Scaled up here, so that nothing needs scaling at inference.
+        # Rescaled in training, so that inference needs no scaling.
         kept = jax.random.bernoulli(key, keep, (len(y), 1, 1, 1))
         y = jnp.where(kept, y / keep, 0).astype(y.dtype)
     if layer.skip == "pool":
@@ -275,7 +311,7 @@ def _skip(block, x, y, train, keep, key):
 class Head(nn.Module):
     """1×1 convolution, BatchNorm, activation, global average pooling, dropout, classifier.
 
-    [N, H, W, C] → logits [N, classes]. With 0 filters only what comes from the pooling on.
+    [N, H, W, C] → logits [N, classes]. With 0 filters, starts at the pooling.
     """
 
     filters: int
@@ -285,7 +321,13 @@ class Head(nn.Module):
     epsilon: float = norm.BATCH_NORM_EPSILON
 
     @nn.compact
-    def __call__(self, x, train, keep=None, key=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool,
+        keep: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         if self.filters:
             x = Convolution(self.filters, name="conv")(x)
             x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
@@ -312,12 +354,17 @@ def layer_block(
     padding: ops.Padding = "same",
     epsilon: float = norm.BATCH_NORM_EPSILON,
 ) -> LayerBlock:
-    """The module of a layer, without what makes no difference to it.
+    """Return the module of a layer, with fields that do not affect it normalised.
 
-    `drop` is forgotten where there is no skip connection to drop to, and `padding` where nothing
-    strides: so equal programs have equal keys.
+    `drop` needs a skip connection, and `padding` only matters with a stride: equal programs thus
+    have equal modules.
     """
     drop = drop and layer.skip != "none"
     return LAYERS[layer.op](
         layer, activation, drop, padding if layer.stride > 1 else "same", epsilon
     )
+
+
+def without_drop(block: nn.Module) -> nn.Module:
+    """Return a block with `drop` off, the block itself if it cannot drop anything."""
+    return block.clone(drop=False) if getattr(block, "drop", False) else block

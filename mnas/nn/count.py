@@ -1,6 +1,6 @@
-"""Parameters and mult-adds counted from the built model, to check `mnas.architecture.cost` against.
+"""Params and mult-adds counted from the built model, to check `mnas.architecture.cost` against.
 
-Nothing is computed: parameters are counted from shapes, mult-adds from the jaxpr of inference.
+Nothing is computed: params are counted from shapes, mult-adds from the jaxpr of inference.
 """
 
 import math
@@ -17,22 +17,22 @@ from mnas.nn.network import Network, count_params, network_variables, variable_s
 
 
 def model_cost(architecture: Architecture) -> Cost:
-    """The cost of `Network(architecture)` for one image, as the model itself has it."""
+    """Return the cost of `Network(architecture)` for one image, counted from the model."""
     shapes = variable_shapes(architecture)
-    side = architecture.resolution
-    image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    with ops.use_implementation("lax"):  # every convolution as one, padded taps included
+    resolution = architecture.resolution
+    image = jax.ShapeDtypeStruct((1, resolution, resolution, 3), jnp.float32)
+    with ops.use_implementation("lax"):  # one primitive per convolution, padded taps included
         jaxpr = jax.make_jaxpr(Network(architecture).apply)(network_variables(shapes), image)
     return Cost(count_params(shapes), mult_adds(jaxpr.jaxpr))
 
 
 def mult_adds(jaxpr: Any) -> int:
-    """Multiply-adds of all convolutions and matrix products in a jaxpr, inner ones included."""
+    """Return mult-adds of all convolutions and matrix products in a jaxpr, nested ones included."""
     total = 0
     for equation in jaxpr.eqns:
         out = equation.outvars[0].aval.shape if equation.outvars else ()
         if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape  # HWIO, I already divided by the groups
+            kernel = equation.invars[1].aval.shape  # HWIO, with I divided by the groups
             total += math.prod(out) * math.prod(kernel[:3])
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]

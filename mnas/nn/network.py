@@ -1,14 +1,14 @@
-"""Whole networks as chains of blocks, their variables, and the initial values of these.
+"""Whole networks as chains of blocks, their variables, and initial values.
 
-Variables are kept block by block, {block name: {'params': ..., 'batch_stats': ...}}, because that
-is how children are trained; `network_variables` and `block_variables` convert to and from the
-whole-network form of Flax, {'params': {block name: ...}, 'batch_stats': ...}.
+Variables are kept block by block, {block name: {'params': ..., 'batch_stats': ...}}, the form in
+which children are trained. `network_variables` and `block_variables` convert to and from Flax's
+whole-network form, {'params': {block name: ...}, 'batch_stats': {block name: ...}}.
 """
 
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,24 +16,34 @@ import numpy as np
 from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import block_inputs
 from mnas.nn import ops
 from mnas.nn.blocks import Head, Stem, convolution_stddev, dense_bound, layer_block
 
 Variables = dict[str, Any]
+Shape = tuple[int, ...]
+
+
+class PlacedBlock(NamedTuple):
+    """A block at its position in a network: name, module, shape of its input [N, H, W, C]."""
+
+    name: str
+    module: nn.Module
+    input_shape: Shape
 
 
 def network_blocks(
     architecture: Architecture, *, drop_path: bool = False, dropout: bool = False
 ) -> tuple[tuple[str, nn.Module], ...]:
-    """(name, module) of every block in order: 'stem', 'stage1_layer1', ..., 'head'.
+    """Return (name, module) of every block in order: 'stem', 'stage1_layer1', ..., 'head'.
 
-    drop_path, dropout    whether blocks can drop branches and the head features; how probably is
-                          said when they are called
+    drop_path, dropout    build modules that drop branches or head features, with a probability
+                          passed to them when called
     """
     activation, padding = architecture.activation, architecture.padding
     epsilon = architecture.bn_epsilon
-    pooled = architecture.stem_pool
-    stem = Stem(architecture.stem, activation, architecture.stem_kernel, pooled, padding, epsilon)
+    pool = architecture.stem_pool
+    stem = Stem(architecture.stem, activation, architecture.stem_kernel, pool, padding, epsilon)
     blocks: list[tuple[str, nn.Module]] = [("stem", stem)]
     for s, stage in enumerate(architecture.stages(), start=1):
         for n, layer in enumerate(stage, start=1):
@@ -43,8 +53,25 @@ def network_blocks(
     return (*blocks, ("head", head))
 
 
+def blocks_with_inputs(
+    architecture: Architecture,
+    images: int,
+    *,
+    drop_path: bool = False,
+    dropout: bool = False,
+) -> tuple[PlacedBlock, ...]:
+    """Return every block in order with the shape of its input for a batch of `images` images."""
+    blocks = network_blocks(architecture, drop_path=drop_path, dropout=dropout)
+    return tuple(
+        PlacedBlock(name, module, (images, resolution, resolution, filters))
+        for (name, module), (resolution, filters) in zip(
+            blocks, block_inputs(architecture), strict=True
+        )
+    )
+
+
 class Network(nn.Module):
-    """The whole network as one module: images [N, R, R, 3] → logits [N, classes]."""
+    """Whole network as one module: images [N, R, R, 3] → logits [N, classes]."""
 
     architecture: Architecture
 
@@ -56,12 +83,12 @@ class Network(nn.Module):
 
 
 def network_variables(variables: Mapping[str, Variables]) -> Variables:
-    """{block: {collection: ...}} → {collection: {block: ...}}, as `Network.apply` takes it."""
+    """Convert {block: {collection: ...}} to {collection: {block: ...}}, the form of `Network`."""
     return _swapped(variables)
 
 
 def block_variables(variables: Mapping[str, Variables]) -> Variables:
-    """The inverse of `network_variables`."""
+    """Convert {collection: {block: ...}} to {block: {collection: ...}}."""
     return _swapped(variables)
 
 
@@ -74,19 +101,18 @@ def _swapped(nested: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 
 def variable_shapes(architecture: Architecture) -> dict[str, Variables]:
-    """Variables block by block, as `jax.ShapeDtypeStruct`s: nothing is computed or allocated."""
-    shape = (1, architecture.resolution, architecture.resolution, 3)
-    shapes = {}
-    for name, block in network_blocks(architecture):
-        shapes[name], shape = block_shapes(block, shape)
-    return shapes
+    """Return variables block by block as `jax.ShapeDtypeStruct`s, without computing anything."""
+    return {
+        name: block_shapes(block, shape)[0]
+        for name, block, shape in blocks_with_inputs(architecture, images=1)
+    }
 
 
 @functools.lru_cache(maxsize=4096)
-def block_shapes(block: nn.Module, shape: tuple[int, ...]) -> tuple[Variables, tuple[int, ...]]:
-    """Shapes of a block's variables and of its output. Cached: tracing takes tens of ms."""
+def block_shapes(block: nn.Module, shape: Shape) -> tuple[Variables, Shape]:
+    """Return shapes of a block's variables and output. Cached: tracing takes tens of ms."""
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
-    with ops.use_implementation("lax"):  # fewer operations to trace; shapes are the same
+    with ops.use_implementation("lax"):  # fewer operations to trace, same shapes
         output, variables = jax.eval_shape(
             lambda x: block.init_with_output(jax.random.key(0), x, True), x
         )
@@ -94,11 +120,11 @@ def block_shapes(block: nn.Module, shape: tuple[int, ...]) -> tuple[Variables, t
 
 
 def init_variables(architecture: Architecture, seed: int) -> dict[str, Variables]:
-    """Initial variables block by block, as NumPy arrays.
+    """Return initial variables block by block, as NumPy arrays.
 
-    Each value depends only on the seed, the block's name and the shapes in it. Drawn by NumPy:
-    drawing them by JAX would compile a program for every new shape. The distributions are those of
-    the modules' own `init`; batch statistics start as mean 0, variance 1. A block without BatchNorm
+    Values depend only on the seed, the block's name and its shapes. They come from NumPy's
+    generator, since JAX would compile a program for every new shape; distributions are those of
+    the modules' `init`. Batch statistics start at mean 0, variance 1; a block without BatchNorm
     has none.
     """
     variables = {}
@@ -110,7 +136,7 @@ def init_variables(architecture: Architecture, seed: int) -> dict[str, Variables
     return variables
 
 
-def _initial_value(rng: np.random.Generator, path: tuple, shape: tuple[int, ...]) -> np.ndarray:
+def _initial_value(rng: np.random.Generator, path: tuple[Any, ...], shape: Shape) -> np.ndarray:
     kind = path[-1].key
     if kind == "kernel" and len(shape) == 4:
         stddev = convolution_stddev(shape, depthwise=path[-2].key == "depthwise")
@@ -121,6 +147,6 @@ def _initial_value(rng: np.random.Generator, path: tuple, shape: tuple[int, ...]
 
 
 def count_params(variables: Mapping[str, Variables]) -> int:
-    """Trainable parameters in variables block by block, or in their shapes."""
+    """Return the number of trainable params of variables, or of their shapes, block by block."""
     params = [block["params"] for block in variables.values()]
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

@@ -1,6 +1,6 @@
-"""BatchNorm and the activation behind it as one operation, with a hand-written gradient.
+"""BatchNorm with activation as one operation, with a hand-written gradient.
 
-Letters as in `mnas.nn.ops`: N images, H and W pixels, C channels.
+Shapes as in `mnas.nn.ops`: N images, H × W pixels, C channels.
 """
 
 import functools
@@ -15,7 +15,7 @@ BATCH_NORM_EPSILON = 1e-3  # EfficientNet (arXiv 1905.11946), authors' TPU code
 
 
 def activate(x: jax.Array, activation: str | None) -> jax.Array:
-    """'swish' (x · sigmoid(x), arXiv 1710.05941), 'relu', 'relu6' (min(relu(x), 6)), None for x."""
+    """Apply 'swish' (x · sigmoid(x), arXiv 1710.05941), 'relu', 'relu6' (ReLU up to 6) or None."""
     match activation:
         case None:
             return x
@@ -28,7 +28,7 @@ def activate(x: jax.Array, activation: str | None) -> jax.Array:
     raise ValueError(f"activation = {activation!r}; accepted: 'swish', 'relu', 'relu6', None")
 
 
-def _activation_slope(x: jax.Array, activation: str | None) -> jax.Array:
+def _activation_derivative(x: jax.Array, activation: str | None) -> jax.Array:
     if activation is None:
         return jnp.ones_like(x)
     if activation == "relu":
@@ -46,16 +46,16 @@ def batch_norm(
     activation: str | None = None,
     epsilon: float = BATCH_NORM_EPSILON,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """BatchNorm by the batch's own statistics, and the activation behind it.
+    """Normalise by the batch's statistics and apply an activation.
 
     y = act(scale · (x - mean) / sqrt(var + epsilon) + bias)     (arXiv 1502.03167, Algorithm 1)
 
-    x [N, H, W, C]; scale, bias [C]. Returns y, and the batch's mean and biased variance [C] in
-    float32 at least; no gradient flows through those two. Only x is kept for the gradient:
-    normalised values and the activation's slope are computed again, which on CPUs costs less than
-    storing and loading them.
+    x [N, H, W, C]; scale, bias [C]. Returns y and the batch's mean and biased variance, [C], at
+    least float32; no gradient flows through these two. The gradient keeps x only: normalised
+    values and the activation's derivative are recomputed, which on CPUs is cheaper than storing
+    them. Raises ValueError for an unknown activation.
     """
-    activate(scale, activation)  # refuses an unknown one
+    activate(scale, activation)  # rejects an unknown one
     y, mean, variance = _batch_norm(x, scale, bias, activation, epsilon)
     return y, lax.stop_gradient(mean), lax.stop_gradient(variance)
 
@@ -68,9 +68,9 @@ def _batch_norm(x, scale, bias, activation, epsilon):
 def _norm_forward(x, scale, bias, activation, epsilon):
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     count = x.size // x.shape[-1]
-    x = lax.optimization_barrier(x)  # made once, not in each of its three readers
-    # E[x²] - E[x]² in one pass; some pixel of the channel taken off first, because float32 loses
-    # the difference where the mean is far from zero.
+    x = lax.optimization_barrier(x)  # computed once, not in each of its three consumers
+    # E[x²] - E[x]² in one pass, after subtracting one pixel of the channel: in float32 the
+    # difference would cancel if the mean is far from zero.
     origin = x[0, 0, 0].astype(dtype)
     centred = x.astype(dtype) - origin
     offset = sum_to_channels(centred) / count
@@ -91,8 +91,8 @@ def _norm_backward(activation, epsilon, residuals, gradients):
     count = x.size // x.shape[-1]
     gradient = gradients[0].astype(mean.dtype)
     if activation is not None:
-        slope = _activation_slope(_affine(x, scale, bias, mean, inverse), activation)
-        gradient = lax.optimization_barrier(gradient * slope)  # once, not in each of three readers
+        derivative = _activation_derivative(_affine(x, scale, bias, mean, inverse), activation)
+        gradient = lax.optimization_barrier(gradient * derivative)  # once, not per consumer
     normalised = (x - mean) * inverse
     bias_gradient = sum_to_channels(gradient)
     scale_gradient = sum_to_channels(gradient * normalised)
@@ -119,6 +119,6 @@ def batch_norm_inference(
     activation: str | None = None,
     epsilon: float = BATCH_NORM_EPSILON,
 ) -> jax.Array:
-    """BatchNorm by given statistics, and the activation behind it; shapes as in `batch_norm`."""
+    """Normalise by the given statistics and apply an activation; shapes as in `batch_norm`."""
     inverse = lax.rsqrt(variance + epsilon)
     return activate(_affine(x, scale, bias, mean, inverse), activation).astype(x.dtype)

@@ -1,18 +1,17 @@
-"""Operations that XLA compiles badly for CPUs, written so that it compiles them well.
+"""Convolutions, pooling and sums in a form that XLA compiles well for CPUs.
 
-Letters: N images, H and W pixels, C channels; k the side of a kernel. Feature maps are NHWC.
+Shapes: N images, H × W pixels, C input and D output channels, kernel size k. Feature maps are NHWC.
 
-On a CPU, XLA's depthwise convolution and its gradient take 10 to 100 times as long as k² shifted
-multiply-adds, and its sums to channels, once fused with what makes their input, up to 10 times as
-long as a fold of the leading axis and a product with ones. On other devices XLA's own are used.
-`implementation` chooses between the two everywhere: 'shifted', 'lax', or None for what
-`default_implementation` says.
+On a CPU, XLA's depthwise convolution with its gradient takes 10 to 100 times as long as k² shifted
+multiply-adds, and its sums over pixels, once fused with their producers, up to 10 times as long as
+a sum over a flattened leading axis. On other devices XLA's own operations are used. The
+implementation is 'shifted' or 'lax'; by default `default_implementation` decides.
 """
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,7 @@ _forced: list[Implementation] = []
 
 
 def default_implementation() -> Implementation:
-    """'shifted' on a CPU, 'lax' elsewhere, unless inside `use_implementation`."""
+    """Return 'shifted' on CPUs and 'lax' elsewhere, or the choice of `use_implementation`."""
     if _forced:
         return _forced[-1]
     return "shifted" if jax.default_backend() == "cpu" else "lax"
@@ -33,9 +32,9 @@ def default_implementation() -> Implementation:
 
 @contextlib.contextmanager
 def use_implementation(implementation: Implementation) -> Iterator[None]:
-    """Whatever is *traced* inside uses this implementation; say, to count a jaxpr's convolutions.
+    """Use this implementation for everything *traced* within the context.
 
-    What `jax.jit` has compiled before stays as it was.
+    Functions that `jax.jit` compiled before are not affected.
     """
     _forced.append(_checked(implementation))
     try:
@@ -56,16 +55,16 @@ def _checked(implementation: Implementation | None) -> Implementation:
 
 
 def sum_to_channels(x: jax.Array, implementation: Implementation | None = None) -> jax.Array:
-    """Sum over all axes but the last: [..., C] → [C]. In float32 at least."""
+    """Sum over all axes but the last, [..., C] → [C], in at least float32."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if _checked(implementation) == "lax":
         return x.sum(tuple(range(x.ndim - 1)))
-    # XLA walks two dimensions well, and four badly.
+    # XLA's loops over two dimensions are efficient, those over four are not.
     return x.reshape(-1, x.shape[-1]).sum(0)
 
 
 def _sum_pixels(x: jax.Array) -> jax.Array:
-    """[N, H, W, C] → [N, C], in float32 at least."""
+    """Sum over pixels, [N, H, W, C] → [N, C], in at least float32."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if default_implementation() == "lax" or x.shape[1] * x.shape[2] == 1:
         return x.sum((1, 2))
@@ -76,7 +75,7 @@ def _sum_pixels(x: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def global_average_pool(x: jax.Array) -> jax.Array:
-    """Mean over pixels: [N, H, W, C] → [N, C]."""
+    """Average over pixels, [N, H, W, C] → [N, C]."""
     return (_sum_pixels(x) / (x.shape[1] * x.shape[2])).astype(x.dtype)
 
 
@@ -85,7 +84,7 @@ def _pool_forward(x):
 
 
 def _pool_backward(x, gradient):
-    # Only the shape of x is used; XLA drops the array itself.
+    # Only the shape of x is used, so XLA eliminates the array.
     mean = gradient / (x.shape[1] * x.shape[2])
     return (jnp.broadcast_to(mean[:, None, None], x.shape),)
 
@@ -95,7 +94,7 @@ global_average_pool.defvjp(_pool_forward, _pool_backward)
 
 @jax.custom_vjp
 def scale_channels(x: jax.Array, gate: jax.Array) -> jax.Array:
-    """The product x · gate, of every image and channel: [N, H, W, C], [N, C] → same as x."""
+    """Multiply every channel of every image by its gate: [N, H, W, C], [N, C] → [N, H, W, C]."""
     return x * gate[:, None, None]
 
 
@@ -115,10 +114,12 @@ scale_channels.defvjp(_scale_forward, _scale_backward)
 
 
 def padding_of(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """(before, after) along one axis, so that ⌈size / stride⌉ outputs come of `size` pixels.
+    """Return padding (before, after) along one axis for ⌈size / stride⌉ outputs.
 
-    padding    'same': as TensorFlow and XLA have it, the odd pixel comes after; 'symmetric':
-               (kernel - 1) / 2 before, as PyTorch's networks have it, and after as much as is read
+    padding    'same': TensorFlow's and XLA's, an odd pixel comes after; 'symmetric': PyTorch's,
+               (kernel - 1) / 2 before, and after only as many pixels as are read
+
+    Raises ValueError for another padding.
     """
     if padding not in ("same", "symmetric"):
         raise ValueError(f"padding = {padding!r}; accepted: 'same', 'symmetric'")
@@ -127,8 +128,8 @@ def padding_of(size: int, kernel: int, stride: int, padding: Padding) -> tuple[i
     return before, max(0, total - before)
 
 
-def _live(size: int, kernel: int, stride: int, padding: Padding) -> range:
-    """The taps of a padded kernel, along one axis, that ever touch a pixel."""
+def _live_taps(size: int, kernel: int, stride: int, padding: Padding) -> range:
+    """Return the taps of a padded kernel, along one axis, that read at least one pixel."""
     before, _ = padding_of(size, kernel, stride, padding)
     last = (-(-size // stride) - 1) * stride
     # Tap d reads pixels d - before, ..., d - before + last.
@@ -138,19 +139,19 @@ def _live(size: int, kernel: int, stride: int, padding: Padding) -> range:
 def convolution(
     x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = "same"
 ) -> jax.Array:
-    """A padded convolution, odd k: [N, H, W, C], [k, k, C, D] → [N, ⌈H/stride⌉, ⌈W/stride⌉, D].
+    """Convolve with padding, odd k: [N, H, W, C], [k, k, C, D] → [N, ⌈H/stride⌉, ⌈W/stride⌉, D].
 
-    Taps that only ever touch padding are cut off: at 1×1 pixels any kernel is a matrix product.
+    Taps that only read padding are removed: at 1×1 pixels any kernel is a matrix product.
     """
     if kernel.shape[:2] == (1, 1):  # never padded
         return _pointwise(x[:, ::stride, ::stride], kernel)
-    side = kernel.shape[0]
-    pads = [padding_of(size, side, stride, padding) for size in x.shape[1:3]]
+    kernel_size = kernel.shape[0]
+    pads = [padding_of(size, kernel_size, stride, padding) for size in x.shape[1:3]]
     if default_implementation() == "shifted":
         for axis, size in enumerate(x.shape[1:3]):
-            live = _live(size, side, stride, padding)
+            live = _live_taps(size, kernel_size, stride, padding)
             before, after = pads[axis]
-            pads[axis] = (before - live.start, after - (side - live.stop))
+            pads[axis] = (before - live.start, after - (kernel_size - live.stop))
             kernel = lax.slice_in_dim(kernel, live.start, live.stop, axis=axis)
         if x.shape[1:3] == kernel.shape[:2] == (1, 1):
             return _pointwise(x, kernel)
@@ -164,21 +165,21 @@ def convolution(
 
 
 def convolution_by_rows(
-    x: jax.Array, rows: jax.Array, side: int, stride: int = 1, padding: Padding = "same"
+    x: jax.Array, rows: jax.Array, kernel_size: int, stride: int = 1, padding: Padding = "same"
 ) -> jax.Array:
-    """`convolution` with the kernel as one row for each filter: [N, H, W, C], [D, k·k·C].
+    """Convolve as `convolution` does, with a row per filter: [N, H, W, C], [D, k·k·C].
 
-    For few pixels and kernels larger than a core's cache. A matrix library makes copies of its
-    second operand, in an order of its own; here that is the pixels, not the kernel.
+    For few pixels and kernels larger than a core's cache. Matrix libraries copy their second
+    operand into an order of their own; here that is the pixels, not the kernel.
     """
-    pads = [padding_of(size, side, stride, padding) for size in x.shape[1:3]]
+    pads = [padding_of(size, kernel_size, stride, padding) for size in x.shape[1:3]]
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    height, width = ((size - side) // stride + 1 for size in x.shape[1:3])
-    tall, wide = (stride * (count - 1) + 1 for count in (height, width))
+    height, width = ((size - kernel_size) // stride + 1 for size in x.shape[1:3])
+    row_span, column_span = (stride * (count - 1) + 1 for count in (height, width))
     windows = [
-        x[:, top : top + tall : stride, left : left + wide : stride]
-        for top in range(side)
-        for left in range(side)
+        x[:, top : top + row_span : stride, left : left + column_span : stride]
+        for top in range(kernel_size)
+        for left in range(kernel_size)
     ]
     pixels = jnp.concatenate(windows, -1).reshape(-1, rows.shape[1])
     y = lax.dot_general(rows, pixels, (((1,), (1,)), ((), ()))).T
@@ -187,13 +188,13 @@ def convolution_by_rows(
 
 @jax.custom_vjp
 def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 1×1 convolution as a product of *two-dimensional* arrays: else its gradient is slow."""
+    """Convolve 1×1 as a product of *two-dimensional* arrays, whose gradient is fast."""
     return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
 
 
 def _pointwise_forward(x, kernel):
-    # Kept as they are: of the two-dimensional arrays a block would hand copies on, even where x and
-    # kernel are its own arguments (`mnas.training.programs`).
+    # Residuals keep their shape: a block's program would have to copy reshaped arrays, even where x
+    # and kernel are its own arguments (`mnas.training.programs.ResidualSplit`).
     return _pointwise(x, kernel), (x, kernel)
 
 
@@ -215,13 +216,13 @@ def depthwise_conv(
     implementation: Implementation | None = None,
     padding: Padding = "same",
 ) -> jax.Array:
-    """A padded depthwise convolution, odd k: [N, H, W, C], [k, k, 1, C] → [N, H', W', C].
+    """Convolve depthwise with padding, odd k: [N, H, W, C], [k, k, 1, C] → [N, H', W', C].
 
-    H' = ⌈H/stride⌉, W' = ⌈W/stride⌉. ValueError for an even kernel, a stride that is not 1 or 2,
-    or channels that don't fit.
+    H' = ⌈H/stride⌉, W' = ⌈W/stride⌉. Raises ValueError for an even kernel size, a stride other than
+    1 and 2, or a kernel with another number of channels.
     """
-    side, channels = kernel.shape[0], x.shape[-1]
-    if kernel.shape != (side, side, 1, channels) or side % 2 == 0:
+    kernel_size, channels = kernel.shape[0], x.shape[-1]
+    if kernel.shape != (kernel_size, kernel_size, 1, channels) or kernel_size % 2 == 0:
         raise ValueError(
             f"kernel of shape {kernel.shape}; accepted: [k, k, 1, {channels}] with k odd"
         )
@@ -233,7 +234,7 @@ def depthwise_conv(
         x,
         kernel,
         (stride, stride),
-        [padding_of(size, side, stride, padding) for size in x.shape[1:3]],
+        [padding_of(size, kernel_size, stride, padding) for size in x.shape[1:3]],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=channels,
     )
@@ -246,30 +247,30 @@ def _padded(
     counts: Sequence[int],
     dilation: int = 1,
 ) -> tuple[jax.Array, list[list[int]]]:
-    """(x with zeros between its pixels and around it, `starts` in that).
+    """Return x with zeros around and between its pixels, and `starts` shifted accordingly.
 
-    `dilation` - 1 zeros between; around it so many that the windows x[start + stride·j], j < count,
-    along H and W, fit from every start.
+    `dilation` - 1 zeros between pixels; around them as many as the windows x[start + stride·j],
+    j < count, along H and W, need from all starts.
     """
-    pads, moved = [(0, 0, 0)], []
+    pads, shifted = [(0, 0, 0)], []
     for axis, count in enumerate(counts):
         size, along = dilation * (x.shape[1 + axis] - 1) + 1, starts[axis]
         before = max(0, -min(along))
         after = max(0, max(along) + stride * (count - 1) + 1 - size)
         pads.append((before, after, dilation - 1))
-        moved.append([start + before for start in along])
+        shifted.append([start + before for start in along])
     pads.append((0, 0, 0))
     if any(map(any, pads)):
-        # Padded once, for real: fused into its readers, every read would test for the border.
+        # Materialised: fused into its consumers, every read would test for the border.
         x = lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), pads))
-    return x, moved
+    return x, shifted
 
 
 def _sum_of_taps(
     x: jax.Array, kernel: jax.Array, starts: Sequence[Sequence[int]], stride: int,
     counts: Sequence[int], taps: Sequence[Sequence[int]], dilation: int = 1,
 ) -> jax.Array:  # fmt: skip
-    """Σ kernel[tap] · x[start of tap + stride·j] over the taps, for j < count along H and W."""
+    """Return Σ kernel[tap] · x[start of tap + stride·j] over taps, for j < count along H and W."""
     x, starts = _padded(x, starts, stride, counts, dilation)
     terms = []
     for row, top in zip(taps[0], starts[0], strict=True):
@@ -282,21 +283,21 @@ def _sum_of_taps(
     return functools.reduce(jnp.add, terms)
 
 
-def _geometry(shape: Sequence[int], side: int, stride: int, padding: Padding):
-    """Live taps, the pixels at which they start, output size and padding, along H and W each."""
-    taps = [_live(size, side, stride, padding) for size in shape[1:3]]
-    befores = [padding_of(size, side, stride, padding)[0] for size in shape[1:3]]
+def _geometry(shape: Sequence[int], kernel_size: int, stride: int, padding: Padding):
+    """Return live taps, their first pixels, output sizes and padding before, along H and W each."""
+    taps = [_live_taps(size, kernel_size, stride, padding) for size in shape[1:3]]
+    befores = [padding_of(size, kernel_size, stride, padding)[0] for size in shape[1:3]]
     starts = [[tap - before for tap in t] for t, before in zip(taps, befores, strict=True)]
     return taps, starts, [-(-size // stride) for size in shape[1:3]], befores
 
 
-# Well inside a core's own cache (1 to 2 MB), along with the gradient and their products: sums over
-# maps that come from further away take twice as long.
+# Fits into a core's cache (1 to 2 MB) together with the gradient and their products; beyond it,
+# sums over feature maps take twice as long.
 _CACHE_BYTES = 512 << 10
 
 
-def _images_at_once(x: jax.Array) -> int:
-    """The most images of x, a divisor of all, that fit into a cache; at least one."""
+def _images_per_chunk(x: jax.Array) -> int:
+    """Return the largest divisor of the number of images that fits into a cache, at least 1."""
     count = len(x)
     fitting = _CACHE_BYTES * count // (x.size * x.dtype.itemsize)
     return next((n for n in range(min(count, fitting), 1, -1) if count % n == 0), 1)
@@ -314,13 +315,13 @@ def _shifted_forward(x, kernel, stride, padding):
 
 def _shifted_backward(stride, padding, residuals, gradient):
     x, kernel = residuals
-    side, channels = kernel.shape[0], x.shape[-1]
-    taps, starts, counts, befores = _geometry(x.shape, side, stride, padding)
+    kernel_size, channels = kernel.shape[0], x.shape[-1]
+    taps, starts, counts, befores = _geometry(x.shape, kernel_size, stride, padding)
 
-    # dk[d] = Σ x[o·stride + d - before] · g[o], taps that only touch padding having none. One
-    # program in a loop over the taps: as fast as one for each tap, and compiled in a fraction.
-    padded, moved = _padded(x, starts, stride, counts)
-    corners = jnp.array([(top, left) for top in moved[0] for left in moved[1]], jnp.int32)
+    # dk[d] = Σ x[o·stride + d - before] · g[o], zero for taps that only read padding. A loop over
+    # taps is as fast as unrolled code and compiles in a fraction of the time.
+    padded, origins = _padded(x, starts, stride, counts)
+    corners = jnp.array([(top, left) for top in origins[0] for left in origins[1]], jnp.int32)
     spans = [stride * (count - 1) + 1 for count in counts]
 
     def sums(images):
@@ -331,24 +332,24 @@ def _shifted_backward(stride, padding, residuals, gradient):
             window = lax.dynamic_slice(padded, origin, (len(padded), *spans, channels))
             products = window[:, ::stride, ::stride] * gradient
             rows = lax.optimization_barrier(products.reshape(-1, channels))
-            return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]  # a sum, by the matrix library
+            return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]  # sum by the matrix library
 
         return lax.map(tap_gradient, corners)
 
-    # Some images at a time, so that they stay in the core's cache for all taps.
-    some = _images_at_once(padded)
-    if some < len(x):
-        split = [a.reshape(len(x) // some, some, *a.shape[1:]) for a in (padded, gradient)]
-        live = lax.map(sums, tuple(split)).sum(0)
+    # In chunks of images that stay in the core's cache for all taps.
+    chunk = _images_per_chunk(padded)
+    if chunk < len(x):
+        chunks = [a.reshape(len(x) // chunk, chunk, *a.shape[1:]) for a in (padded, gradient)]
+        live = lax.map(sums, tuple(chunks)).sum(0)
     else:
         live = sums((padded, gradient))
     live = live.reshape(len(taps[0]), len(taps[1]), 1, channels)
-    outside = [(t.start, side - t.stop) for t in taps]
+    outside = [(t.start, kernel_size - t.stop) for t in taps]
     kernel_gradient = jnp.pad(live.astype(kernel.dtype), (*outside, (0, 0), (0, 0)))
 
     # dx[i] = Σ ĝ[i + before - d] · k[d], where ĝ is g with stride - 1 zeros between its pixels.
-    origins = [[b - tap for tap in t] for t, b in zip(taps, befores, strict=True)]
-    x_gradient = _sum_of_taps(gradient, kernel, origins, 1, x.shape[1:3], taps, dilation=stride)
+    first = [[b - tap for tap in t] for t, b in zip(taps, befores, strict=True)]
+    x_gradient = _sum_of_taps(gradient, kernel, first, 1, x.shape[1:3], taps, dilation=stride)
     return x_gradient, kernel_gradient
 
 
@@ -359,7 +360,7 @@ _shifted_depthwise.defvjp(_shifted_forward, _shifted_backward)
 
 
 def average_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
-    """Mean of the *real* pixels in each 3×3 window: [N, H, W, C] → [N, ⌈H/stride⌉, …, C]."""
+    """Average 3×3 windows, padding excluded: [N, H, W, C] → [N, ⌈H/stride⌉, ⌈W/stride⌉, C]."""
     ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
     if default_implementation() == "lax":
         total, count = (_windows(a, 0.0, lax.add, stride, padding) for a in (x, ones))
@@ -370,13 +371,13 @@ def average_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Ar
 
 
 def max_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
-    """The largest of the real pixels in each 3×3 window: [N, H, W, C] → [N, ⌈H/stride⌉, …, C].
+    """Take the maximum of 3×3 windows: [N, H, W, C] → [N, ⌈H/stride⌉, ⌈W/stride⌉, C].
 
-    Where several are the largest, the implementations share the gradient out differently.
+    The implementations distribute the gradient differently among several equal maxima.
     """
     if default_implementation() == "lax":
         return _windows(x, -jnp.inf, lax.max, stride, padding)
-    # Of rows, then of columns: less to do than in windows, above all for the gradient.
+    # Rows, then columns: fewer operations than over windows, above all in the gradient.
     for axis in (1, 2):
         size = x.shape[axis]
         pads = [(0, 0, 0)] * 4
@@ -388,8 +389,10 @@ def max_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
     return x
 
 
-def _windows(x: jax.Array, start: float, reduce, stride: int, padding: Padding) -> jax.Array:
-    """`reduce` over 3×3 windows, from `start`, which is what padding counts as."""
+def _windows(
+    x: jax.Array, start: float, reduce: Callable[..., Any], stride: int, padding: Padding
+) -> jax.Array:
+    """Reduce 3×3 windows, starting from `start`, which is also the value of padding."""
     pads = [padding_of(size, 3, stride, padding) for size in x.shape[1:3]]
     window, strides = (1, 3, 3, 1), (1, stride, stride, 1)
     return lax.reduce_window(x, start, reduce, window, strides, ((0, 0), *pads, (0, 0)))

@@ -1,19 +1,17 @@
-"""Weights in `.safetensors`, named and laid out as timm's state dicts are.
+"""Weights in `.safetensors` files with the names and layouts of timm's state dicts.
 
-So a file goes both ways: what is saved here loads by timm's `load_state_dict(..., strict=True)`
-into the model of the same architecture, and timm's own `.safetensors` load here. Neither needs
-PyTorch. Names are those of timm's `EfficientNet` and, where all blocks are ResNet's, `ResNet`:
+Files are exchangeable: timm's `load_state_dict(..., strict=True)` loads those saved here into the
+model of the same architecture, and timm's own `.safetensors` load here, neither with PyTorch.
+Names are those of timm's `EfficientNet` or, if all blocks are ResNet's, `ResNet`:
 
     stem                              conv_stem.weight                  [D, 3, k, k]
     expansion of stage 2, layer 1     blocks.1.0.conv_pw.weight         [D, C, 1, 1]
-    the BatchNorm behind it           blocks.1.0.bn1.weight, bias, running_mean, running_var  [D]
+    its BatchNorm                     blocks.1.0.bn1.weight, bias, running_mean, running_var  [D]
     a ResNet's projection shortcut    layer2.0.downsample.0.weight      [D, C, 1, 1]
 
-Kernels are [D, C / groups, k, k] there and [k, k, C / groups, D] in Flax, and the classifier is
-[classes, C] and [C, classes]. timm counts training steps in `num_batches_tracked`, which we have
-no use for: zeros are written, and anything is read.
-
-A network that timm cannot build (`mnas.architecture.text_forms.arch_def`) has its names by the same rule.
+Kernels are [D, C / groups, k, k] in timm and [k, k, C / groups, D] in Flax, the classifier
+[classes, C] and [C, classes]. timm counts training steps in `num_batches_tracked`, which is
+written as zero and ignored when read. Networks that timm cannot build are named by the same rules.
 """
 
 import json
@@ -32,7 +30,7 @@ from mnas.errors import UsageError
 from mnas.files import write_bytes
 from mnas.nn.network import Variables, variable_shapes
 
-SPEC_KEY = "mnas_architecture"  # in a file's metadata: the architecture the weights are of
+SPEC_KEY = "mnas_architecture"  # metadata: the architecture that the weights belong to
 STEPS = "num_batches_tracked"
 
 _MBCONV = {
@@ -68,12 +66,12 @@ _LEAVES = {
 
 
 class Tensor(NamedTuple):
-    """One tensor on both sides.
+    """A tensor in timm's state dict and in Flax variables.
 
-    name     timm's
-    path     ours: (block, collection, modules..., leaf)
-    shape    ours
-    axes     timm's axes in terms of ours
+    name     name in timm
+    path     path in variables: (block, collection, modules..., leaf)
+    shape    shape in variables
+    axes     permutation from the axes in variables to timm's
     """
 
     name: str
@@ -83,11 +81,12 @@ class Tensor(NamedTuple):
 
     @property
     def timm_shape(self) -> tuple[int, ...]:
+        """Shape in timm."""
         return tuple(self.shape[axis] for axis in self.axes)
 
 
 def module_names(architecture: Architecture) -> dict[str, dict[str, str]]:
-    """Names timm has for modules, {block: {module in it: name}}; '' is the head's classifier."""
+    """Return timm's names of modules, {block: {module: name}}; module '' is the classifier."""
     resnet = all(block.op in ("basic", "bottleneck") for block in architecture.blocks)
     stem, head = ("conv1", "fc") if resnet else ("conv_stem", "classifier")
     names = {"stem": {"conv": stem, "norm": "bn1"}}
@@ -109,7 +108,7 @@ def _layer_names(layer: Layer) -> dict[str, str]:
 
 
 def tensors(architecture: Architecture) -> Iterator[Tensor]:
-    """All weights and BatchNorm statistics of a network, in its order."""
+    """Yield all weights and BatchNorm statistics of a network, block by block."""
     names = module_names(architecture)
     for block, shapes in variable_shapes(architecture).items():
         for keys, leaf in jax.tree_util.tree_flatten_with_path(shapes)[0]:
@@ -124,14 +123,17 @@ def tensors(architecture: Architecture) -> Iterator[Tensor]:
 def to_state_dict(
     architecture: Architecture, variables: Mapping[str, Variables]
 ) -> dict[str, np.ndarray]:
-    """The state dict in timm of variables block by block (`mnas.nn.network`), as NumPy arrays."""
+    """Return timm's state dict of variables block by block, as NumPy arrays.
+
+    Raises ValueError for variables of another architecture.
+    """
     state = {}
     for tensor in tensors(architecture):
         leaf: Any = variables
         for key in tensor.path:
             leaf = leaf[key]
         if np.shape(leaf) != tensor.shape:
-            raise UsageError(
+            raise ValueError(
                 f"variables: {'/'.join(tensor.path)} has shape {list(np.shape(leaf))}; "
                 f"accepted: {list(tensor.shape)}"
             )
@@ -145,24 +147,26 @@ def to_state_dict(
 def from_state_dict(
     architecture: Architecture, state: Mapping[str, np.ndarray], source: str = "weights"
 ) -> dict[str, Variables]:
-    """Variables block by block, float32, of timm's state dict.
+    """Return variables block by block, float32, of timm's state dict.
 
-    ValueError, one for all of them, where tensors are missing, left over, of another shape or not
-    of a floating-point type.
+    Raises UsageError, one for all tensors, if any are missing, unknown, of another shape or not of
+    a floating-point type; `source` names the state dict in its message.
     """
     variables: dict[str, Variables] = {}
-    wrong, expected = [], set()
+    mismatches, expected = [], set()
     for tensor in tensors(architecture):
         expected.add(tensor.name)
         if tensor.name not in state:
-            wrong.append(f"{tensor.name} is missing")
+            mismatches.append(f"{tensor.name} is missing")
             continue
         value = state[tensor.name]
         if value.shape != tensor.timm_shape:
-            wrong.append(f"{tensor.name} is {list(value.shape)}, not {list(tensor.timm_shape)}")
+            mismatches.append(
+                f"{tensor.name} is {list(value.shape)}, not {list(tensor.timm_shape)}"
+            )
             continue
-        if not jax.numpy.issubdtype(value.dtype, np.floating):  # of JAX: it knows bfloat16
-            wrong.append(f"{tensor.name} is {value.dtype}, not a float")
+        if not jax.numpy.issubdtype(value.dtype, np.floating):  # JAX's check includes bfloat16
+            mismatches.append(f"{tensor.name} is {value.dtype}, not a float")
             continue
         node: Any = variables
         for key in tensor.path[:-1]:
@@ -170,11 +174,11 @@ def from_state_dict(
         axes = np.argsort(tensor.axes)
         node[tensor.path[-1]] = np.ascontiguousarray(np.transpose(value, axes), dtype=np.float32)
     extra = [n for n in state if n not in expected and not n.endswith(f".{STEPS}")]
-    wrong += [f"{name} is not known" for name in extra]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    mismatches += [f"{name} is unknown" for name in extra]
+    if mismatches:
+        more = f" and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""
         raise UsageError(
-            f"{source} does not fit {architecture.name}: {'; '.join(wrong[:3])}{more}; "
+            f"{source} does not fit {architecture.name}: {'; '.join(mismatches[:3])}{more}; "
             f"accepted: exactly the {len(expected)} tensors of its layers"
         )
     return variables
@@ -184,17 +188,19 @@ def save_weights(
     path: str | Path,
     architecture: Architecture,
     variables: Mapping[str, Variables],
-    pixels: tuple[Sequence[float], Sequence[float]] | None = None,
+    pixel_statistics: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> None:
-    """Writes variables block by block to a `.safetensors` file that timm's models load strictly.
+    """Write variables block by block to a `.safetensors` file that timm's models load strictly.
 
-    The architecture goes into the file's metadata, which timm does not look at; and `pixels`, mean
-    and deviation of each channel in 0 to 255, which images are to be normalised by.
+    The file's metadata, which timm ignores, hold the architecture and `pixel_statistics`: mean and
+    standard deviation of each channel, on the scale of 0 to 255, by which images are normalised.
+    Raises UsageError if the file cannot be written.
     """
-    # 'format' is what other readers of safetensors ask for.
+    # Other readers of safetensors require 'format'.
     metadata = {"format": "pt", SPEC_KEY: json.dumps(architecture.to_dict())}
-    if pixels is not None:
-        metadata |= {"pixel_mean": json.dumps(pixels[0]), "pixel_std": json.dumps(pixels[1])}
+    if pixel_statistics is not None:
+        mean, std = pixel_statistics
+        metadata |= {"pixel_mean": json.dumps(mean), "pixel_std": json.dumps(std)}
     try:
         write_bytes(Path(path), save(to_state_dict(architecture, variables), metadata))
     except OSError as error:
@@ -202,10 +208,10 @@ def save_weights(
 
 
 def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Variables]:
-    """Variables block by block, float32, of a `.safetensors` file with timm's names.
+    """Return variables block by block, float32, of a `.safetensors` file with timm's names.
 
-    Strict: ValueError where tensors are missing, left over or of another shape, and where the file
-    was saved here from a network that differs in what tensors don't show, such as padding.
+    Raises UsageError if tensors are missing, unknown or of another shape, and if a file saved here
+    belongs to a network that differs in settings without tensors, such as padding.
     """
     try:
         with safetensors.safe_open(path, framework="np") as file:
@@ -214,7 +220,7 @@ def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Vari
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error}") from None
     except safetensors.SafetensorError as error:
-        raise UsageError(f"{path} is no .safetensors file: {error}") from None
+        raise UsageError(f"{path} is not a .safetensors file: {error}") from None
     variables = from_state_dict(architecture, state, str(path))
     if saved is not None:
         _check_same(Architecture.from_dict(json.loads(saved)), architecture, path)
@@ -222,13 +228,16 @@ def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Vari
 
 
 def _check_same(saved: Architecture, architecture: Architecture, path: str | Path) -> None:
-    """The weights fit; ValueError where they would mean something else. Resolution may change."""
+    """Raise UsageError if two networks with equal tensors differ otherwise than in resolution."""
     saved = saved.replace(resolution=architecture.resolution, name=architecture.name)
     if saved.canonical_hash() == architecture.canonical_hash():
         return
-    for field in ("activation", "padding", "bn_epsilon", "stem_pool", "blocks"):
-        there, here = getattr(saved, field), getattr(architecture, field)
-        if there != here:
-            what = "strides or skip connections" if field == "blocks" else f"{field} = {here!r}"
-            was = "others" if field == "blocks" else repr(there)
-            raise UsageError(f"{path}: {architecture.name} has {what}; the weights are for {was}")
+    for field in ("activation", "padding", "bn_epsilon", "stem_pool"):
+        theirs, ours = getattr(saved, field), getattr(architecture, field)
+        if theirs != ours:
+            raise UsageError(
+                f"{path}: {architecture.name} has {field} = {ours!r}; the weights need {theirs!r}"
+            )
+    raise UsageError(
+        f"{path}: {architecture.name} has other strides or skip connections than the weights need"
+    )

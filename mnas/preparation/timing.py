@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.cost import parts
 from mnas.nn.inference import fold, predict
-from mnas.nn.network import init_variables, network_blocks
+from mnas.nn.network import Shape, blocks_with_inputs, init_variables
 from mnas.training.child import inference
 
 WARM_UP_CALLS = 3
@@ -50,29 +49,24 @@ def call_ms(repeats: int = 200) -> float:
 def network_ms(architecture: Architecture, repeats: int = 30) -> float:
     """Return the latency of a whole network, compiled as one program."""
     folded = jax.device_put(fold(architecture, init_variables(architecture, 0)))
-    image = _noise(architecture.resolution, 3)
+    image = _noise((1, architecture.resolution, architecture.resolution, 3))
     return median_ms(lambda: predict(architecture, folded, image), repeats)
 
 
 def block_ms(architecture: Architecture, index: int, repeats: int = 30) -> float:
     """Return the latency of block number `index` of a network, with the call of its program."""
-    name, block = network_blocks(architecture)[index]
-    resolution, filters = architecture.resolution, 3
-    if index:
-        below = list(parts(architecture))[index - 1]
-        resolution, filters = below.resolution, below.filters
+    name, block, input_shape = blocks_with_inputs(architecture, images=1)[index]
     params = fold(architecture, init_variables(architecture, 0))[name]
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     count = min(MAX_COPIES, math.ceil(COLD_BYTES / size))
     copies = itertools.cycle(
         [{name: {"params": jax.tree.map(jnp.array, params)}} for _ in range(count)]
     )
-    x = _noise(resolution, filters)
+    x = _noise(input_shape)
     infer = inference([(name, block)], {name: {"params": params}}, x.shape)
     return median_ms(lambda: infer(next(copies), x), max(repeats, count))
 
 
-def _noise(resolution: int, filters: int) -> jax.Array:
-    """Return an input of standard normal values [1, resolution, resolution, filters]."""
-    shape = (1, resolution, resolution, filters)
+def _noise(shape: Shape) -> jax.Array:
+    """Return an input of standard normal values."""
     return jax.device_put(np.random.default_rng(0).standard_normal(shape, np.float32))

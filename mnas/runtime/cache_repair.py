@@ -1,9 +1,17 @@
-"""Repair of JAX's persistent compilation cache."""
+"""Repair of JAX's persistent compilation cache.
+
+JAX writes an entry in place, so a process killed while writing leaves a truncated one. JAX then
+warns and compiles, but never overwrites an existing entry: every later process would do the same.
+
+This is the only module that uses a private function of JAX; `tests/runtime/test_cache_repair.py`
+fails with an explanation where a new version of JAX no longer has it.
+"""
 
 import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -11,39 +19,39 @@ _UNREADABLE = "Error reading persistent compilation cache entry"
 
 
 @contextlib.contextmanager
-def cache_mended() -> Iterator[None]:
-    """Where JAX can't read an entry of its cache, broken entries are deleted on the spot.
+def repaired_cache() -> Iterator[None]:
+    """Delete corrupt cache entries as soon as JAX warns about one; JAX then writes a new entry.
 
-    JAX then compiles the program, and writes a whole entry. (`warnings.showwarning` is exchanged
-    meanwhile, which is a setting of the whole process; other warnings are shown as ever.)
+    Replaces `warnings.showwarning`, a global setting of the process, within the context. All other
+    warnings are shown as usual.
     """
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def delete_broken(message, *place, **options) -> None:
-            unreadable = str(message).startswith(_UNREADABLE)
-            if not unreadable or not delete_broken_entries(jax.config.jax_compilation_cache_dir):
-                show(message, *place, **options)
+        def delete_or_show(message: Any, *location: Any, **options: Any) -> None:
+            corrupt = str(message).startswith(_UNREADABLE)
+            if not corrupt or not delete_corrupt_entries(jax.config.jax_compilation_cache_dir):
+                show(message, *location, **options)
 
-        warnings.showwarning = delete_broken
+        warnings.showwarning = delete_or_show
         yield
 
 
-def delete_broken_entries(directory: str | Path) -> int:
-    """How many entries of a persistent cache could not be unpacked, and were deleted.
+def delete_corrupt_entries(directory: str | Path) -> int:
+    """Delete entries of a persistent cache that cannot be decompressed; return their number.
 
-    One that another process is writing just now may be among them; it is compiled once more.
+    An entry that another process is still writing may be among them; it is compiled once more.
     """
-    # JAX's own, because it depends on the installation which compression that is.
+    # The compression (zstandard or zlib) depends on the installed packages, which JAX checks here.
     from jax._src.compilation_cache import decompress_executable
 
     count = 0
     for entry in Path(directory).glob("*-cache"):
         try:
             decompress_executable(entry.read_bytes())
-        except FileNotFoundError:  # another process was faster
+        except FileNotFoundError:  # deleted by another process meanwhile
             continue
-        except Exception:  # of whichever compression it is
+        except Exception:  # each compression library raises its own errors
             entry.unlink(missing_ok=True)
             count += 1
     return count

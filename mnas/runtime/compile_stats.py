@@ -1,9 +1,4 @@
-"""What JAX compiled and what it read from its cache on disk; broken entries of the cache deleted.
-
-JAX writes an entry of its persistent cache in place, so a process that is killed while it writes
-leaves half an entry. That breaks no run: JAX warns and compiles. But it never overwrites an entry,
-so every process from then on would warn and compile again.
-"""
+"""Counters of compilations, reads of compiled programs from disk, and tracing in this process."""
 
 import functools
 from typing import Any, NamedTuple
@@ -12,13 +7,13 @@ import jax
 
 
 class Compilations(NamedTuple):
-    """Programs that there were none of in memory.
+    """Programs that were not in memory when first needed, and seconds spent on them.
 
-    compiles            by XLA's compiler
-    compile_seconds     of it, with writing JAX's cache on disk
-    cache_reads         read from disk instead: JAX's cache, or blocks' own (`mnas.runtime.program_cache`)
-    cache_read_seconds  of reading them
-    trace_seconds       of tracing blocks before that, and of writing out what XLA is to compile
+    compiles            programs compiled by XLA
+    compile_seconds     compiling them, including writes to JAX's persistent cache
+    cache_reads         programs read from disk: from JAX's persistent cache or `program_cache`
+    cache_read_seconds  reading them
+    trace_seconds       tracing and lowering blocks before compilation
     """
 
     compiles: int = 0
@@ -34,15 +29,37 @@ class Compilations(NamedTuple):
         return Compilations(*(a - b for a, b in zip(self, other, strict=True)))
 
 
+class Recording:
+    """Compilations since this object was created."""
+
+    def __init__(self) -> None:
+        self._before = _log().total
+
+    @property
+    def compilations(self) -> Compilations:
+        """Counts up to now; may be read repeatedly."""
+        return _log().total - self._before
+
+
+def record_tracing(seconds: float) -> None:
+    """Add tracing time. JAX's own tracing events count nested functions twice."""
+    _log().total += Compilations(trace_seconds=seconds)
+
+
+def record_reading(programs: int, seconds: float) -> None:
+    """Add programs read from disk without JAX's persistent cache."""
+    _log().total += Compilations(cache_reads=programs, cache_read_seconds=seconds)
+
+
 class _Log:
-    """All compilations of this process from its first use on, by JAX's monitoring events."""
+    """Listener for JAX's monitoring events that sums compilations from its registration on."""
 
     def __init__(self) -> None:
         self.total = Compilations()
 
     def __call__(self, event: str, duration: float, **_: Any) -> None:
-        # An event for every program, whose time includes that of trying the cache; and another one
-        # before it where the cache had the program.
+        # Every program has a compile event, whose duration includes the cache lookup; on a cache
+        # hit, a retrieval event comes before it.
         if event == "/jax/core/compile/backend_compile_duration":
             self.total += Compilations(1, duration)
         elif event == "/jax/compilation_cache/cache_retrieval_time_sec":
@@ -54,24 +71,3 @@ def _log() -> _Log:
     log = _Log()
     jax.monitoring.register_event_duration_secs_listener(log)
     return log
-
-
-def count_tracing(seconds: float) -> None:
-    """For who compiles ahead: JAX's own events of tracing count programs within programs twice."""
-    _log().total += Compilations(trace_seconds=seconds)
-
-
-def count_reading(programs: int, seconds: float) -> None:
-    """For who reads programs from disk without JAX's cache."""
-    _log().total += Compilations(cache_reads=programs, cache_read_seconds=seconds)
-
-
-class Recording:
-    """Compilations since it was made, as often as `compilations` is asked for."""
-
-    def __init__(self) -> None:
-        self._before = _log().total
-
-    @property
-    def compilations(self) -> Compilations:
-        return _log().total - self._before

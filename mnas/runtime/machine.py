@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_UNKNOWN_BYTES = 1 << 62  # more than any process needs
+
 
 def available_bytes() -> int:
-    """Memory that new processes can have, as far as Linux tells; otherwise more than any needs."""
-    found = [1 << 62]
+    """Return the memory available to new processes, in bytes; 2^62 where Linux does not tell.
+
+    The smaller of the machine's available memory and the rest of the control group's limit.
+    """
+    limits = [_UNKNOWN_BYTES]
     with contextlib.suppress(OSError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+        limits += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):  # ValueError: no limit, which is called max
+    with contextlib.suppress(OSError, ValueError):  # ValueError: the limit reads 'max'
         limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
-        found.append(max(0, int(limit) - int(used)))
-    return min(found)
+        limits.append(max(0, int(limit) - int(used)))
+    return min(limits)
 
 
 def machine(cores: Sequence[int]) -> dict[str, Any]:
-    """What it was measured on."""
+    """Return a JSON-compatible description of the machine behind a measurement on `cores`."""
     return {
         "cores": len(cores),
         "processor": _processor(),

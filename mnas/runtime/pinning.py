@@ -1,8 +1,8 @@
-"""Gives every worker process cores of its own.
+"""Exclusive CPU cores for worker processes.
 
-Workers of a machine don't know of each other: they may be of several searches, on any node of a
-cluster, or take the place of one that was killed. So a core is taken by a lock of its number, which
-the system frees when the process ends, however it ends.
+Workers of one machine do not know each other: they may belong to several searches, run on any node
+of a cluster, or replace a killed one. A core is therefore claimed by a lock on its number, which
+the system releases when the process ends, in whatever way it ends.
 """
 
 import os
@@ -10,24 +10,25 @@ import socket
 import sys
 import time
 
-PATIENCE_SECONDS = 5.0  # for a core whose worker was killed but has not ended yet
+PATIENCE_SECONDS = 5.0
+"""Wait for the core of a killed worker that has not ended yet."""
 
-_locks: list[socket.socket] = []  # held as long as this process lives
+_locks: list[socket.socket] = []  # held until this process ends
 
 
 def allowed_cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
+    """Return the numbers of the cores that this process may use, in ascending order."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def pin(count: int) -> list[int]:
-    """Pins this thread, and those that it starts from now on, to `count` cores of its own.
+    """Pin this thread, and all threads it starts later, to `count` exclusive cores.
 
-    The cores, which no other process that asked so has; none, and nothing is pinned, where so many
-    are not free within `PATIENCE_SECONDS`, or the system can't pin. XLA makes its threads at first
-    use, so call this before.
+    Returns the cores, which no other process that calls `pin` gets. Returns an empty list, and pins
+    nothing, if fewer are free within `PATIENCE_SECONDS` or the system cannot pin. Must be called
+    before XLA is first used, since it creates its threads then.
     """
     if sys.platform != "linux":
         return []
@@ -41,7 +42,7 @@ def pin(count: int) -> list[int]:
             _locks.extend(taken.values())
             os.sched_setaffinity(0, taken)
             return [*taken]
-        for lock in taken.values():  # others may be waiting for just these
+        for lock in taken.values():  # another process may be waiting for these
             lock.close()
         if time.monotonic() > deadline:
             break
@@ -50,10 +51,10 @@ def pin(count: int) -> list[int]:
 
 
 def _lock(core: int) -> socket.socket | None:
-    """Whoever holds it, holds the core; None where somebody does."""
+    """Return the lock of a core, or None if another process holds it."""
     lock = socket.socket(socket.AF_UNIX)
     try:
-        lock.bind(f"\0mnas-core-{core}")  # an abstract name: no file that could be left behind
+        lock.bind(f"\0mnas-core-{core}")  # abstract address: no file is left behind
     except OSError:
         lock.close()
         return None

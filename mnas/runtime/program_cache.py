@@ -1,17 +1,16 @@
-"""Compiled programs on disk, found by what they are made of, and in memory while they are used.
+"""LRU cache of compiled programs, on disk and in memory.
 
-JAX's own cache on disk can be asked for a program only when it is traced and written out for XLA,
-which takes several times as long as reading it. And what came from there can't be written again:
-XLA's CPU client gives up the machine code as it loads it. So the programs of blocks are kept out of
-that cache, but in its directory:
+JAX's persistent cache can look a program up only after tracing and lowering it, which takes several
+times as long as reading it. Here an entry's key is a signature known beforehand:
 
-    <jax_compilation_cache_dir>/blocks/<SHA-256 of the signature>
+    <jax_compilation_cache_dir>/blocks/<SHA-256 of signature, settings, versions and processor>
 
-Found there, a program is read in some milliseconds; so it needs no place in memory while it is not
-used. Ready to run, those of a block take 4 to 6 MB, as XLA keeps what it compiled and its analyses
-beside the machine code.
+An entry is read in a few milliseconds, so a program needs no memory while it is not in use (4 to
+6 MB for those of a block: XLA keeps analyses beside the machine code). Programs read from JAX's own
+cache cannot be serialised again on CPUs, since XLA's client drops the machine code when loading it;
+programs compiled here are therefore kept out of that cache.
 
-Entries are pickles, and machine code: like JAX's own, they are for directories that are trusted.
+Entries are pickles and machine code: like JAX's own, they belong in trusted directories only.
 """
 
 import collections
@@ -26,74 +25,78 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.experimental import serialize_executable
 
-import mnas
-from mnas.runtime.compile_stats import Recording, count_reading
+from mnas.runtime.compile_stats import Recording, record_reading
 
 Program = jax.stages.Compiled
 
-# Sets of programs that stay ready to run, of those that are on disk too. A child has some twenty
-# blocks; random children around EfficientNet-B0, which have 170 different ones, read five again
-# for every child.
-READY = 96
+# Program sets kept in memory, of those on disk. A child has some twenty blocks; random children
+# around EfficientNet-B0, which has 170 different blocks, then read five from disk on average.
+MAX_RESIDENT = 96
 
 
-class Stored:
-    """Programs that are used together, say those that train a block.
+class ProgramSet:
+    """Programs used together, such as the forward and backward program of a block.
 
-    signature   what they are made of, whose `repr` tells it from all others; beside it counts
-                whatever else could make other programs of it
-    make        traces and compiles them, if they are not on disk: they, and what else is to be
-                known of them, to be pickled
+    signature     everything the programs are compiled from; equal signatures have equal `repr`.
+                  Must include the sources they are traced from (`source_digest`)
+    compile_all   traces and compiles the programs if they are not on disk; returns them together
+                  with picklable metadata
     """
 
     def __init__(
-        self, signature: tuple[Any, ...], make: Callable[[], tuple[Sequence[Program], Any]]
+        self, signature: tuple[Any, ...], compile_all: Callable[[], tuple[Sequence[Program], Any]]
     ) -> None:
-        self._signature, self._make = signature, make
-        self._programs: tuple[tuple[Program, ...], Any] | None = None
+        self._signature, self._compile_all = signature, compile_all
+        self._contents: tuple[tuple[Program, ...], Any] | None = None
         self._on_disk = False
 
-    def ready(self) -> tuple[tuple[Program, ...], Any]:
-        """The programs and what else is known. Who has them may use them for good."""
+    def load(self) -> tuple[tuple[Program, ...], Any]:
+        """Return the programs and their metadata, from memory, disk or the compiler.
+
+        Makes this set the most recently used one, and evicts the least recently used one beyond
+        `MAX_RESIDENT` unless it is not on disk. Callers may keep programs after eviction.
+        """
         with _lock:
-            if self._programs is None:
-                self._find_or_make()
-            _ready[self] = None
-            _ready.move_to_end(self)
-            if len(_ready) > READY:
-                oldest, _ = _ready.popitem(last=False)
+            if self._contents is None:
+                self._contents = self._read_or_compile()
+            contents = self._contents
+            _resident[self] = None
+            _resident.move_to_end(self)
+            if len(_resident) > MAX_RESIDENT:
+                oldest, _ = _resident.popitem(last=False)
                 if oldest._on_disk:
-                    oldest._programs = None
-            return self._programs
+                    oldest._contents = None
+            return contents
 
-    def _find_or_make(self) -> None:
-        path = _path(self._signature)
-        if path is not None and (found := _read(path)):
-            self._programs, self._on_disk = found, True
-            return
+    def _read_or_compile(self) -> tuple[tuple[Program, ...], Any]:
+        path = entry_path(self._signature)
+        if path is not None and (contents := _read(path)):
+            self._on_disk = True
+            return contents
         recording = Recording()
-        with _kept_out_of_the_cache() if path else contextlib.nullcontext():
-            programs, known = self._make()
-        self._programs = tuple(programs), known
-        # JAX's cache may have them all the same, from elsewhere.
+        with _outside_jax_cache() if path else contextlib.nullcontext():
+            programs, metadata = self._compile_all()
+        contents = tuple(programs), metadata
+        # JAX's cache may contain them nevertheless, written by other code.
         if path is not None and not recording.compilations.cache_reads:
-            self._on_disk = _write(path, self._programs)
+            self._on_disk = _write(path, contents)
+        return contents
 
 
-def forget_ready() -> None:
-    """No program is kept ready any longer, except by those who have it."""
+def evict_all() -> None:
+    """Remove all program sets from the LRU list; callers' programs stay usable."""
     with _lock:
-        _ready.clear()
+        _resident.clear()
 
 
-_ready: collections.OrderedDict[Stored, None] = collections.OrderedDict()  # the latest used last
+_resident: collections.OrderedDict[ProgramSet, None] = collections.OrderedDict()  # latest last
 _lock = threading.Lock()
 
 
@@ -101,35 +104,36 @@ _lock = threading.Lock()
 
 
 def _read(path: Path) -> tuple[tuple[Program, ...], Any] | None:
-    """None where there is no entry, or a broken one, which will be written over."""
+    """Return the contents of an entry; None if it is missing or corrupt, to be overwritten."""
     began = time.perf_counter()
     try:
-        packed, known = pickle.loads(zlib.decompress(path.read_bytes()))
+        packed, metadata = pickle.loads(zlib.decompress(path.read_bytes()))
         programs = tuple(
             serialize_executable.deserialize_and_load(*program, execution_devices=[_device()])
             for program in packed
         )
-    except Exception:  # whatever the system, zlib, pickle and XLA find wrong with it
+    except Exception:  # the file system, zlib, pickle and XLA each raise their own errors
         return None
-    count_reading(len(programs), time.perf_counter() - began)
-    return programs, known
+    record_reading(len(programs), time.perf_counter() - began)
+    return programs, metadata
 
 
-def _write(path: Path, programs: tuple[tuple[Program, ...], Any]) -> bool:
-    """Whether it could be written; whole, or not at all."""
+def _write(path: Path, contents: tuple[tuple[Program, ...], Any]) -> bool:
+    """Write an entry atomically; return whether it was written."""
+    programs, metadata = contents
     try:
-        packed = [serialize_executable.serialize(program) for program in programs[0]]
-        entry = zlib.compress(pickle.dumps((packed, programs[1])), 1)
+        packed = [serialize_executable.serialize(program) for program in programs]
+        entry = zlib.compress(pickle.dumps((packed, metadata)), 1)
     except (NotImplementedError, ValueError, jax.errors.JaxRuntimeError):
-        return False  # JAX can't, for some devices
-    # Of its own name, for workers of many machines may write the same entry; and not by `tempfile`,
-    # whose files other users of the cache could not read.
+        return False  # not every device can serialise programs
+    # A unique name, since workers on many machines may write the same entry. Not `tempfile`, whose
+    # permissions would hide the entry from other users of the cache.
     temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(entry)
         temporary.replace(path)
-    except OSError:  # as with JAX's own: a full disk stops no search
+    except OSError:  # as in JAX's own cache, a full disk stops no search
         with contextlib.suppress(OSError):
             temporary.unlink()
         return False
@@ -137,8 +141,8 @@ def _write(path: Path, programs: tuple[tuple[Program, ...], Any]) -> bool:
 
 
 @contextlib.contextmanager
-def _kept_out_of_the_cache() -> Iterator[None]:
-    """What is compiled inside isn't written to JAX's cache, whose programs we couldn't write."""
+def _outside_jax_cache() -> Iterator[None]:
+    """Keep programs compiled within the context out of JAX's persistent cache."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = getattr(jax.config, name)
     jax.config.update(name, float("inf"))
@@ -148,16 +152,25 @@ def _kept_out_of_the_cache() -> Iterator[None]:
         jax.config.update(name, before)
 
 
-# --- what an entry is found by ------------------------------------------------------------------
+# --- keys ---------------------------------------------------------------------------------------
 
 
-def _path(signature: tuple[Any, ...]) -> Path | None:
-    """None where JAX has no cache, or one that is no directory of a file system."""
+def entry_path(signature: tuple[Any, ...]) -> Path | None:
+    """Return the path of an entry; None if JAX's cache is off or not in a local directory."""
     directory = jax.config.jax_compilation_cache_dir
     if not directory or "://" in directory or not jax.config.jax_enable_compilation_cache:
         return None
-    what = repr((signature, _settings(), _versions(), _code(), _processor()))
-    return Path(directory) / "blocks" / hashlib.sha256(what.encode()).hexdigest()
+    key = repr((signature, _settings(), _versions(), _processor()))
+    return Path(directory) / "blocks" / hashlib.sha256(key.encode()).hexdigest()
+
+
+def source_digest(folders: Iterable[Path]) -> str:
+    """Return the SHA-256 of all Python files directly in `folders`, in order of folder and name."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(folder.glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _device() -> jax.Device:
@@ -165,13 +178,13 @@ def _device() -> jax.Device:
 
 
 def _settings() -> tuple[Any, ...]:
-    """Of JAX and XLA, all but those that can't matter."""
+    """Return all settings of JAX and XLA that may affect a program."""
     device = _device()
-    apart = ("cache", "log", "platform", "traceback", "visible")
+    irrelevant = ("cache", "log", "platform", "traceback", "visible")
     values = sorted(
         (name, repr(value))
         for name, value in jax.config.values.items()
-        if not any(part in name for part in apart)
+        if not any(part in name for part in irrelevant)
     )
     environment = [os.environ.get(name) for name in ("XLA_FLAGS", "NPROC")]
     return device.platform, device.device_kind, device.id, values, environment
@@ -179,36 +192,22 @@ def _settings() -> tuple[Any, ...]:
 
 @functools.cache
 def _versions() -> tuple[str, ...]:
-    packages = ("jax", "jaxlib", "flax", "optax")
+    """Return the versions of Python, of JAX with its plug-ins, and of Flax and Optax."""
     plugins = [
         name
         for distribution in importlib.metadata.distributions()
         if (name := distribution.metadata["Name"] or "").startswith("jax-")
     ]
-    found = (f"{name} {importlib.metadata.version(name)}" for name in (*packages, *sorted(plugins)))
-    return (platform.python_version(), *found)
-
-
-@functools.cache
-def _code() -> str:
-    """Of this package, whatever blocks are made by."""
-    root = Path(mnas.__file__).parent
-    files = [
-        f
-        for folder in ("architecture", "nn", "training")
-        for f in sorted((root / folder).glob("*.py"))
-    ]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    packages = ("jax", "jaxlib", "flax", "optax", *sorted(plugins))
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return (platform.python_version(), *versions)
 
 
 @functools.cache
 def _processor() -> tuple[str, ...]:
-    """XLA compiles for the very processor it runs on."""
+    """Return the processor's model and features, for which XLA compiles."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        wanted = ("model name", "flags", "Features", "CPU part")
-        return tuple(sorted({line for line in lines if line.startswith(wanted)}))
+        fields = ("model name", "flags", "Features", "CPU part")
+        return tuple(sorted({line for line in lines if line.startswith(fields)}))
     return platform.machine(), platform.processor()

@@ -1,1 +1,18 @@
-"""x"""
+"""Training: images in, weights and accuracy out.
+
+In: an `Architecture`, uint8 images [N, R, R, 3] with labels [N], a `TrainingConfig`, a seed. Out:
+variables {block: {'params', 'batch_stats'}} and top-1 accuracy, bit-identical for the same seed
+on the same machine and number of threads. Non-finite losses raise FloatingPointError.
+
+    config         settings and learning-rate schedule; no JAX
+    optimizer      RMSProp with TensorFlow's definition
+    programs       compiled forward, backward and inference programs of single blocks
+    child          a network as a chain of such programs: update, calibration, inference
+    scoring        top-1 accuracy of a chain of blocks
+    blockwise      proxy training: short training of one child of a search
+    precompile     compilation of everything `blockwise` runs, ahead of a search
+    whole_network  training of one network to the end, with checkpoints
+
+May import `mnas.nn`, `mnas.data`, `mnas.runtime`, `mnas.architecture`, `mnas.errors`, `mnas.files`
+and types of `mnas.evaluation`.
+"""

@@ -1,15 +1,12 @@
-"""Proxy training: a short training of a child on few, small images, and its accuracy.
+"""Proxy training: a short training of one child on few, small images, and its accuracy.
 
-The network is trained block by block, as separately compiled programs (`mnas.training.child`); here are
-the settings, the schedule and the loop over epochs. `mnas.data.batches` brings the images to the device,
-`mnas.training.precompile` compiles what is done here beforehand.
+The network is trained as separately compiled blocks (`mnas.training.child`); this module has the
+loop over epochs. `mnas.training.precompile` compiles everything used here ahead of time.
 """
 
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
-from typing import Literal
 
 import jax
 import numpy as np
@@ -22,15 +19,16 @@ from mnas.data.batches import (
     epoch_batches,
     pixel_statistics,
 )
+from mnas.evaluation import Report
 from mnas.nn.network import Variables, network_blocks
 from mnas.runtime.compile_stats import Recording
 from mnas.training.child import Child, inference
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.optimizer import optimizer_of
-from mnas.training.scoring import top1_accuracy as share_right
+from mnas.training.scoring import top1_accuracy
 
-Report = Callable[[int, float], Literal["stop"] | None]
 Labelled = tuple[np.ndarray, np.ndarray]
+"""Images uint8 [N, R, R, 3] and labels [N]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +36,17 @@ class TrainingResult:
     """A trained child.
 
     variables              {block: {'params', 'batch_stats'}}; final (or averaged) weights
-    pixel_mean, pixel_std  [3], of the training images, which inference normalises by; in 0 to 255
-    accuracy               on the validation images, 0 to 1; None where there were none
+    pixel_mean, pixel_std  [3], statistics of the training images, on the scale of 0 to 255, by
+                           which images are normalised
+    accuracy               top-1 accuracy on the validation images; None without any
     history                (epoch, accuracy) as reported
-    epochs                 trained; fewer than configured where `report` said "stop"
+    epochs                 epochs trained; fewer than configured if `report` returned "stop"
     loss                   mean training loss of the last epoch
-    train_seconds          with compilation
-    evaluate_seconds       calibration and validation, with compilation
-    trace_seconds          of tracing blocks that this process had not seen yet
-    compiles               programs compiled by XLA; compile_seconds, of compiling them
-    cache_reads            programs read from the cache on disk; cache_read_seconds, of reading them
+    train_seconds          training, including compilation
+    evaluate_seconds       calibration and validation, including compilation
+    trace_seconds          tracing blocks that were new to this process
+    compiles               programs compiled by XLA, in compile_seconds
+    cache_reads            programs read from disk, in cache_read_seconds
     """
 
     variables: dict[str, Variables]
@@ -76,16 +75,16 @@ def train(
     report: Report | None = None,
     validation: Labelled | None = None,
 ) -> TrainingResult:
-    """Trains `architecture` from scratch; the same seed gives the same weights, bit for bit.
+    """Train `architecture` from scratch; equal seeds give bit-identical weights.
 
     train_images  uint8 [N, R, R, 3], R the architecture's resolution
-    train_labels  [N], whole numbers below the architecture's classes
-    validation    (images, labels), evaluated after training
-    report        called as report(epoch, accuracy) after every epoch, which is then evaluated; may
-                  answer "stop". Doesn't change what is trained
+    train_labels  [N], integers below the architecture's number of classes
+    validation    images and labels to evaluate on after training
+    report        called as report(epoch, accuracy) after every epoch, which is then evaluated;
+                  returning "stop" ends training. Does not change the weights
 
-    ValueError for images that don't fit; FloatingPointError where the loss is not finite, noticed
-    at the end of the epoch.
+    Raises ValueError for images that do not fit, UsageError for labels out of range, and
+    FloatingPointError for a non-finite loss, detected at the end of the epoch.
     """
     check_images(architecture, train_images, train_labels)
     if report is not None and validation is None:
@@ -107,34 +106,21 @@ def train(
         dropout=config.dropout,
     )
     batch_size = min(config.batch_size, len(train_images))
-    steps = len(train_images) // batch_size
     calibration = functools.partial(
         calibration_batches, data, batch_size, seed, config.calibration_batches
     )
-    augmentation = {"flip": config.flip, "padding": config.crop_padding}
-    measured, history = None, []
+    validation_accuracy, history = None, []
     for epoch in range(1, config.epochs + 1):
-        losses = []
-        batches = epoch_batches(data, batch_size, seed, epoch, **augmentation)
-        for step, (images, labels) in enumerate(batches, start=(epoch - 1) * steps):
-            rate = learning_rate(config, step, steps)
-            losses.append(child.step(images, labels, rate, step))
-        losses = np.array(jax.device_get(losses))  # the one wait for the device in an epoch
-        if not np.isfinite(losses).all():
-            step = (epoch - 1) * steps + int(np.argmin(np.isfinite(losses)))
-            raise FloatingPointError(
-                f"loss is not finite at step {step + 1} (epoch {epoch}, "
-                f"learning rate {learning_rate(config, step, steps):.3g})"
-            )
+        loss = _train_epoch(child, data, config, batch_size, seed, epoch)
         last = epoch == config.epochs
         if validation is not None and (report is not None or last):
             began = time.perf_counter()
             variables = child.variables(calibration())
-            measured = share_right(child.blocks, variables, held_out, batch_size)
+            validation_accuracy = top1_accuracy(child.blocks, variables, held_out, batch_size)
             evaluate_seconds += time.perf_counter() - began
             if report is not None:
-                history.append((epoch, measured))
-                if report(epoch, measured) == "stop":
+                history.append((epoch, validation_accuracy))
+                if report(epoch, validation_accuracy) == "stop":
                     break
     if validation is None:
         began = time.perf_counter()
@@ -144,14 +130,42 @@ def train(
         variables=variables,
         pixel_mean=data.mean,
         pixel_std=data.std,
-        accuracy=measured,
+        accuracy=validation_accuracy,
         history=tuple(history),
         epochs=epoch,
-        loss=float(losses.mean()),
+        loss=loss,
         train_seconds=time.perf_counter() - start - evaluate_seconds,
         evaluate_seconds=evaluate_seconds,
         **recording.compilations._asdict(),
     )
+
+
+def _train_epoch(
+    child: Child,
+    data: DeviceImages,
+    config: TrainingConfig,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+) -> float:
+    """Train one epoch, counted from 1; return the mean loss."""
+    steps = len(data.images) // batch_size
+    first = (epoch - 1) * steps
+    batches = epoch_batches(
+        data, batch_size, seed, epoch, flip=config.flip, padding=config.crop_padding
+    )
+    pending = []
+    for step, (images, labels) in enumerate(batches, start=first):
+        rate = learning_rate(config, step, steps)
+        pending.append(child.step(images, labels, rate, step))
+    losses = np.array(jax.device_get(pending))  # the only synchronisation in an epoch
+    if not np.isfinite(losses).all():
+        step = first + int(np.argmin(np.isfinite(losses)))
+        raise FloatingPointError(
+            f"loss is not finite at step {step + 1} (epoch {epoch}, "
+            f"learning rate {learning_rate(config, step, steps):.3g})"
+        )
+    return float(losses.mean())
 
 
 def accuracy(
@@ -161,25 +175,25 @@ def accuracy(
     labels: np.ndarray,
     batch_size: int = 64,
 ) -> float:
-    """Share of `images` (uint8 [N, R, R, 3]) whose label [N] the trained child gives, 0 to 1."""
+    """Return the trained child's top-1 accuracy on images uint8 [N, R, R, 3] with labels [N]."""
     check_images(architecture, images, labels)
     data = DeviceImages.of(images, labels, result.pixel_mean, result.pixel_std)
-    return share_right(network_blocks(architecture), result.variables, data, batch_size)
+    return top1_accuracy(network_blocks(architecture), result.variables, data, batch_size)
 
 
 def latency_ms(architecture: Architecture, result: TrainingResult, repeats: int = 30) -> float:
-    """Median milliseconds of inference of one image on this device, warm, block by block.
+    """Return the median latency of inference of one image on this device, warm, milliseconds.
 
-    Block by block there is a call for each block, about 0.02 ms of overhead apiece, which the whole
-    network compiled at once would not have; but that would be a compilation for every child.
+    Runs block by block, which adds about 0.02 ms per block to the latency of the network compiled
+    whole, but needs no compilation for a child of known blocks.
     """
     blocks = network_blocks(architecture)
     variables = jax.device_put(result.variables)
-    side = architecture.resolution
-    image = jax.device_put(np.zeros((1, side, side, 3), np.float32))
+    resolution = architecture.resolution
+    image = jax.device_put(np.zeros((1, resolution, resolution, 3), np.float32))
     infer = inference(blocks, variables, image.shape)
 
-    infer(variables, image).block_until_ready()  # its first call takes longer
+    infer(variables, image).block_until_ready()  # the first call is slower
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -1,21 +1,20 @@
-"""A child as a chain of separately compiled blocks: its update, its calibration, its answers.
+"""A child as a chain of separately compiled blocks: its update, calibration and inference.
 
-Every child is a new program, and compiling it whole would take as long as training it. So each
-block of a network is compiled by itself, once for each signature (the block's module, the shape of
-its input), forward and backward, and a child is a chain of such programs (`mnas.training.programs`):
+Every child is a new program, and compiling it whole would take as long as training it. Each block
+is therefore compiled by itself, once per signature (`mnas.training.programs`):
 
     forward    params, x         → y, residuals, batch statistics
-    backward   residuals, dy     → dx, updated params      (gradient and optimiser in one program)
+    backward   residuals, dy     → dx, updated params      (gradient and optimizer in one program)
 
-After a few children have warmed the caches up, a new one compiles next to nothing. Learning rates
-and keep probabilities are arguments of the programs, so schedules don't recompile them.
+After a few children, a new one compiles next to nothing. Learning rates and keep probabilities are
+arguments of the programs, so schedules do not recompile them.
 
-BatchNorm has no moving averages: its statistics are computed after training, by the final weights,
-over some batches of training images ('calibration').
+BatchNorm has no moving averages: its statistics are computed after training, with the final
+weights, over some batches of training images ('calibration').
 """
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -23,18 +22,19 @@ import optax
 from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
-from mnas.nn.network import Variables, init_variables, network_blocks
+from mnas.nn.network import Shape, Variables, init_variables, network_blocks
 from mnas.runtime import memory
 from mnas.runtime.compile_stats import Recording
 from mnas.training.optimizer import Optimizer
-from mnas.training.programs import Shape, TrainingPrograms, inference_program, training_programs
+from mnas.training.programs import TrainingPrograms, inference_program, training_programs
 
 Blocks = Sequence[tuple[str, nn.Module]]
+Inference = Callable[[Mapping[str, Variables], jax.Array], jax.Array]
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _loss(label_smoothing: float, logits, labels):
-    """Mean cross-entropy with label smoothing, [], and its gradient, as logits [B, classes]."""
+    """Return the mean label-smoothed cross-entropy, [], and its gradient, [B, classes]."""
 
     def mean_loss(logits):
         targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
@@ -44,17 +44,17 @@ def _loss(label_smoothing: float, logits, labels):
 
 
 def compile_loss(label_smoothing: float, shape: tuple[int, int]) -> None:
-    """Has JAX compile the loss of logits of this shape, [B, classes]."""
+    """Compile the loss for logits of `shape`, [B, classes]."""
     logits, labels = np.zeros(shape, np.float32), np.zeros(shape[:1], np.int32)
     _loss(label_smoothing, *jax.device_put((logits, labels)))
 
 
 class Child:
-    """A network in training: its blocks, and for each of them params and optimiser state.
+    """A network in training: its blocks with their params and optimizer states.
 
-    ema_decay   of the averaged weights, 0 for none
-    drop_path   stochastic depth: drop rate at the end of the network, rising linearly from 0
-    dropout     drop rate of the features before the classifier
+    ema_decay   decay of the moving average of weights, 0 for none
+    drop_path   stochastic depth: drop rate of the last layer, rising linearly from 0
+    dropout     dropout rate before the classifier
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Child:
     def step(
         self, images: jax.Array, labels: jax.Array, learning_rate: float, step: int
     ) -> jax.Array:
-        """One update by images [B, R, R, 3] and labels [B]; the loss, which may not be ready yet.
+        """Update the params on images [B, R, R, 3] and labels [B]; return the loss, maybe pending.
 
-        `step`, counted from 0, warms the averaging up: its decay is at most (1 + step)/(10 + step)
+        `step`, counted from 0, limits the decay of the moving average to (1 + step)/(10 + step)
         (TensorFlow's ExponentialMovingAverage).
         """
         programs = self._programs(images.shape)
-        x, kept = images, []
+        x, inputs = images, []
         for program, params, keep in zip(programs, self._params, self._keeps, strict=True):
             key = None if keep is None else self._drop_rng.integers(0, 2**32, 2, np.uint32)
             y, residuals, _ = program.forward(params, x, keep, key)
-            kept.append((x, residuals))
+            inputs.append((x, residuals))
             x = y
         del residuals
         loss, gradient = _loss(self._label_smoothing, x, labels)
@@ -103,7 +103,7 @@ class Child:
         for index in reversed(range(len(self.blocks))):
             updated = programs[index].backward(
                 self._params[index],
-                *kept.pop(),  # not kept alive: residuals are most of the memory
+                *inputs.pop(),  # frees them as soon as possible: residuals are most of the memory
                 gradient,
                 self._states[index],
                 self._averages[index],
@@ -113,8 +113,36 @@ class Child:
             gradient, self._params[index], self._states[index], self._averages[index] = updated
         return loss
 
+    def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:
+        """Return {block: {'params', 'batch_stats'}} for inference, as NumPy arrays.
+
+        The weights are the moving averages if there are any. BatchNorm's statistics are those of
+        all pixels of `batches` (images [B, R, R, 3], equal B), each batch normalised by its own
+        statistics, with nothing dropped.
+        """
+        weights = self._averages if self._ema_decay else self._params
+        statistics = []
+        for x in batches:
+            written = []
+            chain = self._programs(x.shape)
+            for program, params, keep in zip(chain, weights, self._keeps, strict=True):
+                # The training program, with keep probability 1, so that nothing is dropped.
+                keep_all = (None, None) if keep is None else (np.float32(1), np.zeros(2, np.uint32))
+                x, _, batch_stats = program.forward(params, x, *keep_all)
+                written.append(batch_stats)
+            statistics.append(written)
+        pooled = jax.tree.map(lambda *batches: np.stack(batches), *jax.device_get(statistics))
+        # Copied: `device_get` may return views of buffers that the next step donates.
+        host = jax.tree.map(np.array, jax.device_get(weights))
+        variables = {}
+        for (name, _), params, stats in zip(self.blocks, host, pooled, strict=True):
+            variables[name] = {"params": params}
+            if stats:
+                variables[name]["batch_stats"] = pooled_statistics(stats)
+        return variables
+
     def _programs(self, shape: Shape) -> list[TrainingPrograms]:
-        """Of all blocks, for images of this shape."""
+        """Return the training programs of all blocks, for images of `shape`."""
         if shape not in self._chains:
             chain: list[TrainingPrograms] = []
             recording = Recording()
@@ -124,52 +152,22 @@ class Child:
                 chain.append(training_programs(block, below, self._optimizer, averaged=averaged))
             self._chains[shape] = chain
             if recording.compilations.compiles or recording.compilations.cache_reads:
-                memory.give_back_freed_memory()
+                memory.release_freed_memory()
         return self._chains[shape]
 
-    def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:
-        """{block: {'params', 'batch_stats'}} to evaluate by, as NumPy arrays; see `init_variables`.
 
-        The weights are the averaged ones where there are such. BatchNorm's statistics are those of
-        all pixels of `batches` (images [B, R, R, 3], of equal size), each batch normalised by its
-        own, with nothing dropped.
-        """
-        weights = self._averages if self._ema_decay else self._params
-        statistics = []
-        for x in batches:
-            written = []
-            chain = self._programs(x.shape)
-            for program, params, keep in zip(chain, weights, self._keeps, strict=True):
-                # The very program of training; kept with probability 1, nothing is dropped.
-                certain = (None, None) if keep is None else (np.float32(1), np.zeros(2, np.uint32))
-                x, _, batch_stats = program.forward(params, x, *certain)
-                written.append(batch_stats)
-            statistics.append(written)
-        pooled = jax.tree.map(lambda *batches: np.stack(batches), *jax.device_get(statistics))
-        # Copies: what `device_get` gives may be views of buffers that the next step gives away.
-        host = jax.tree.map(np.array, jax.device_get(weights))
-        variables = {}
-        for (name, _), params, stats in zip(self.blocks, host, pooled, strict=True):
-            variables[name] = {"params": params}
-            if stats:
-                variables[name]["batch_stats"] = pooled_statistics(stats)
-        return variables
+def inference(blocks: Blocks, variables: Mapping[str, Variables], shape: Shape) -> Inference:
+    """Return a function from variables and images of `shape`, [B, R, R, 3], to logits [B, classes].
 
-
-def inference(
-    blocks: Blocks, variables: dict[str, Variables], shape: Shape
-) -> Callable[[dict[str, Variables], jax.Array], jax.Array]:
-    """What gives the logits [B, classes] of images of this shape, [B, R, R, 3].
-
-    Compiled, block by block, for variables of the same structure and shapes as these. Called with
-    variables and images; the logits may not be computed yet.
+    Compiled block by block for variables with the structure and shapes of `variables`. The
+    function returns before the logits are computed.
     """
     programs = []
     for name, block in blocks:
         programs.append((name, inference_program(block, variables[name], shape)))
         shape = programs[-1][1].out_info.shape
 
-    def infer(variables: dict[str, Variables], x: jax.Array) -> jax.Array:
+    def infer(variables: Mapping[str, Variables], x: jax.Array) -> jax.Array:
         for name, program in programs:
             x = program(variables[name], x)
         return x
@@ -178,7 +176,7 @@ def inference(
 
 
 def pooled_statistics(statistics: Variables) -> Variables:
-    """Mean and variance over equal batches, of those of each: leaves [batches, C] → [C].
+    """Return mean and variance over batches of equal size: leaves [batches, C] → [C].
 
     mean = E[mean_b],  var = E[var_b] + E[(mean_b - mean)²]  (= E[x²] - mean², without cancellation)
     """
@@ -193,8 +191,10 @@ def pooled_statistics(statistics: Variables) -> Variables:
 def keep_probabilities(
     blocks: Sequence[nn.Module], drop_path: float, dropout: float
 ) -> list[np.float32 | None]:
-    """For each layer 1 - drop_path · index / layers (EfficientNet's code), or None where nothing
-    can be dropped. Stem and head are no layers; the head has dropout.
+    """Return the keep probability of every block, None where it cannot drop anything.
+
+    1 - drop_path · index / layers for a layer (EfficientNet's code; stem and head do not count),
+    1 - dropout for the head.
     """
     layers = len(blocks) - 2
     keeps: list[np.float32 | None] = [None]

@@ -4,27 +4,36 @@ import dataclasses
 import math
 from typing import Literal
 
-from mnas.errors import UsageError
+from mnas.errors import (
+    rejected,
+    require_at_least,
+    require_fraction,
+    require_one_of,
+    require_positive,
+    require_whole,
+)
+
+SCHEDULES = ("cosine", "exponential")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How a child is trained. Defaults for a few epochs; optimiser as in EfficientNet."""
+    """Training settings. Defaults suit a few epochs; the optimizer is EfficientNet's."""
 
     epochs: int = 5
     """Passes over the training images."""
     batch_size: int = 64
-    """Images a step; the images that don't fill a last batch are left out of the epoch."""
+    """Images per step; an incomplete last batch is dropped."""
     learning_rate: float = 0.005
-    """Peak learning rate, for this batch size (it is not scaled)."""
+    """Peak learning rate for this batch size; not scaled by it."""
     schedule: Literal["cosine", "exponential"] = "cosine"
-    """How the rate falls after warm-up: 'cosine' to 0, or 'exponential' in steps."""
+    """Decay after warm-up: 'cosine' to 0, or 'exponential' in steps."""
     warmup_epochs: float = 0.5
-    """Epochs in which the learning rate rises linearly from 0."""
+    """Epochs of linear warm-up from 0."""
     decay_rate: float = 0.97
-    """Factor on the learning rate every `decay_epochs`, where the schedule is exponential."""
+    """Factor on the learning rate every `decay_epochs`, exponential schedule only."""
     decay_epochs: float = 2.4
-    """Epochs between two falls of the learning rate, where the schedule is exponential."""
+    """Epochs between decays of the learning rate, exponential schedule only."""
     rms_decay: float = 0.9
     """RMSProp's decay of mean squared gradients."""
     momentum: float = 0.9
@@ -34,65 +43,46 @@ class TrainingConfig:
     weight_decay: float = 1e-5
     """L2 penalty on kernels, added to their gradients."""
     label_smoothing: float = 0.1
-    """Share of each label that is spread over all classes."""
+    """Label smoothing: probability mass spread over all classes."""
     ema_decay: float = 0.0
-    """Decay a step of the moving average of weights that is evaluated; 0 evaluates the weights."""
+    """Per-step decay of the moving average of weights used for evaluation; 0 for no average."""
     drop_path: float = 0.0
-    """Stochastic depth: drop rate at the end of the network, rising linearly from 0."""
+    """Stochastic depth: drop rate of the last layer, rising linearly from 0."""
     dropout: float = 0.0
-    """Drop rate of the features before the classifier."""
+    """Dropout rate before the classifier."""
     flip: bool = False
-    """Mirror half of the training images."""
+    """Mirror training images with probability 1/2."""
     crop_padding: int = 0
-    """Shift training images by up to so many pixels each way, at random."""
+    """Maximum random shift of training images in each direction, pixels."""
     calibration_batches: int = 16
-    """Batches of training images that BatchNorm's final statistics are computed over, at most."""
+    """Maximum number of training batches for BatchNorm's final statistics."""
 
     def __post_init__(self) -> None:
-        for field, least in (
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("crop_padding", 0),
-            ("calibration_batches", 1),
-        ):
-            value = getattr(self, field)
-            if type(value) is not int or value < least:
-                self._refuse(field, f"a whole number of at least {least}")
+        for field in ("epochs", "batch_size", "calibration_batches"):
+            require_whole("training", field, getattr(self, field))
+        require_whole("training", "crop_padding", self.crop_padding, least=0)
         for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon"):
-            if not 0 < getattr(self, field) < math.inf:
-                self._refuse(field, "a number above 0")
+            require_positive("training", field, getattr(self, field))
         for field in ("warmup_epochs", "weight_decay"):
-            if not 0 <= getattr(self, field) < math.inf:
-                self._refuse(field, "a number of at least 0")
-        for field in (
-            "rms_decay",
-            "momentum",
-            "label_smoothing",
-            "ema_decay",
-            "drop_path",
-            "dropout",
-        ):
-            if not 0 <= getattr(self, field) < 1:
-                self._refuse(field, "0 or more, below 1")
-        if self.schedule not in ("cosine", "exponential"):
-            self._refuse("schedule", "'cosine', 'exponential'")
+            require_at_least("training", field, getattr(self, field), 0)
+        for field in ("rms_decay", "momentum", "label_smoothing", "ema_decay"):
+            require_fraction("training", field, getattr(self, field))
+        for field in ("drop_path", "dropout"):
+            require_fraction("training", field, getattr(self, field))
+        require_one_of("training", "schedule", self.schedule, SCHEDULES)
         if not isinstance(self.flip, bool):
-            self._refuse("flip", "True, False")
-
-    def _refuse(self, field: str, accepted: str) -> None:
-        value = getattr(self, field)
-        raise UsageError(f"training: {field} = {value!r}; accepted: {accepted}")
+            raise rejected("training", "flip", self.flip, "True, False")
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of a step, counted from 0.
+    """Return the learning rate of a step, counted from 0.
 
     Linear warm-up; then peak · (1 + cos(π · progress)) / 2 (arXiv 1608.03983), or
     peak · decay_rate^⌊epoch / decay_epochs⌋ (EfficientNet's code).
     """
     epoch = step / steps_per_epoch
     if epoch < config.warmup_epochs:
-        # The first step has a rate above 0, the last one of warm-up the peak at most.
+        # Above 0 in the first step, at most the peak in the last one of warm-up.
         return config.learning_rate * min(
             1.0, (step + 1) / (config.warmup_epochs * steps_per_epoch)
         )

@@ -1,4 +1,4 @@
-"""RMSProp as TensorFlow has it, which MnasNet's and EfficientNet's settings are for."""
+"""RMSProp with TensorFlow's definition, which the settings of MnasNet and EfficientNet assume."""
 
 import dataclasses
 import functools
@@ -13,14 +13,15 @@ from mnas.training.config import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """RMSProp with momentum. Compiled into the programs, so part of their signature.
+    """RMSProp with momentum; a static argument of the compiled programs.
 
-    mean_squares ← decay · mean_squares + (1 - decay) · g²,  g with weight_decay · w on kernels
+    g            ← gradient + weight_decay · w   (kernels only)
+    mean_squares ← decay · mean_squares + (1 - decay) · g²
     velocity     ← momentum · velocity - learning_rate · g / sqrt(mean_squares + epsilon)
     w            ← w + velocity
 
-    Learning rate inside the velocity, mean squares from 1: TensorFlow's, which the settings of
-    MnasNet (arXiv 1807.11626) and EfficientNet (arXiv 1905.11946) are for.
+    TensorFlow's form: the learning rate is inside the velocity, and mean squares start at 1.
+    Used by MnasNet (arXiv 1807.11626) and EfficientNet (arXiv 1905.11946).
     """
 
     decay: float = 0.9
@@ -29,7 +30,7 @@ class Optimizer:
     weight_decay: float = 0.0
 
     def build(self) -> optax.GradientTransformationExtraArgs:
-        """As an Optax transformation; its `update` takes `learning_rate` as a further argument."""
+        """Return the Optax transformation; `update` takes `learning_rate` as an extra argument."""
 
         def scale(updates, state, params=None, *, learning_rate, **_):
             return jax.tree.map(lambda u: -learning_rate * u, updates), state
@@ -37,7 +38,7 @@ class Optimizer:
         def kernels(params):
             return jax.tree_util.tree_map_with_path(lambda p, _: p[-1].key == "kernel", params)
 
-        # Flattened: one loop over all weights of a block compiles faster than a loop for each.
+        # Flattened: one loop over all weights of a block compiles faster than one per weight.
         return optax.chain(
             optax.add_decayed_weights(self.weight_decay, kernels),
             optax.flatten(
@@ -50,12 +51,12 @@ class Optimizer:
         )
 
     def shapes(self, params: Any) -> Any:
-        """The state of `build()` as `jax.ShapeDtypeStruct`s, from params or their shapes."""
+        """Return the shapes of the state of `build()`, given params or their shapes."""
         leaves, tree = jax.tree.flatten(params)
         return _shapes(self, tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
 
     def init(self, params: Any) -> Any:
-        """The state of `build()`, as NumPy arrays: ones and zeros are no reason to compile."""
+        """Return the initial state of `build()` as NumPy arrays, without compiling anything."""
 
         def fill(path, leaf):
             mean_squares = any(getattr(part, "name", None) == "nu" for part in path)
@@ -66,11 +67,11 @@ class Optimizer:
 
 @functools.lru_cache(maxsize=4096)
 def _shapes(optimizer: Optimizer, tree: Any, leaves: tuple[Any, ...]) -> Any:
-    # Kept, because tracing Optax takes milliseconds and every child has some twenty blocks.
+    # Cached: tracing Optax takes milliseconds, and every child has some twenty blocks.
     params = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
     return jax.eval_shape(optimizer.build().init, params)
 
 
 def optimizer_of(config: TrainingConfig) -> Optimizer:
-    """As compiled into the programs of every block."""
+    """Return the optimizer that a training configuration describes."""
     return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)

@@ -1,19 +1,19 @@
-"""The compiled programs of single blocks, of which children are chains (`mnas.training.child`).
+"""Compiled programs of single blocks, of which children are chains (`mnas.training.child`).
 
     forward     params, x, …                       → y, residuals, batch statistics
-    backward    params, x, residuals, dy, state, … → dx, updated params and optimiser state
+    backward    params, x, residuals, dy, state, … → dx, updated params and optimizer state
     inference   variables, x                       → y
 
-Compiled ahead, for a signature of the block and the shape of its input, and kept as programs alone,
-on disk and while they are used in memory (`mnas.runtime.program_cache`). `jax.jit` would also keep what it
-compiled them from, an MLIR module in a context of its own: nearly 2 MB for the programs of a block,
-of which a space has hundreds or thousands.
+Compiled ahead of time, once per signature: the block's module, the shape of its input and the
+optimizer. Only the programs are kept, on disk and in memory (`mnas.runtime.program_cache`);
+`jax.jit` would also keep the MLIR module of each (sizes: `docs/results/memory.md`).
 """
 
 import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -22,28 +22,31 @@ import optax
 from flax import linen as nn
 
 from mnas.nn import ops
-from mnas.nn.blocks import Stem
-from mnas.nn.network import Variables, block_shapes
-from mnas.runtime.compile_stats import count_tracing
-from mnas.runtime.program_cache import Program, Stored, forget_ready
+from mnas.nn.blocks import Stem, without_drop
+from mnas.nn.network import Shape, Variables, block_shapes
+from mnas.runtime.compile_stats import record_tracing
+from mnas.runtime.program_cache import Program, ProgramSet, evict_all, source_digest
 from mnas.training.optimizer import Optimizer
 
-# Where there is no disk for them all are ready to run: up to 3 GB. More than most spaces have.
-KEPT_BLOCKS = 512
+# Signatures remembered, more than most spaces have. Without a cache on disk all of their programs
+# stay in memory, up to 3 GB.
+MAX_BLOCKS = 512
 
-Shape = tuple[int, ...]
+# Packages whose sources decide what a program computes, hence part of its signature on disk.
+TRACED_PACKAGES = ("architecture", "nn", "training")
 
 
 class TrainingPrograms(NamedTuple):
-    """Of one block, for inputs of one shape.
+    """Training programs of one block, for inputs of one shape.
 
     forward    params, x [B, H, W, C], keep, key → y, residuals, batch statistics
-    backward   params, x, residuals, dy, optimiser state, averaged params, learning rate, EMA decay
-               → dx (of the first block None), params, state, averaged params
+    backward   params, x, residuals, dy, optimizer state, averaged params, learning rate, EMA decay
+               → dx (None for the first block), params, state, averaged params
     output     shape of y
 
-    keep and key are None where the block can't drop anything, averaged params where there are none.
-    The params, state and averages that backward is given are gone afterwards: it writes over them.
+    `keep` and `key` are None for blocks that cannot drop anything, averaged params are None if
+    there is no average. `backward` donates params, state and averages: the arrays passed to it are
+    deleted.
     """
 
     forward: Program
@@ -54,82 +57,83 @@ class TrainingPrograms(NamedTuple):
 def training_programs(
     block: nn.Module, shape: Shape, optimizer: Optimizer, *, averaged: bool
 ) -> TrainingPrograms:
-    """The programs that train a block whose input has this shape, [B, H, W, C]."""
-    stored = _training(block, shape, optimizer, averaged, ops.default_implementation())
-    programs, output = stored.ready()
-    return TrainingPrograms(*programs, output)
+    """Return the programs that train a block with input of `shape`, [B, H, W, C]."""
+    cached = _training(block, shape, optimizer, averaged, ops.default_implementation())
+    (forward, backward), output = cached.load()
+    return TrainingPrograms(forward, backward, output)
 
 
 def inference_program(block: nn.Module, variables: Any, shape: Shape) -> Program:
-    """The program that answers, for variables of the same structure and shapes as these."""
+    """Return the inference program for variables with the structure and shapes of `variables`."""
     leaves, tree = jax.tree.flatten(variables)
     shapes = tuple(leaf.shape for leaf in leaves)
-    stored = _inference(_never_dropping(block), tree, shapes, shape, ops.default_implementation())
-    (program,), _ = stored.ready()
+    cached = _inference(without_drop(block), tree, shapes, shape, ops.default_implementation())
+    (program,), _ = cached.load()
     return program
 
 
 def forget_programs() -> None:
-    """Frees the memory that programs of blocks take; those in use go on."""
+    """Release the memory of all cached programs; those held by callers stay usable."""
     _training.cache_clear()
     _inference.cache_clear()
-    forget_ready()
+    evict_all()
 
 
-# `implementation` is only a part of the keys: what is traced asks for it by itself.
+# `implementation` only extends the keys: traced code reads it itself.
 
 
-@functools.lru_cache(maxsize=KEPT_BLOCKS)
+@functools.lru_cache(maxsize=MAX_BLOCKS)
 def _training(
     block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool, implementation: str
-) -> Stored:
-    signature = ("training", _fields(block), shape, optimizer, averaged, implementation)
-    return Stored(signature, lambda: _make_training(block, shape, optimizer, averaged))
+) -> ProgramSet:
+    signature = ("training", _fields(block), shape, optimizer, averaged, implementation, _sources())
+    return ProgramSet(signature, lambda: _compile_training(block, shape, optimizer, averaged))
 
 
-def _make_training(
+def _compile_training(
     block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool
 ) -> tuple[list[Program], Shape]:
-    """Forward, backward, and the shape of the output."""
-    whole = _never_dropping(block)  # dropping needs a key, and has no variables
+    """Return [forward, backward] and the shape of the output."""
+    whole = without_drop(block)  # tracing a block that drops would need a key
     weights = block_shapes(whole, shape)[0]["params"]
     number = jax.ShapeDtypeStruct((), np.float32)
     drops = whole is not block
     random = (number, jax.ShapeDtypeStruct((2,), np.uint32)) if drops else (None, None)
     x = jax.ShapeDtypeStruct(shape, np.float32)
-    seam = _Seam()
+    split = ResidualSplit()
     forward, (y, residuals, _) = _compiled(
-        functools.partial(_forward, block, seam), weights, x, *random
+        functools.partial(_forward, block, split), weights, x, *random
     )
-    backward, _ = _compiled(
-        functools.partial(_backward, seam, optimizer),
-        *(weights, x, residuals, y, optimizer.shapes(weights), weights if averaged else None),
-        *(number, number),
-        donate=(0, 4, 5),
-    )
+    average = weights if averaged else None
+    arguments = (weights, x, residuals, y, optimizer.shapes(weights), average, number, number)
+    update = functools.partial(_backward, split, optimizer)
+    backward, _ = _compiled(update, *arguments, donate=(0, 4, 5))
     return [forward, backward], y.shape
 
 
-@functools.lru_cache(maxsize=KEPT_BLOCKS)
+@functools.lru_cache(maxsize=MAX_BLOCKS)
 def _inference(
     block: nn.Module, tree: Any, shapes: tuple[Shape, ...], shape: Shape, implementation: str
-) -> Stored:
-    def make() -> tuple[list[Program], None]:
+) -> ProgramSet:
+    def compile_all() -> tuple[list[Program], None]:
         leaves = [jax.ShapeDtypeStruct(leaf, np.float32) for leaf in shapes]
         x = jax.ShapeDtypeStruct(shape, np.float32)
         infer = functools.partial(_infer, block)
         return [_compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]], None
 
-    return Stored(("inference", _fields(block), tree, shapes, shape, implementation), make)
+    signature = ("inference", _fields(block), tree, shapes, shape, implementation, _sources())
+    return ProgramSet(signature, compile_all)
 
 
-def _never_dropping(block: nn.Module) -> nn.Module:
-    """The block itself where it can't drop anything; what inference makes of both is the same."""
-    return block.clone(drop=False) if getattr(block, "drop", False) else block
+@functools.cache
+def _sources() -> str:
+    """Return the digest of the sources that programs are traced from."""
+    root = Path(__file__).parents[1]
+    return source_digest(root / package for package in TRACED_PACKAGES)
 
 
 def _fields(block: nn.Module) -> tuple[Any, ...]:
-    """A block's class and fields: what makes it equal to others."""
+    """Return a block's class and fields, which determine its equality."""
     fields = [f.name for f in dataclasses.fields(block) if f.name not in ("parent", "name")]
     kind = type(block)
     return f"{kind.__module__}.{kind.__name__}", [(name, getattr(block, name)) for name in fields]
@@ -138,60 +142,69 @@ def _fields(block: nn.Module) -> tuple[Any, ...]:
 def _compiled(
     function: Callable[..., Any], *shapes: Any, donate: tuple[int, ...] = ()
 ) -> tuple[Program, Any]:
-    """A function's program for arguments of these shapes, and the shapes of what it gives."""
+    """Return a function's program for arguments of these shapes, and the shapes of its outputs."""
     began = time.perf_counter()
     lowered = jax.jit(function, donate_argnums=donate).lower(*shapes)
-    count_tracing(time.perf_counter() - began)
-    given = jax.tree.map(
+    record_tracing(time.perf_counter() - began)
+    outputs = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), lowered.out_info
     )
-    return lowered.compile(), given
+    return lowered.compile(), outputs
 
 
-class _Seam:
-    """Between the passes: `jax.vjp`'s function is a pytree, and its leaves are what is handed on.
+class ResidualSplit:
+    """Residuals of a block, passed from its forward to its backward program.
 
-    Some of these are arguments of the forward pass. A program that gave them back would have
-    to copy them, so the backward pass is given them once more instead: for EfficientNet-B0, batch
-    64 at 32 pixels, 85 MB are handed on in place of 107.
+    The function that `jax.vjp` returns is a pytree whose leaves are the residuals. Some leaves are
+    arguments of the forward pass; a program would have to copy these to return them, so they are
+    left out and taken from the arguments of the backward pass instead.
     """
 
-    def cut(self, vjp: Callable[..., Any], given: Any) -> list[jax.Array]:
-        """The leaves of `vjp` that are none of `given`; called in tracing the forward pass."""
+    def split(self, vjp: Callable[..., Any], arguments: Any) -> list[jax.Array]:
+        """Return the distinct leaves of `vjp` not in `arguments`; runs while tracing forward."""
         leaves, self._tree = jax.tree.flatten(vjp)
-        known = jax.tree.leaves(given)
-        count, places = len(known), {id(leaf): place for place, leaf in enumerate(known)}
+        arrays = jax.tree.leaves(arguments)
+        count, indices = len(arrays), {id(leaf): index for index, leaf in enumerate(arrays)}
         for leaf in leaves:
-            if id(leaf) not in places:
-                places[id(leaf)] = len(known)
-                known.append(leaf)
-        self._places = [places[id(leaf)] for leaf in leaves]
-        return known[count:]
+            if id(leaf) not in indices:
+                indices[id(leaf)] = len(arrays)
+                arrays.append(leaf)
+        self._indices = [indices[id(leaf)] for leaf in leaves]
+        return arrays[count:]
 
-    def join(self, residuals: list[jax.Array], given: Any) -> Callable[..., Any]:
-        """That function again, in tracing the backward pass."""
-        known = [*jax.tree.leaves(given), *residuals]
-        return jax.tree.unflatten(self._tree, [known[place] for place in self._places])
+    def merge(self, residuals: list[jax.Array], arguments: Any) -> Callable[..., Any]:
+        """Return the vjp function rebuilt from residuals; runs while tracing backward."""
+        arrays = [*jax.tree.leaves(arguments), *residuals]
+        return jax.tree.unflatten(self._tree, [arrays[index] for index in self._indices])
 
 
-def _forward(block: nn.Module, seam: _Seam, params, x, keep, key):
+def _forward(block: nn.Module, residual_split: ResidualSplit, params, x, keep, key):
     key = None if key is None else jax.random.wrap_key_data(key, impl="threefry2x32")
 
     def apply(params, x):
         y, written = block.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])
         return y, written.get("batch_stats", {})  # a head without convolution has none
 
-    if isinstance(block, Stem):  # the first one needs no gradient to its input
+    if isinstance(block, Stem):  # no gradient with respect to the images
         y, vjp, statistics = jax.vjp(lambda params: apply(params, x), params, has_aux=True)
     else:
         y, vjp, statistics = jax.vjp(apply, params, x, has_aux=True)
-    return y, seam.cut(vjp, (params, x)), statistics
+    return y, residual_split.split(vjp, (params, x)), statistics
 
 
 def _backward(
-    seam, optimizer, params, x, residuals, gradient, state, average, learning_rate, ema_decay
+    residual_split: ResidualSplit,
+    optimizer: Optimizer,
+    params,
+    x,
+    residuals,
+    gradient,
+    state,
+    average,
+    learning_rate,
+    ema_decay,
 ):
-    gradients, *below = seam.join(residuals, (params, x))(gradient)
+    gradients, *below = residual_split.merge(residuals, (params, x))(gradient)
     updates, state = optimizer.build().update(gradients, state, params, learning_rate=learning_rate)
     params = optax.apply_updates(params, updates)
     if average is not None:

@@ -1,12 +1,12 @@
-"""Retraining of a found network, from scratch and to the end: the whole step as one program.
+"""Training of one network to the end, with the whole update step as one program.
 
-Where a search trains thousands of children for a minute each, block by block (`mnas.training.blockwise`),
-here one network is trained for hours, and one compilation is nothing. Settings, schedule, images
-and BatchNorm's calibration are those of proxy training.
+A search trains thousands of children for a minute each, block by block
+(`mnas.training.blockwise`); here one network is trained for hours, and a single compilation is
+negligible. Settings, schedule, images and BatchNorm's calibration are those of proxy training.
 
-After every epoch the network is evaluated and everything is written to `checkpoint.npz`. Whatever
-is random is drawn from the seed and the number of the epoch or step, so a training that was killed
-goes on to the very same weights.
+After every epoch the network is evaluated and the state is written to `checkpoint.npz`. Random
+numbers depend only on the seed and the number of the epoch or step, so a resumed training reaches
+the same weights as an uninterrupted one.
 """
 
 import dataclasses
@@ -31,11 +31,11 @@ from mnas.data.batches import (
 )
 from mnas.data.images import Images
 from mnas.errors import UsageError
-from mnas.files import write_arrays as _write_arrays
-from mnas.files import write_json
-from mnas.nn.network import init_variables, network_blocks
+from mnas.files import write_arrays, write_json
+from mnas.nn.blocks import without_drop
+from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.nn.weights import save_weights
-from mnas.training.child import keep_probabilities, pooled_statistics
+from mnas.training.child import Blocks, keep_probabilities, pooled_statistics
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.optimizer import Optimizer, optimizer_of
 from mnas.training.scoring import top1_accuracy
@@ -43,7 +43,7 @@ from mnas.training.scoring import top1_accuracy
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """What one pass over the images came to: mean loss, share of held-out images right."""
+    """Mean training loss and top-1 validation accuracy of one epoch, counted from 1."""
 
     epoch: int
     loss: float
@@ -52,7 +52,7 @@ class Epoch:
 
 @dataclasses.dataclass(frozen=True)
 class _Program:
-    """All that a compiled step depends on."""
+    """Static arguments of a compiled step."""
 
     architecture: Architecture
     optimizer: Optimizer
@@ -62,20 +62,23 @@ class _Program:
     averaged: bool
 
     @property
-    def blocks(self):
-        dropping = {"drop_path": self.drop_path > 0, "dropout": self.dropout > 0}
-        return network_blocks(self.architecture, **dropping)
+    def blocks(self) -> Blocks:
+        return network_blocks(
+            self.architecture, drop_path=self.drop_path > 0, dropout=self.dropout > 0
+        )
 
     @property
-    def keeps(self):
+    def keeps(self) -> list[np.float32 | None]:
         return keep_probabilities([block for _, block in self.blocks], self.drop_path, self.dropout)
 
-    def forward(self, params: Any, x: jax.Array, key: jax.Array | None):
-        """Logits [B, classes] and {block: batch statistics}; nothing is dropped without a key."""
+    def forward(
+        self, params: Any, x: jax.Array, key: jax.Array | None
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Return logits [B, classes] and {block: batch statistics}; without a key, drop nothing."""
         statistics = {}
         for index, ((name, block), keep) in enumerate(zip(self.blocks, self.keeps, strict=True)):
             if keep is None or key is None:
-                block, dropping = _undropped(block), (None, None)
+                block, dropping = without_drop(block), (None, None)
             else:
                 dropping = (keep, jax.random.fold_in(key, index))
             x, written = block.apply(
@@ -85,13 +88,9 @@ class _Program:
         return x, statistics
 
 
-def _undropped(block):
-    return block.clone(drop=False) if getattr(block, "drop", False) else block
-
-
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def _step(program: _Program, state, images, labels, rate, ema_decay, key):
-    """(params, optimiser state, averaged params) after one update, and the loss."""
+    """Return the updated (params, optimizer state, averaged params), and the loss."""
     params, moments, average = state
 
     def loss(params):
@@ -116,12 +115,14 @@ def _statistics(program: _Program, params, images):
 
 
 class Retraining:
-    """One training in a directory; a further one with the same settings goes on with it.
+    """One training in a directory, resumed there if its settings are the same.
 
-    history     of the epochs so far
-    variables   {block: {'params', 'batch_stats'}} after the last of them, once there is one
+    history     epochs trained so far
+    variables   {block: {'params', 'batch_stats'}} after the last epoch; None before the first one,
+                and on resumption until `run`
 
-    ValueError where images don't fit, or the directory holds a training with other settings.
+    Raises ValueError for images that do not fit, and UsageError if the directory holds a training
+    with other settings.
     """
 
     def __init__(
@@ -138,23 +139,28 @@ class Retraining:
         self.architecture, self._config, self._seed = architecture, config, seed
         mean, std = pixel_statistics(images.train_images)
         self._data = DeviceImages.of(images.train_images, images.train_labels, mean, std)
-        held_out = (images.validation_images, images.validation_labels)
-        self._held_out = DeviceImages.of(*held_out, mean, std)
+        self._held_out = DeviceImages.of(
+            images.validation_images, images.validation_labels, mean, std
+        )
         self._batch_size = min(config.batch_size, len(images.train_images))
         self._steps = len(images.train_images) // self._batch_size
-        smoothing = config.label_smoothing
-        dropping = (config.drop_path, config.dropout)
         self._program = _Program(
-            architecture, optimizer_of(config), smoothing, *dropping, config.ema_decay > 0
+            architecture=architecture,
+            optimizer=optimizer_of(config),
+            label_smoothing=config.label_smoothing,
+            drop_path=config.drop_path,
+            dropout=config.dropout,
+            averaged=config.ema_decay > 0,
         )
         self._checkpoint = directory / "checkpoint.npz"
         self._spec = directory / "spec.json"
         self._weights = directory / "weights.safetensors"
         self.history: list[Epoch] = []
+        self.variables: dict[str, Variables] | None = None
         initial = init_variables(architecture, seed)
         params = {name: block["params"] for name, block in initial.items()}
         moments = self._program.optimizer.init(params)
-        # A copy of the averages: a step gives its buffers away, each of them once.
+        # Averages are a copy: a step donates its buffers, each of which may be donated only once.
         average = jax.tree.map(np.copy, params) if config.ema_decay else None
         self._state = jax.device_put((params, moments, average))
         self._settings = {
@@ -167,26 +173,35 @@ class Retraining:
         if self._checkpoint.exists():
             self._restore()
 
-    def run(self, done: Callable[[Epoch], None] = lambda epoch: None) -> list[Epoch]:
-        """Trains to the last epoch; `done` is called after each, when it is on disk."""
+    def run(self, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> list[Epoch]:
+        """Train to the last epoch and write weights and spec; return the history.
+
+        `on_epoch` is called after each epoch, once its checkpoint is on disk.
+        """
         for number in range(len(self.history) + 1, self._config.epochs + 1):
             loss = self._train(number)
-            accuracy = self._evaluate()
-            self.history.append(Epoch(number, loss, accuracy))
+            self.variables = self._calibrated_variables()
+            self.history.append(Epoch(number, loss, self._accuracy(self.variables)))
             self._save()
-            done(self.history[-1])
-        if not hasattr(self, "variables"):  # all epochs were trained before
-            self._evaluate()
+            on_epoch(self.history[-1])
+        if self.variables is None:  # all epochs were in the checkpoint
+            self.variables = self._calibrated_variables()
         write_json(self._spec, to_spec(self.architecture))
-        pixels = (self._data.mean.tolist(), self._data.std.tolist())
-        save_weights(self._weights, self.architecture, self.variables, pixels)
+        statistics = (self._data.mean.tolist(), self._data.std.tolist())
+        save_weights(self._weights, self.architecture, self.variables, statistics)
         return self.history
 
     def _train(self, epoch: int) -> float:
-        """One pass over the images; the mean loss. FloatingPointError where it is not finite."""
-        config, losses = self._config, []
-        augmentation = {"flip": config.flip, "padding": config.crop_padding}
-        batches = epoch_batches(self._data, self._batch_size, self._seed, epoch, **augmentation)
+        """Train one epoch; return its mean loss. Raises FloatingPointError if it is not finite."""
+        config, pending = self._config, []
+        batches = epoch_batches(
+            self._data,
+            self._batch_size,
+            self._seed,
+            epoch,
+            flip=config.flip,
+            padding=config.crop_padding,
+        )
         for step, (images, labels) in enumerate(batches, start=(epoch - 1) * self._steps):
             rate = np.float32(learning_rate(config, step, self._steps))
             ema_decay = np.float32(min(config.ema_decay, (1 + step) / (10 + step)))
@@ -194,28 +209,30 @@ class Retraining:
             self._state, loss = _step(
                 self._program, self._state, images, labels, rate, ema_decay, key
             )
-            losses.append(loss)
-        losses = np.array(jax.device_get(losses))
+            pending.append(loss)
+        losses = np.array(jax.device_get(pending))
         if not np.isfinite(losses).all():
             raise FloatingPointError(f"loss is not finite in epoch {epoch}")
         return float(losses.mean())
 
-    def _evaluate(self) -> float:
-        """Accuracy on the held-out images, of averaged weights where there are such."""
+    def _calibrated_variables(self) -> dict[str, Variables]:
+        """Return (averaged) weights with batch statistics, block by block, as NumPy arrays."""
         params, _, average = self._state
         weights = params if average is None else average
-        config, batch_size = self._config, self._batch_size
-        most = config.calibration_batches
-        batches = calibration_batches(self._data, batch_size, self._seed, most)
-        found = [_statistics(self._program, weights, images) for images in batches]
-        stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(found))
+        batches = calibration_batches(
+            self._data, self._batch_size, self._seed, self._config.calibration_batches
+        )
+        statistics = [_statistics(self._program, weights, images) for images in batches]
+        stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(statistics))
         host = jax.tree.map(np.array, jax.device_get(weights))
-        self.variables = {
+        return {
             name: {"params": host[name], "batch_stats": pooled_statistics(stacked[name])}
             for name in host
         }
+
+    def _accuracy(self, variables: dict[str, Variables]) -> float:
         blocks = network_blocks(self.architecture)
-        return top1_accuracy(blocks, self.variables, self._held_out, batch_size)
+        return top1_accuracy(blocks, variables, self._held_out, self._batch_size)
 
     def _save(self) -> None:
         leaves = jax.device_get(jax.tree.leaves(self._state))
@@ -224,18 +241,18 @@ class Retraining:
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
         }
         arrays = {f"leaf_{index}": leaf for index, leaf in enumerate(leaves)}
-        _write_arrays(self._checkpoint, {**arrays, "head": np.array(json.dumps(head))})
+        write_arrays(self._checkpoint, {**arrays, "head": np.array(json.dumps(head))})
 
     def _restore(self) -> None:
         with np.load(self._checkpoint, allow_pickle=False) as archive:
             arrays = dict(archive)
         head = json.loads(str(arrays.pop("head")))
-        before, now = head["settings"], json.loads(json.dumps(self._settings))
-        for name, value in now.items():
-            if before.get(name) != value:
+        saved, current = head["settings"], json.loads(json.dumps(self._settings))
+        for name, value in current.items():
+            if saved[name] != value:
                 raise UsageError(
-                    f"{self._checkpoint}: {name} = {before.get(name)!r}, and is {value!r} now; "
-                    "accepted: the same, or another directory"
+                    f"{self._checkpoint}: {name} = {saved[name]!r}, now {value!r}; "
+                    "accepted: the same value, or another directory"
                 )
         tree = jax.tree.structure(self._state)
         leaves = [arrays[f"leaf_{index}"] for index in range(tree.num_leaves)]
