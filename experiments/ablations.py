@@ -16,6 +16,7 @@ the embedded images, because the surrogate does not cover the space that decides
 """
 
 import dataclasses
+from typing import Any
 
 from mnas.controllers.dyna import Dyna
 from mnas.controllers.evolution import Evolution
@@ -37,7 +38,7 @@ NOISY = NoisyConfig(EXACT)
 BASE = dataclasses.replace(b0_imagenet.EXPERIMENT, evaluator=EXACT)
 
 
-def vary(**changes: object) -> Experiment:
+def vary(**changes: Any) -> Experiment:
     """Return the base experiment with other parts."""
     return dataclasses.replace(BASE, **changes)
 

@@ -34,6 +34,7 @@ from mnas.evaluators.surrogate_fits import (
     CHOICES,
     FIELDS,
     FIT_FUNCTIONS,
+    Fit,
     features,
     one_hot,
     uncertainty_basis,
@@ -164,7 +165,7 @@ def fit_mlp(choices: np.ndarray, top1: np.ndarray) -> Coefficients:
     return {k: v if k == "mlp_link" else v.astype(np.float16) for k, v in fitted.items()}
 
 
-def disagreement(name: str, fitted: Coefficients, choices: np.ndarray) -> np.ndarray:
+def disagreement(name: Fit, fitted: Coefficients, choices: np.ndarray) -> np.ndarray:
     """Return the members' disagreement [N], as `uncertainty_basis` takes it."""
     weights = {f"{name}_std": np.array([0.0, 0.0, 0.0, 1.0])}
     return FIT_FUNCTIONS[name](fitted | weights, choices)[1]
@@ -192,7 +193,7 @@ def r2(measured: np.ndarray, predicted: np.ndarray) -> float:
 
 
 Fitter = Callable[[np.ndarray, np.ndarray], Coefficients]
-FITTERS: dict[str, Fitter] = {"mlp": fit_mlp, "ridge": fit_ridge}
+FITTERS: dict[Fit, Fitter] = {"mlp": fit_mlp, "ridge": fit_ridge}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,15 +219,15 @@ def folds(count: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(count) % FOLDS
 
 
-def cross_validate(name: str, choices: np.ndarray, top1: np.ndarray) -> Validation:
+def cross_validate(name: Fit, choices: np.ndarray, top1: np.ndarray) -> Validation:
     """Cross-validate the fit `name` over `FOLDS` folds."""
     fold = folds(len(top1))
     mean, spread = np.zeros(len(top1)), np.zeros(len(top1))
     for k in range(FOLDS):
         fitted = FITTERS[name](choices[fold != k], top1[fold != k])
         spread[fold == k] = disagreement(name, fitted, choices[fold == k])
-        weights = {f"{name}_std": np.zeros(4)}
-        mean[fold == k] = FIT_FUNCTIONS[name](fitted | weights, choices[fold == k])[0]
+        zeros = {f"{name}_std": np.zeros(4)}
+        mean[fold == k] = FIT_FUNCTIONS[name](fitted | zeros, choices[fold == k])[0]
     basis, errors = uncertainty_basis(mean, spread), top1 - mean
     # Coverage, too, is measured on folds outside the fit of the standard deviations.
     scaled_errors = np.zeros(len(top1))
@@ -292,10 +293,11 @@ def main(arguments: list[str]) -> int:
         )
         stored |= fitter(choices, top1) | {f"{name}_std": validation.weights}
     x = features(choices)
-    for name, values in devices.items():
+    for device, values in devices.items():
         explained, tau, error = cross_validate_device(x, values)
-        shown.add_row(f"{name}, log", f"{explained:.4f}", f"{tau:.4f}", f"{error:.1%} median")
-    np.savez_compressed(out, **stored, **fit_devices(x, devices))
+        shown.add_row(f"{device}, log", f"{explained:.4f}", f"{tau:.4f}", f"{error:.1%} median")
+    stored |= fit_devices(x, devices)
+    np.savez_compressed(out, allow_pickle=False, **stored)
     Console(width=100).print(shown)
     print(f"written: {out}, {out.stat().st_size:,} bytes")
     return 0

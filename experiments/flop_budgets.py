@@ -128,7 +128,7 @@ def networks(outcomes: Sequence[Outcome]) -> list[Network]:
         Network(
             architecture=architectures[n],
             mult_adds=result.mult_adds,
-            accuracy=result.accuracy,
+            accuracy=result.evaluation.accuracy,
             top1={fit: predicted[fit][n] for fit in FITS},
             variant=outcome.variant,
             seed=outcome.seed,

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -40,6 +40,7 @@ from mnas.experiments.performance.simulation import Utilization, simulate
 from mnas.loop.journal import Journal
 from mnas.loop.records import Record, ResultRecord
 
+Engine = Literal["inline", "ray", "tune"]
 MIB = 2**20
 
 
@@ -47,7 +48,7 @@ MIB = 2**20
 class Arguments:
     """Extent of the measurements."""
 
-    engines: tuple[str, ...] = ("inline", "ray")
+    engines: tuple[Engine, ...] = ("inline", "ray")
     """Engines whose overhead is measured; none skips it."""
     controllers: tuple[str, ...] = ("random", "dyna")
     """Controllers whose overhead is measured."""
@@ -85,7 +86,7 @@ class Overhead:
     rss_mib                resident memory of the process at the mark
     """
 
-    engine: str
+    engine: Engine
     controller: str
     trials: int
     wall_ms: float
@@ -94,7 +95,7 @@ class Overhead:
     rss_mib: float
 
 
-def overhead(engine: str, controller: str, marks: tuple[int, ...]) -> list[Overhead]:
+def overhead(engine: Engine, controller: str, marks: tuple[int, ...]) -> list[Overhead]:
     """Run a search of instantaneous children; call it in a process of its own."""
     config = EngineConfig(kind=engine, workers=2)
     prepare_driver(config)
@@ -194,7 +195,7 @@ def main(flags: list[str]) -> int:
                 simulate(workers, batch, stale, child.duration, arguments.engine_ms)
             )
     if arguments.json:
-        groups = {"overhead": overheads, "utilization": utilizations}
+        groups: dict[str, list[Any]] = {"overhead": overheads, "utilization": utilizations}
         print(json.dumps({k: [dataclasses.asdict(row) for row in v] for k, v in groups.items()}))
         return 0
     for rows in (overheads, utilizations):

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -64,6 +65,15 @@ class Arguments:
     def __post_init__(self) -> None:
         for name in ("children", "rounds", "epochs", "images"):
             require_whole("worker_scaling", name, getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrangement:
+    """Workers on the cores of this machine."""
+
+    workers: int
+    threads: int = 1
+    pinned: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,35 +153,35 @@ def rates(arguments: Arguments, log: Callable[[str], None]) -> list[Rate]:
     """Measure all arrangements of workers on this machine's cores, in turns; `log` each round."""
     cores = len(allowed_cores())
     arrangements = [
-        EngineConfig(workers=1, pin=True),
-        EngineConfig(workers=cores, pin=True),
-        EngineConfig(workers=cores, pin=False),
-        EngineConfig(workers=1, threads=cores, pin=True),
+        Arrangement(workers=1),
+        Arrangement(workers=cores),
+        Arrangement(workers=cores, pinned=False),
+        Arrangement(workers=1, threads=cores),
     ]
-    rounds: dict[EngineConfig, list[Round]] = {config: [] for config in arrangements}
+    rounds: dict[Arrangement, list[Round]] = {arrangement: [] for arrangement in arrangements}
     for number in range(arguments.rounds + 1):
-        for config in rounds:
-            measured = in_new_process(train_children, config, arguments)
+        for arrangement in rounds:
+            measured = in_new_process(train_children, arrangement, arguments)
             if number == 0:
                 continue  # compiles
-            rounds[config].append(measured)
+            rounds[arrangement].append(measured)
             log(
-                f"round {number}: {config.workers} workers of {config.threads} threads, "
-                f"{'pinned' if config.pin else 'not pinned'}: "
+                f"round {number}: {arrangement.workers} workers of {arrangement.threads} threads, "
+                f"{'pinned' if arrangement.pinned else 'not pinned'}: "
                 f"{measured.children_per_hour:.0f} children/hour"
             )
     baseline = [measured.children_per_hour for measured in rounds[arrangements[0]]]
-    return [rate(config, measured, baseline) for config, measured in rounds.items()]
+    return [rate(arrangement, measured, baseline) for arrangement, measured in rounds.items()]
 
 
-def rate(config: EngineConfig, rounds: Sequence[Round], baseline: Sequence[float]) -> Rate:
+def rate(arrangement: Arrangement, rounds: Sequence[Round], baseline: Sequence[float]) -> Rate:
     """Summarise the rounds of one arrangement; `baseline` has the children/hour to compare with."""
     hourly = [measured.children_per_hour for measured in rounds]
     ratios = [own / base for own, base in zip(hourly, baseline, strict=True)]
     return Rate(
-        workers=config.workers,
-        threads=config.threads,
-        pinned=config.pin,
+        workers=arrangement.workers,
+        threads=arrangement.threads,
+        pinned=arrangement.pinned,
         children_per_hour=statistics.median(hourly),
         ratio=statistics.median(ratios),
         lowest=min(ratios),
@@ -181,8 +191,11 @@ def rate(config: EngineConfig, rounds: Sequence[Round], baseline: Sequence[float
     )
 
 
-def train_children(engine: EngineConfig, arguments: Arguments) -> Round:
+def train_children(arrangement: Arrangement, arguments: Arguments) -> Round:
     """Train the children in one arrangement; call it in a process of its own."""
+    engine = EngineConfig(
+        workers=arrangement.workers, threads=arrangement.threads, pin=arrangement.pinned
+    )
     prepare_driver(engine)
     evaluator = ProxyConfig(
         data=DataConfig(source="digits", train_images=arguments.images),
@@ -213,7 +226,7 @@ def train_children(engine: EngineConfig, arguments: Arguments) -> Round:
     return Round(
         children_per_hour=3600 * len(ends) / elapsed,
         seconds=busy / len(ends),
-        idle=1 - busy / (engine.workers * elapsed),
+        idle=1 - busy / (arrangement.workers * elapsed),
     )
 
 
@@ -225,7 +238,7 @@ def main(flags: list[str]) -> int:
     console.print(table(limits))
     measured = rates(arguments, console.print)
     if arguments.json:
-        groups = {"ceilings": limits, "children_per_hour": measured}
+        groups: dict[str, list[Any]] = {"ceilings": limits, "children_per_hour": measured}
         print(json.dumps({k: [dataclasses.asdict(row) for row in v] for k, v in groups.items()}))
     else:
         console.print(table(measured))
