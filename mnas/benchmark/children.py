@@ -1,6 +1,6 @@
-"""What all sides of the benchmark are given: the same random children, the same images.
+"""The same random networks ("children") and images for every contender.
 
-Nothing here builds a model. Children travel to the workers as JSON, images as one `.npz` file.
+Children are sent to workers as JSON, images as one `.npz` file. No model is built here.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ B0 = PUBLISHED["efficientnet-b0"]
 
 
 def around_b0(resolution: int) -> Space:
-    """EfficientNet-B0 with each stage's kernel, expansion, layers and SE left open."""
+    """Return the space of EfficientNet-B0 with free kernel, expansion, layers and SE per stage."""
     return Space(
         "around-b0",
         partial(
@@ -36,8 +36,8 @@ def around_b0(resolution: int) -> Space:
     )
 
 
-def _stage(block: Block) -> partial:
-    layers = [block.repeats + step for step in (-1, 0, 1) if block.repeats + step > 0]
+def _stage(block: Block) -> partial[Block]:
+    layers = [block.repeats + change for change in (-1, 0, 1) if block.repeats + change > 0]
     return partial(
         Block,
         kernel=OneOf(3, 5),
@@ -50,7 +50,7 @@ def _stage(block: Block) -> partial:
 
 
 def random_children(count: int, resolution: int, seed: int) -> list[Architecture]:
-    """`count` different networks around B0; the first ones are the same whatever the count."""
+    """Return `count` distinct networks around B0; a smaller count gives a prefix of them."""
     space, rng = around_b0(resolution), np.random.default_rng(seed)
     children: dict[str, Architecture] = {}
     while len(children) < count:
@@ -60,14 +60,15 @@ def random_children(count: int, resolution: int, seed: int) -> list[Architecture
 
 
 def b0(resolution: int) -> Architecture:
-    """EfficientNet-B0 for images of that size and our number of classes."""
+    """Return EfficientNet-B0 for this resolution and `CLASSES` classes."""
     return B0.replace(resolution=resolution, classes=CLASSES)
 
 
 def description(child: Architecture) -> dict[str, Any]:
-    """A child for JSON: its spec, and its layers resolved for those who can't read block strings.
+    """Return a child as plain data for JSON: name, spec, resolved layers, params and mult-adds.
 
-    `params` is what any true build of it has.
+    `layers` serves contenders without a parser for block strings. `params` is the number of
+    parameters of every correct build.
     """
     layers = [
         dataclasses.asdict(layer)
@@ -85,10 +86,10 @@ def description(child: Architecture) -> dict[str, Any]:
 
 
 def write_images(path: Path, count: int, held_out: int, resolution: int, seed: int) -> None:
-    """A `.npz` of images uint8 [N, R, R, 3] and labels int32 [N], for training and held out.
+    """Write a `.npz` of images uint8 [N, R, R, 3] and labels int32 [N], training and held out.
 
-    Each class is a random pattern of coarse squares, hidden in noise: made in a moment at any
-    size, and learnt by a network that is trained properly.
+    Each class is a random pattern of 4 × 4 coarse squares in noise, quick to generate at any
+    resolution and learnable, so that accuracies show that contenders train.
     """
     rng = np.random.default_rng([seed, *b"images"])
     coarse = rng.normal(0, 40, (CLASSES, 4, 4, 3))

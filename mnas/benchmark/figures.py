@@ -1,60 +1,62 @@
-"""What the measurements come to: ratios, medians and spreads, as plain data for JSON.
+"""Results from measurements: ratios, medians and spreads, as plain data for JSON.
 
-All ratios are ours / the peer's: above 1 where ours does more. R rounds of each child; each ratio
-is taken within a round, where both sides ran one after the other.
+A ratio is ours / the other contender's, above 1 where ours is faster, and is taken within one
+round, in which both were measured one after the other. R is the number of rounds.
 """
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.text_forms import block_strings
-from mnas.benchmark.processes import OURS
+from mnas.benchmark.contender import OURS
 
 
-def child_row(child: Architecture, speeds: dict[str, list[float]]) -> dict[str, Any]:
-    """One child of the throughput: images/s [R] of each side, and the median ratio to each peer."""
-    ratios = {name: ratio_rounds(speeds, name) for name in speeds if name != OURS}
-    return {
-        **_described(child),
-        "images_per_second": speeds,
-        "ratios": {name: statistics.median(rounds) for name, rounds in ratios.items()},
-    }
+def median_and_spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return the median, and the smallest and largest value."""
+    return {"median": statistics.median(values), "spread": [min(values), max(values)]}
 
 
-def _described(child: Architecture) -> dict[str, Any]:
+def ratio_rounds(speeds: Mapping[str, Sequence[float]], peer: str) -> list[float]:
+    """Return the ratio of ours to `peer` in each round, [R], from speeds [R] by contender."""
+    return [a / b for a, b in zip(speeds[OURS], speeds[peer], strict=True)]
+
+
+# --- throughput ---------------------------------------------------------------------------------
+
+
+def child_row(child: Architecture, speeds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return throughput on one child: images/s [R] by contender, and median ratios."""
     cost = network_cost(child)
+    peers = [name for name in speeds if name != OURS]
     return {
         "name": child.name,
         "blocks": list(block_strings(child)),
         "params": cost.params,
         "mult_adds": cost.mult_adds,
+        "images_per_second": speeds,
+        "ratios": {name: statistics.median(ratio_rounds(speeds, name)) for name in peers},
     }
 
 
-def ratio_rounds(speeds: dict[str, list[float]], peer: str) -> list[float]:
-    """Ours / the peer's in each round, [R]."""
-    return [a / b for a, b in zip(speeds[OURS], speeds[peer], strict=True)]
-
-
 def throughput(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """Over all children: each side's images/s, and how ours compares with each peer.
+    """Return throughput over all children: images/s by contender, and ratios to each peer.
 
     images_per_second   geometric mean over children of the median over rounds
-    ratio               geometric mean over children in each round; of these, the median
-    spread              the smallest and the largest of these
-    child_min, child_max   ratios of single children, each the median over rounds
+    ratio               median over rounds of the geometric mean over children
+    spread              smallest and largest of these means
+    child_min, child_max   smallest and largest ratio of single children, medians over rounds
     """
-    sides, ratios = {}, {}
+    speeds, ratios = {}, {}
     for name in names:
         measured = [row for row in rows if name in row["images_per_second"]]
         if not measured:
             continue
         medians = [statistics.median(row["images_per_second"][name]) for row in measured]
-        sides[name] = statistics.geometric_mean(medians)
+        speeds[name] = statistics.geometric_mean(medians)
         if name != OURS:
             by_child = [ratio_rounds(row["images_per_second"], name) for row in measured]
             rounds = [statistics.geometric_mean(r) for r in zip(*by_child, strict=True)]
@@ -65,7 +67,10 @@ def throughput(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str
                 "child_max": max(row["ratios"][name] for row in measured),
                 "children": len(measured),
             }
-    return {"images_per_second": sides, "ratios": ratios, "children": list(rows)}
+    return {"images_per_second": speeds, "ratios": ratios, "children": list(rows)}
+
+
+# --- children/hour ------------------------------------------------------------------------------
 
 
 def trained(
@@ -74,16 +79,20 @@ def trained(
     rounds: Sequence[tuple[int, float]],
     megabytes: float,
 ) -> dict[str, Any]:
-    """One side's pass over `children`; of each round, how many there were and their seconds.
+    """Return the results of one contender that trained `children` with one state of its cache.
 
-    busy_seconds    of all workers together, in training and validation
-    compile_share   part of these that went into compiling, or reading what was compiled
-    trace_share     part that went into tracing before that, where the side tells
-    peak_memory_mb  of the worker that took most, after all its children
-    mean_accuracy   on held-out images; that of peers is low after few steps, for their BatchNorm's
-                    moving averages (decay 0.99) lag, where ours has statistics made afterwards
-    mean_mult_adds  of the children, where sides train different numbers of them
-    steady_seconds_in_rounds  each child's, without compiling and tracing
+    answers    of the workers, one for each child
+    rounds     (number of children, seconds) of each round
+    megabytes  largest peak memory of a worker
+
+    busy_seconds      training and validation, summed over workers
+    compile_fraction  fraction of busy seconds spent compiling or reading compiled programs
+    trace_fraction    fraction spent tracing, for contenders that report it
+    peak_memory_mb    of the largest worker, after all its children
+    mean_accuracy     on held-out images; low for peers after few steps, because BatchNorm's moving
+                      averages (decay 0.99) lag, while ours computes statistics after training
+    mean_mult_adds    of the children, since contenders may train different numbers of them
+    steady_seconds_in_rounds   seconds of each child, without compiling and tracing
     """
     busy = sum(answer["seconds"] for answer in answers)
     seconds = sum(seconds for _, seconds in rounds)
@@ -98,8 +107,8 @@ def trained(
         "seconds_in_rounds": [seconds for _, seconds in rounds],
         "children_per_hour_in_rounds": [3600 * count / seconds for count, seconds in rounds],
         "busy_seconds": busy,
-        "compile_share": sum(answer["compile_seconds"] for answer in answers) / busy,
-        "trace_share": sum(answer.get("trace_seconds", 0.0) for answer in answers) / busy,
+        "compile_fraction": sum(answer["compile_seconds"] for answer in answers) / busy,
+        "trace_fraction": sum(answer.get("trace_seconds", 0.0) for answer in answers) / busy,
         "peak_memory_mb": megabytes,
         "mean_accuracy": statistics.fmean(answer["accuracy"] for answer in answers),
         "mean_mult_adds": statistics.fmean(network_cost(child).mult_adds for child in children),
@@ -107,39 +116,42 @@ def trained(
     }
 
 
-def children_per_hour(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """By side and cache, and ours / the peer's with the same cache.
+def children_per_hour(results: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return results of `trained` by contender and cache, and ratios of ours to each peer.
 
-    ratio   of all children in all the time: the first round, in which most is compiled, counts
-    spread  the smallest and the largest of single rounds
+    ratio   over all rounds together; the first round, which compiles most, counts fully
+    spread  smallest and largest ratio of single rounds
 
-    A peer that keeps nothing compiled has one pass, which both of ours are compared with. One that
-    trained only some of our children is compared with the part of our time that is due to these:
-    dear children among them would otherwise count against it. That part goes by our seconds
-    without compiling, since blocks that are compiled for one child serve all.
+    A peer without a compilation cache has only "cold", which both of ours are compared with. If a
+    peer trained only some of our children, the comparison is with the part of our time that these
+    took, estimated from our seconds without compiling: blocks compiled for one child serve all, and
+    expensive children among them would otherwise count against the peer.
     """
     ratios = {}
-    for name, passes in found.items():
+    for name, passes in results.items():
         if name == OURS or not passes:
             continue
         ratios[name] = {
-            cache: _faster(ours, passes.get(cache, passes["cold"]))
-            for cache, ours in found[OURS].items()
+            cache: _speed_ratio(ours, passes.get(cache, passes["cold"]))
+            for cache, ours in results[OURS].items()
         }
-    return {"sides": {name: passes for name, passes in found.items() if passes}, "ratios": ratios}
+    contenders = {name: passes for name, passes in results.items() if passes}
+    return {"contenders": contenders, "ratios": ratios}
 
 
-def _faster(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+def _speed_ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Return their seconds / ours for the children that both trained, over all and by round."""
     both = zip(ours["steady_seconds_in_rounds"], theirs["steady_seconds_in_rounds"], strict=True)
+    # Our steady seconds in each round: of the children that the peer also trained, and of all.
     work = [(sum(steady[: len(peer)]), sum(steady)) for steady, peer in both]
     rounds = [
-        peer / seconds * whole / part
-        for seconds, peer, (part, whole) in zip(
+        peer / seconds * total / common
+        for seconds, peer, (common, total) in zip(
             ours["seconds_in_rounds"], theirs["seconds_in_rounds"], work, strict=True
         )
     ]
-    part, whole = map(sum, zip(*work, strict=True))
+    common, total = map(sum, zip(*work, strict=True))
     return {
-        "ratio": theirs["seconds"] / ours["seconds"] * whole / part,
+        "ratio": theirs["seconds"] / ours["seconds"] * total / common,
         "spread": [min(rounds), max(rounds)],
     }

@@ -1,4 +1,4 @@
-"""What a person sees of a running benchmark: a bar for the phase, and a line for each figure."""
+"""Progress of a benchmark: a bar for the phase and a line for each measurement."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ from rich.progress import (
 
 
 class BenchmarkProgress:
-    """Writes to standard error. The bar moves only on a terminal; the lines come everywhere."""
+    """Progress on standard error: lines always, the bar only on a terminal."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, markup=False)
 
     @contextlib.contextmanager
     def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:
-        """A phase of `total` parts. Gives a function to call after each, with a line to show."""
+        """Show a phase of `total` parts; yields a function to call after each, with a line."""
         bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -39,18 +39,19 @@ class BenchmarkProgress:
 
             def advance(line: str = "") -> None:
                 if line:
-                    self.say(line)
+                    self.log(line)
                 bar.advance(task)
 
             yield advance
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
+        """Print a line."""
         self.console.print(line, soft_wrap=True)
 
     def estimate(self, seconds: dict[str, float]) -> None:
-        """Says how long the phases that follow will take."""
+        """Print the estimated seconds of the remaining phases."""
         parts = (f"{name.replace('_', ' ')} {_minutes(s)}" for name, s in seconds.items() if s)
-        self.say(f"estimated to go: {_minutes(sum(seconds.values()))} ({', '.join(parts)})")
+        self.log(f"estimated time left: {_minutes(sum(seconds.values()))} ({', '.join(parts)})")
 
 
 def _minutes(seconds: float) -> str:

@@ -1,37 +1,38 @@
-"""A worker process of the benchmark: builds, times and trains the children of one side.
+"""Program of a worker process: builds, times and trains children with one contender.
 
     python worker.py JOB
 
 JOB is a JSON object:
 
-    side          path of the side's file, which has a class `Side` (below)
+    contender     path of the contender's file, which has a class `Contender` (below)
     cores         cores that this process may use
-    threads       threads for computing
-    images        path of the `.npz` of `mnas.benchmark.children.write_images`
-    training      settings: epochs, batch_size, learning_rate, ... (`mnas.training.config.TrainingConfig`)
-    compiled      whether the side is to compile what it can run without, too
+    threads       number of computing threads
+    images        path of the `.npz` file of `mnas.benchmark.children.write_images`
+    settings      of training (`mnas.training.config.TrainingConfig`) or inference
+    compile       whether a contender that can run without compiling compiles
 
-Then every line of standard input is a request, and every line of standard output its answer:
+Every line of standard input is then a request, and every line of standard output its answer:
 
-    {"do": "build", "child": ...}      {"seconds", "params"}           with the first step
+    {"do": "build", "child": ...}      {"seconds", "params"}           includes the first step
     {"do": "measure", "seconds": S}    {"seconds", "steps"}            steps in a row for S seconds
     {"do": "train", "child": ...}      {"seconds", "compile_seconds", "accuracy"}
     {"do": "memory"}                   {"megabytes"}                   peak resident set so far
 
-or {"error": "in one line"}, with "missing": the module that is not installed, if that is the cause.
+or {"error": "one line"}, with "missing": name of a module that is not installed, if that is the
+cause. `child` is a dictionary of `mnas.benchmark.children.description`.
 
-Any interpreter can run this file: what a side needs is imported by the side's own file. A `Side`
-is made of the job and has
+This file needs the standard library only, so that any interpreter can run it; the contender's file
+imports the libraries. A `Contender` is constructed from the job and has
 
-    build(child) -> params     the network in training, to be stepped from now on
-    step() -> loss             one update by one batch that stays in memory; may be under way yet
-    wait(loss)                 returns when that loss is known
-    train(child)               {"compile_seconds", "accuracy"}, from scratch, all epochs; may have
-                               "trace_seconds", which its library took before it compiled
-    versions                   of the libraries it stands on
+    build(child) -> params     prepares a network for steps; returns its number of parameters
+    step() -> result           one training step (or batch of inference) on a batch in memory; may
+                               return before the computation has finished
+    wait(result)               returns when that result is computed
+    train(child)               trains from scratch for all epochs; returns {"compile_seconds",
+                               "accuracy"}, and "trace_seconds" where the library traces
+    versions                   versions of its libraries, by name
 """
 
-import functools
 import importlib.util
 import json
 import os
@@ -40,80 +41,83 @@ import time
 
 
 def main():
-    """Answers requests until standard input ends."""
+    """Answer requests until standard input ends."""
     job = json.loads(sys.argv[1])
-    # Before numerical libraries are loaded, which make as many threads as they see cores.
+    # Before numerical libraries are imported: they start as many threads as they see cores.
     if hasattr(os, "sched_setaffinity"):  # not on macOS
         os.sched_setaffinity(0, job["cores"])
-    # What libraries print must not get between the answers.
+    # Answers keep the original standard output; what libraries print goes to standard error.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
-    def answer(call):
+    def send(answer):
+        answers.write(json.dumps(answer) + "\n")
+
+    try:
+        contender = load(job["contender"]).Contender(job)
+    except Exception as error:
+        send(failure(error))
+        return
+    send({"versions": contender.versions})
+    for line in sys.stdin:
         try:
-            found = call()
-        except ModuleNotFoundError as error:
-            found = {"error": str(error), "missing": error.name}
-        except Exception as error:  # whatever a peer raises is a result, told to the driver
-            lines = str(error).strip().splitlines() or [""]
-            found = {"error": f"{type(error).__name__}: {lines[0]}".rstrip(": ")}
-        answers.write(json.dumps(found) + "\n")
-        return "error" not in found
-
-    made = []
-
-    def start():
-        made.append(load(job["side"]).Side(job))
-        return {"versions": made[0].versions}
-
-    if answer(start):
-        for line in sys.stdin:
-            answer(functools.partial(respond, made[0], json.loads(line)))
+            answer = respond(contender, json.loads(line))
+        except Exception as error:  # any failure of a contender is a result of the benchmark
+            answer = failure(error)
+        send(answer)
 
 
 def load(path):
-    """The module in the file `path`."""
-    spec = importlib.util.spec_from_file_location("side", path)
+    """Return the module in the file `path`."""
+    spec = importlib.util.spec_from_file_location("contender", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def respond(side, request):
-    """The answer to one request."""
+def failure(error):
+    """Return the answer for an exception."""
+    if isinstance(error, ModuleNotFoundError):
+        return {"error": str(error), "missing": error.name}
+    lines = str(error).strip().splitlines() or [""]
+    return {"error": f"{type(error).__name__}: {lines[0]}".rstrip(": ")}
+
+
+def respond(contender, request):
+    """Return the answer to one request."""
     if request["do"] == "memory":
         return {"megabytes": peak_megabytes()}
     if request["do"] == "measure":
-        return measure(side, request["seconds"])
+        return measure(contender, request["seconds"])
     began = time.perf_counter()
     if request["do"] == "train":
-        found = side.train(request["child"])
+        answer = contender.train(request["child"])
     else:
-        found = {"params": side.build(request["child"])}
-        side.wait(side.step())
-    return {**found, "seconds": time.perf_counter() - began}
+        answer = {"params": contender.build(request["child"])}
+        contender.wait(contender.step())
+    return {**answer, "seconds": time.perf_counter() - began}
 
 
-def measure(side, seconds):
-    """Steps without a break for `seconds`, at least two, timed from one known loss to another.
+def measure(contender, seconds):
+    """Time consecutive steps for `seconds`, at least two, from one finished step to another.
 
-    A step is handed over before the loss of the step before is asked for, so that sides which
-    compute asynchronously never run dry.
+    A step is issued before the previous one is waited for, so that contenders that compute
+    asynchronously are never idle.
     """
-    side.wait(side.step())
+    contender.wait(contender.step())
     began = time.perf_counter()
-    under_way, steps = side.step(), 1
+    pending, steps = contender.step(), 1
     while steps < 2 or time.perf_counter() - began < seconds:
-        following = side.step()
+        following = contender.step()
         steps += 1
-        side.wait(under_way)
-        under_way = following
-    side.wait(under_way)
+        contender.wait(pending)
+        pending = following
+    contender.wait(pending)
     return {"seconds": time.perf_counter() - began, "steps": steps}
 
 
 def peak_megabytes():
-    """Largest resident set of this process, in 10^6 bytes."""
+    """Return the peak resident set of this process, in 10^6 bytes."""
     try:
         with open("/proc/self/status") as status:
             (kibibytes,) = (line.split()[1] for line in status if line.startswith("VmHWM"))
@@ -121,7 +125,7 @@ def peak_megabytes():
     except OSError:
         import resource  # not on Windows
 
-        # It would also count the process that started this one, on Linux.
+        # Not used on Linux, where it includes the peak of the process that started this one.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 

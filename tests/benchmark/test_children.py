@@ -1,4 +1,4 @@
-"""Children and images: the same for everyone, every time."""
+"""Random networks and images: distinct and reproducible."""
 
 import json
 
@@ -10,7 +10,7 @@ from mnas.architecture.cost import network_cost
 from mnas.benchmark.children import around_b0, b0, description, random_children, write_images
 
 
-def test_children_are_different_and_the_same_again():
+def test_children_are_distinct_and_reproducible():
     children = random_children(30, 32, seed=0)
     assert len({child.canonical_hash() for child in children}) == 30
     assert random_children(30, 32, seed=0) == children
@@ -21,11 +21,11 @@ def test_children_are_different_and_the_same_again():
 def test_b0_is_in_the_space():
     space = around_b0(32)
     assert space.decode(space.encode(b0(32))).canonical_hash() == b0(32).canonical_hash()
-    # Stages 1 and 7 have 1 or 2 layers, the others one fewer or more than B0's.
+    # Stages 1 and 7 have 1 or 2 layers, the others B0's number or one fewer or more.
     assert space.cardinality() == (2 * 3 * 2) ** 7 * 2**2 * 3**5
 
 
-def test_a_description_says_all_there_is_to_build():
+def test_a_description_holds_everything_needed_to_build():
     child = random_children(1, 32, seed=0)[0]
     described = json.loads(json.dumps(description(child)))
     assert Architecture.from_dict(described["spec"]) == child
@@ -37,7 +37,7 @@ def test_a_description_says_all_there_is_to_build():
 
 
 @pytest.mark.parametrize("resolution", [32, 45])
-def test_images_are_the_same_again_and_show_their_class(resolution, tmp_path):
+def test_images_are_reproducible_and_show_their_class(resolution, tmp_path):
     for name in ("a.npz", "b.npz"):
         write_images(tmp_path / name, 200, 20, resolution, seed=0)
     with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:

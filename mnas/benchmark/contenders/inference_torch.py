@@ -1,8 +1,8 @@
-"""The peer that answers with timm's models: PyTorch eager, in the faster of its memory orders.
+"""Inference with timm's models: PyTorch eager, in the faster memory format.
 
-Needs PyTorch and timm, and nothing of this project: it may run under another interpreter. timm
-imports torchvision, whose published builds expect the CUDA build of PyTorch; with one for CPUs only
-they refuse to be imported unless a module that is imported first makes them (`imports`).
+Needs PyTorch and timm but not mnas, since it may run under another interpreter. timm imports
+torchvision, whose CUDA builds cannot be imported beside a CPU build of PyTorch; the setting
+`imports` names modules that are imported before timm and may work around that.
 """
 
 import importlib
@@ -19,11 +19,11 @@ NAMES = {
 }
 
 
-class Side:
-    """See `mnas.benchmark.worker`; a step is one batch answered, and over when it returns."""
+class Contender:
+    """PyTorch; the interface is described in `mnas.benchmark.worker`. A step is one batch."""
 
     def __init__(self, job):
-        for name in job["training"]["imports"]:
+        for name in job["settings"]["imports"]:
             importlib.import_module(name)
         self._timm = importlib.import_module("timm")
         self.versions = {"torch": torch.__version__, "timm": self._timm.__version__}
@@ -32,26 +32,26 @@ class Side:
 
     def build(self, child):
         self._model = self._timm.create_model(NAMES[child["name"]]).eval()
-        side = child["spec"]["resolution"]
-        images = torch.randn(child["batch"], 3, side, side)
+        resolution = child["spec"]["resolution"]
+        images = torch.randn(child["batch"], 3, resolution, resolution)
         seconds = {}
-        for order in (torch.contiguous_format, torch.channels_last):
-            self._put(images, order)
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            self._set_format(images, memory_format)
             self.step()
             began = time.perf_counter()
             for _ in range(3):
                 self.step()
-            seconds[order] = time.perf_counter() - began
-        self._put(images, min(seconds, key=seconds.get))
+            seconds[memory_format] = time.perf_counter() - began
+        self._set_format(images, min(seconds, key=seconds.get))
         return sum(leaf.numel() for leaf in self._model.parameters())
 
-    def _put(self, images, order):
-        self._model = self._model.to(memory_format=order)
-        self._images = images.contiguous(memory_format=order)
+    def _set_format(self, images, memory_format):
+        self._model = self._model.to(memory_format=memory_format)
+        self._images = images.contiguous(memory_format=memory_format)
 
     def step(self):
         with torch.inference_mode():
             return self._model(self._images)
 
     def wait(self, logits):
-        """PyTorch computes at once on a CPU."""
+        """Do nothing: on a CPU, PyTorch has computed when `step` returns."""

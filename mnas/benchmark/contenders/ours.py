@@ -1,4 +1,6 @@
-"""The project's own side of the benchmark: `mnas.training.blockwise`, as the proxy evaluator calls it."""
+"""Training with mnas: `mnas.training.blockwise`, called as the proxy evaluator calls it."""
+
+from typing import Any
 
 import flax
 import jax
@@ -12,12 +14,12 @@ from mnas.training.config import TrainingConfig
 from mnas.training.optimizer import Optimizer
 
 
-class Side:
-    """See `mnas.benchmark.worker`."""
+class Contender:
+    """mnas; the interface is described in `mnas.benchmark.worker`."""
 
-    def __init__(self, job):
+    def __init__(self, job: dict[str, Any]) -> None:
         self.versions = {"jax": jax.__version__, "flax": flax.__version__}
-        self._config = TrainingConfig(**job["training"])
+        self._config = TrainingConfig(**job["settings"])
         with np.load(job["images"]) as arrays:
             self._arrays = dict(arrays)
         images = self._arrays["train_images"][: self._config.batch_size]
@@ -25,7 +27,7 @@ class Side:
         mean, std = images.mean((0, 1, 2)), images.std((0, 1, 2))
         self._batch = jax.device_put(((images - mean).astype(np.float32) / std, labels))
 
-    def build(self, child):
+    def build(self, child: dict[str, Any]) -> int:
         architecture, config = Architecture.from_dict(child["spec"]), self._config
         optimizer = Optimizer(
             config.rms_decay, config.momentum, config.epsilon, config.weight_decay
@@ -35,14 +37,14 @@ class Side:
         self._step = 0
         return count_params(variable_shapes(architecture))
 
-    def step(self):
+    def step(self) -> jax.Array:
         self._step += 1
         return self._child.step(*self._batch, self._config.learning_rate, self._step - 1)
 
-    def wait(self, loss):
+    def wait(self, loss: jax.Array) -> None:
         loss.block_until_ready()
 
-    def train(self, child):
+    def train(self, child: dict[str, Any]) -> dict[str, float]:
         arrays = self._arrays
         result = blockwise.train(
             Architecture.from_dict(child["spec"]),

@@ -1,6 +1,6 @@
-"""The peer that a JAX user writes: Flax's own layers, and one `jit` for the whole training step.
+"""Training as a Flax user writes it: Flax's layers, and one `jit` for the whole training step.
 
-Every child is a new program, so each is compiled anew, unless the compilation cache has it.
+Every child is a new program, which is compiled unless the persistent cache holds it.
 """
 
 import functools
@@ -30,7 +30,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MBConv(nn.Module):
-    """A layer, with an expansion where `expanded` is more than it gets."""
+    """One layer, with an expansion where `expanded` differs from the input filters."""
 
     filters: int
     expanded: int
@@ -77,7 +77,7 @@ class Network(nn.Module):
 
 
 def network(child: dict[str, Any]) -> Network:
-    """The model of a child as `mnas.benchmark.children.description` has it."""
+    """Return the model of a child (`mnas.benchmark.children.description`)."""
     fields = ("filters", "expanded_filters", "kernel", "stride", "se_filters")
     layers = tuple(tuple(layer[field] for field in fields) for layer in child["layers"])
     spec = child["spec"]
@@ -85,7 +85,7 @@ def network(child: dict[str, Any]) -> Network:
 
 
 class State(TrainState):
-    """With the moving statistics of BatchNorm."""
+    """Training state with the running statistics of BatchNorm."""
 
     batch_stats: Any
 
@@ -94,12 +94,12 @@ def _decayed(params):
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
-class Side:
-    """See `mnas.benchmark.worker`."""
+class Contender:
+    """Plain Flax; the interface is described in `mnas.benchmark.worker`."""
 
     def __init__(self, job):
         self.versions = {"jax": jax.__version__, "flax": flax.__version__}
-        self._config = job["training"]
+        self._config = job["settings"]
         with np.load(job["images"]) as arrays:
             self._arrays = dict(arrays)
         images = self._arrays["train_images"]
@@ -139,19 +139,19 @@ class Side:
         rng = np.random.default_rng(0)
         for _ in range(config["epochs"]):
             order = rng.permutation(len(labels))[: steps * batch_size]
-            for chosen in order.reshape(steps, batch_size):
-                self._state, _ = self._train_step(self._state, *self._load("train", chosen))
+            for batch in order.reshape(steps, batch_size):
+                self._state, _ = self._train_step(self._state, *self._load("train", batch))
         return {
             "accuracy": self._accuracy(batch_size),
             "compile_seconds": self._compile_seconds - before,
         }
 
     def _create(self, child, learning_rate):
-        """State and compiled functions of a child; those of the one before are given up."""
+        """Create state and compiled functions of a child; those of the previous one are dropped."""
         model, config = network(child), self._config
-        side = child["spec"]["resolution"]
-        image = jnp.zeros((1, side, side, 3))
-        # Not jitted: the small programs that this compiles serve later children, too.
+        resolution = child["spec"]["resolution"]
+        image = jnp.zeros((1, resolution, resolution, 3))
+        # Not jitted: the small programs that this compiles also serve later children.
         variables = model.init(jax.random.key(0), image, train=False)
         optimizer = optax.chain(
             optax.add_decayed_weights(config["weight_decay"], _decayed),
@@ -174,7 +174,7 @@ class Side:
         @functools.partial(jax.jit, donate_argnums=0)
         def train_step(state, images, labels):
             def mean_loss(params):
-                logits, written = state.apply_fn(
+                logits, updates = state.apply_fn(
                     {"params": params, "batch_stats": state.batch_stats},
                     images,
                     train=True,
@@ -183,27 +183,29 @@ class Side:
                 targets = jax.nn.one_hot(labels, logits.shape[-1])
                 targets = optax.smooth_labels(targets, smoothing)
                 loss = optax.softmax_cross_entropy(logits, targets).mean()
-                return loss, written["batch_stats"]
+                return loss, updates["batch_stats"]
 
             gradient = jax.value_and_grad(mean_loss, has_aux=True)
             (loss, batch_stats), gradients = gradient(state.params)
             return state.apply_gradients(grads=gradients, batch_stats=batch_stats), loss
 
         @jax.jit
-        def answers(state, images):
+        def predict(state, images):
             variables = {"params": state.params, "batch_stats": state.batch_stats}
             return state.apply_fn(variables, images, train=False).argmax(-1)
 
-        self._train_step, self._answers = train_step, answers
+        self._train_step, self._predict = train_step, predict
 
-    def _load(self, part, chosen):
-        images = self._arrays[f"{part}_images"][chosen].astype(np.float32)
-        return (images - self._mean) / self._std, self._arrays[f"{part}_labels"][chosen]
+    def _load(self, part, indices):
+        images = self._arrays[f"{part}_images"][indices].astype(np.float32)
+        return (images - self._mean) / self._std, self._arrays[f"{part}_labels"][indices]
 
     def _accuracy(self, batch_size):
-        """On the held-out images; the last batch is filled up, so that one program serves all."""
+        """Return top-1 accuracy on held-out images; the last batch is padded to full size."""
         labels = self._arrays["held_out_labels"]
         count = len(labels)
-        chosen = np.resize(np.arange(count), (-(-count // batch_size), batch_size))
-        answers = [self._answers(self._state, self._load("held_out", c)[0]) for c in chosen]
-        return float((np.concatenate(answers)[:count] == labels).mean())
+        batches = np.resize(np.arange(count), (-(-count // batch_size), batch_size))
+        predictions = [
+            self._predict(self._state, self._load("held_out", batch)[0]) for batch in batches
+        ]
+        return float((np.concatenate(predictions)[:count] == labels).mean())

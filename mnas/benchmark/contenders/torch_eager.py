@@ -1,6 +1,6 @@
-"""The peer that a PyTorch user writes: eager, channels-last; compiled by `torch.compile` on demand.
+"""Training as a PyTorch user writes it: eager, channels-last; optionally with `torch.compile`.
 
-Needs PyTorch and NumPy, and nothing of this project: it may run under another interpreter.
+Needs PyTorch and NumPy but not mnas, since it may run under another interpreter.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import nn
 
 
 def convolution(filters_in, filters, kernel=1, stride=1, groups=1):
-    """Convolution and BatchNorm."""
+    """Return the modules of a convolution with BatchNorm."""
     conv = nn.Conv2d(filters_in, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)]
 
@@ -35,7 +35,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MBConv(nn.Module):
-    """A layer as the benchmark describes it."""
+    """One layer of `mnas.benchmark.children.description`."""
 
     def __init__(self, layer):
         super().__init__()
@@ -56,7 +56,7 @@ class MBConv(nn.Module):
 
 
 def network(child):
-    """Images [B, 3, R, R] → logits [B, classes]."""
+    """Return the model of a child: images [B, 3, R, R] → logits [B, classes]."""
     spec, layers = child["spec"], child["layers"]
     return nn.Sequential(
         *convolution(3, spec["stem"], kernel=3, stride=2),
@@ -70,14 +70,14 @@ def network(child):
     )
 
 
-class Side:
-    """See `mnas.benchmark.worker`."""
+class Contender:
+    """PyTorch; the interface is described in `mnas.benchmark.worker`."""
 
     def __init__(self, job):
         self.versions = {"torch": torch.__version__}
         torch.set_num_threads(job["threads"])
         torch.manual_seed(0)
-        self._config, self._compiled = job["training"], job["compiled"]
+        self._config, self._compile = job["settings"], job["compile"]
         with np.load(job["images"]) as arrays:
             self._arrays = {name: torch.from_numpy(array) for name, array in arrays.items()}
         images = self._arrays["train_images"].double()
@@ -102,20 +102,20 @@ class Side:
         steps = count // batch_size
         warmup, total = config["warmup_epochs"] * steps, config["epochs"] * steps
 
-        def rate(step):
+        def learning_rate_factor(step):
             if step < warmup:
                 return min(1.0, (step + 1) / warmup)
             return (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, learning_rate_factor)
         compile_seconds = 0.0
         for epoch in range(config["epochs"]):
             order = torch.randperm(count)[: steps * batch_size]
-            for step, chosen in enumerate(order.split(batch_size)):
+            for step, batch in enumerate(order.split(batch_size)):
                 began = time.perf_counter()
-                self._train_step(*self._load("train", chosen))
+                self._train_step(*self._load("train", batch))
                 schedule.step()
-                if self._compiled and epoch == step == 0:  # one step of training is in it, too
+                if self._compile and epoch == step == 0:  # includes one training step
                     compile_seconds = time.perf_counter() - began
         return {"compile_seconds": compile_seconds, "accuracy": self._accuracy(batch_size)}
 
@@ -123,8 +123,8 @@ class Side:
         config = self._config
         self._model = network(child).to(memory_format=torch.channels_last)
         self._forward = self._model
-        if self._compiled:
-            torch.compiler.reset()  # after some children it would stop compiling otherwise
+        if self._compile:
+            torch.compiler.reset()  # otherwise it stops compiling after a few children
             self._forward = torch.compile(self._model)
         kernels = [p for p in self._model.parameters() if p.ndim > 1]
         others = [p for p in self._model.parameters() if p.ndim == 1]
@@ -147,19 +147,19 @@ class Side:
         self._optimizer.step()
         return loss
 
-    def _load(self, part, chosen):
-        """Images [B, 3, R, R] in channels-last order, normalised, and labels [B]."""
-        images = self._arrays[f"{part}_images"][chosen].float()
+    def _load(self, part, indices):
+        """Return normalised images [B, 3, R, R] in channels-last format, and labels [B]."""
+        images = self._arrays[f"{part}_images"][indices].float()
         images = ((images - self._mean) / self._std).permute(0, 3, 1, 2)
-        return images, self._arrays[f"{part}_labels"][chosen].long()
+        return images, self._arrays[f"{part}_labels"][indices].long()
 
     def _accuracy(self, batch_size):
-        """On the held-out images; by the eager model, which needs no second compilation."""
+        """Return top-1 accuracy on held-out images, by the eager model to avoid a compilation."""
         labels = self._arrays["held_out_labels"]
         self._model.eval()
         with torch.inference_mode():
-            answers = [
-                self._model(self._load("held_out", chosen)[0]).argmax(1)
-                for chosen in torch.arange(len(labels)).split(batch_size)
+            predictions = [
+                self._model(self._load("held_out", batch)[0]).argmax(1)
+                for batch in torch.arange(len(labels)).split(batch_size)
             ]
-        return float((torch.cat(answers) == labels).float().mean())
+        return float((torch.cat(predictions) == labels).float().mean())
