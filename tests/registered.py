@@ -1,18 +1,20 @@
-"""What mnas registers, loaded; and registrations made by a test."""
+"""Registered experiments and studies, loaded; registrations for the duration of a test."""
 
 from typing import Any
+
+import pytest
 
 from mnas.experiment import registry
 from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Study
 
 _LOADED = {name: entry.load() for name, entry in registry.entries("experiment").items()}
-EXPERIMENTS = {name: found for name, found in _LOADED.items() if isinstance(found, Experiment)}
-STUDIES = {name: found for name, found in _LOADED.items() if isinstance(found, Study)}
+EXPERIMENTS = {name: item for name, item in _LOADED.items() if isinstance(item, Experiment)}
+STUDIES = {name: item for name, item in _LOADED.items() if isinstance(item, Study)}
 
 
 class Entry:
-    """An entry point of a package that isn't installed."""
+    """Entry point of a package that is not installed."""
 
     def __init__(self, value: Any) -> None:
         self.loaded = value
@@ -22,6 +24,6 @@ class Entry:
         return self.loaded
 
 
-def register(patch, part: str, name: str, value: Any) -> None:
-    """Register `value` for as long as the MonkeyPatch `patch` lasts."""
+def register(patch: pytest.MonkeyPatch, part: str, name: str, value: Any) -> None:
+    """Register `value` as the `part` called `name` until `patch` is undone."""
     patch.setitem(registry.entries(part), name, Entry(value))

@@ -93,7 +93,7 @@ def new_directory(root: Path, name: str) -> Path:
 def create(experiment: Experiment, directory: Path) -> None:
     """Create the directory of a new run; UsageError where it holds one already."""
     if (directory / "journal.jsonl").exists():
-        raise UsageError(f"{directory} holds a run already; accepted: a new directory, or --resume")
+        raise UsageError(f"{directory} holds a run already; accepted: a new directory")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

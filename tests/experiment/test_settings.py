@@ -3,7 +3,6 @@ import json
 from typing import Any, Literal
 
 import pytest
-from mnas.search_spaces.mnasnet import MnasNetSpace
 
 from mnas.data.images import DataConfig
 from mnas.engines.config import EngineConfig
@@ -11,6 +10,7 @@ from mnas.experiment.overrides import override
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
+from mnas.search_spaces.mnasnet import MnasNetSpace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +37,12 @@ EXPERIMENT = Experiment(
 )
 
 
-def test_nothing_to_override():
+def test_empty_overrides_change_nothing():
     assert override(EXPERIMENT, {}) == EXPERIMENT
     assert override(EXPERIMENT, {"search": {}}) == EXPERIMENT
 
 
-def test_nested():
+def test_overrides_reach_nested_settings():
     changed = override(
         EXPERIMENT,
         {
@@ -58,7 +58,7 @@ def test_nested():
     assert changed.space == MnasNetSpace(published_filters=True)
     assert changed.name == "other"
     assert (changed.search, changed.engine) == (EXPERIMENT.search, EXPERIMENT.engine)
-    assert EXPERIMENT.reward.target_madds == 400e6  # the original is as it was
+    assert EXPERIMENT.reward.target_madds == 400e6  # Unchanged.
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_nested():
         ("evaluator", {"latency": True}),
     ],
 )
-def test_kinds_that_are_accepted(part, changes):
+def test_values_of_the_fields_types_are_accepted(part, changes):
     changed = getattr(override(EXPERIMENT, {part: changes}), part)
     assert {name: getattr(changed, name) for name in changes} == changes
 
 
-def test_whole_numbers_are_good_floats_and_become_them():
+def test_ints_become_floats():
     for part, field in (("reward", "target_madds"), ("engine", "time_limit_seconds")):
         value = getattr(getattr(override(EXPERIMENT, {part: {field: 3}}), part), field)
         assert value == 3 and type(value) is float
@@ -86,18 +86,18 @@ def test_whole_numbers_are_good_floats_and_become_them():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"sarch": {}}, r"^unknown setting sarch = {}; did you mean search\?$"),
+        ({"sarch": {}}, r"^unknown setting 'sarch'; did you mean search\?$"),
         (
             {"reward": {"target_mads": 3e8}},
-            r"^unknown setting reward.target_mads = 300000000.0; did you mean target_madds\?$",
+            r"^unknown setting of reward 'target_mads'; did you mean target_madds\?$",
         ),
         (
             {"evaluator": {"training": {"epoch": 3}}},
-            r"unknown setting evaluator.training.epoch = 3; did you mean epochs\?",
+            r"unknown setting of evaluator.training 'epoch'; did you mean epochs\?",
         ),
         (
             {"evaluator": {"zzz": 3}},
-            "unknown setting evaluator.zzz = 3; accepted: data, training, latency",
+            "unknown setting of evaluator 'zzz'; accepted: data, training, latency",
         ),
         ({"search": {"trials": 2.5}}, r"^search.trials = 2.5; accepted: int or None$"),
         ({"search": {"trials": "64"}}, r"^search.trials = '64'; accepted: int or None$"),
@@ -116,17 +116,17 @@ def test_whole_numbers_are_good_floats_and_become_them():
         ({"search": 3}, r"^search = 3; accepted: settings by name \(trials, batch, seed"),
         ({"evaluator": {"training": None}}, r"^evaluator.training = None; accepted: settings by"),
         ({"name": 3}, r"^name = 3; accepted: str$"),
-        # Right kind, wrong value: the part's own message.
+        # Right type, invalid value: the message of the part.
         ({"reward": {"w": 1.0}}, "^reward: w = 1.0; accepted: a number of at most 0"),
-        ({"search": {"batch": 0}}, "^search: batch = 0; accepted: at least 1"),
+        ({"search": {"batch": 0}}, "^search: batch = 0; accepted: a whole number of at least 1"),
     ],
 )
-def test_mistakes_are_named(changes, message):
+def test_invalid_override_is_rejected_with_its_path(changes, message):
     with pytest.raises(ValueError, match=message):
         override(EXPERIMENT, changes)
 
 
-def test_settings_round_trip_through_json():
+def test_settings_are_the_same_after_json():
     changed = override(
         EXPERIMENT,
         {
@@ -149,12 +149,12 @@ def test_settings_round_trip_through_json():
     [("workers", 0), ("threads", 0), ("retries", -1), ("gpus_per_worker", -0.5),
      ("time_limit_seconds", 0), ("time_limit_seconds", float("nan"))],
 )  # fmt: skip
-def test_bad_engine_settings_are_named(field, value):
+def test_invalid_engine_setting_is_rejected_with_its_name(field, value):
     with pytest.raises(ValueError, match=rf"engine: {field} = {value}; accepted:"):
         EngineConfig(**{field: value})
 
 
-def test_a_reference_is_a_published_network_and_steers_nothing():
+def test_reference_is_a_published_network_and_no_setting_of_the_search():
     known = dataclasses.replace(EXPERIMENT, reference="efficientnet-b0")
     assert override(known, {"reference": "mnasnet-a1"}).reference == "mnasnet-a1"
     assert override(known, {"reference": None}) == EXPERIMENT

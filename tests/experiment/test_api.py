@@ -1,0 +1,108 @@
+"""`search` and `load_run`: a whole run in one call, and the view of its directory."""
+
+import dataclasses
+import json
+
+import pytest
+
+from mnas.architecture.spec import find
+from mnas.errors import UsageError
+from mnas.experiment.api import search
+from mnas.experiment.results import load_run
+from mnas.loop.records import ProposalsRecord, ResultRecord, UpdateRecord
+from tests.registered import register
+from tests.runs import head, proposals, result, run_of, settings, write_run
+from tests.studies import RANDOM, SMALL
+
+
+def test_search_returns_the_finished_run(tmp_path):
+    kinds = []
+    run = search(RANDOM, tmp_path / "run", [lambda record: kinds.append(type(record))])
+    assert run.directory == tmp_path / "run" and run.experiment_name == "b0-imagenet"
+    assert [result.trial for result in run.results] == list(range(8))
+    assert [kinds.count(kind) for kind in (ProposalsRecord, ResultRecord, UpdateRecord)] == [
+        2,
+        8,
+        2,
+    ]
+    assert run.best == max(run.results, key=lambda result: result.reward)
+    assert run.architecture.canonical_hash() == run.best.hash
+    assert run.spec == json.loads((run.directory / "best.json").read_text())
+    assert find(str(run.directory)) == run.architecture
+    assert load_run(run.directory) == run
+
+
+def test_search_by_name_chooses_a_new_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    register(monkeypatch, "experiment", "small", dataclasses.replace(RANDOM, name="small"))
+    assert [str(search("small").directory) for _ in range(2)] == ["runs/small-1", "runs/small-2"]
+
+
+def test_search_resumes_a_run_of_the_same_experiment(tmp_path):
+    def interrupt(record):
+        if isinstance(record, ResultRecord) and record.trial == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(RANDOM, tmp_path / "run", [interrupt])
+    assert 0 < len(load_run(tmp_path / "run").results) < 8
+    assert (tmp_path / "run" / "best.json").exists()
+    resumed, whole = search(RANDOM, tmp_path / "run"), search(RANDOM, tmp_path / "whole")
+    rewards = [[result.reward for result in run.results] for run in (resumed, whole)]
+    assert rewards[0] == rewards[1] and len(rewards[0]) == 8
+
+
+def test_search_rejects_a_run_of_another_experiment(tmp_path):
+    search(RANDOM, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=r"kinds.evaluator was .*; accepted"):
+        search(SMALL.variants["noisy"], tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_search_rejects_studies_and_unknown_names(monkeypatch, tmp_path):
+    register(monkeypatch, "experiment", "small", SMALL)
+    with pytest.raises(UsageError, match="small is a study"):
+        search("small", tmp_path)
+    with pytest.raises(UsageError, match=r"unknown experiment 'b0-imagene'; did you mean"):
+        search("b0-imagene", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_finish_is_called_with_the_search_and_the_directory(tmp_path):
+    def finish(finished, directory):
+        (directory / "trials.txt").write_text(f"{len(finished.results)}")
+
+    run = search(dataclasses.replace(RANDOM, finish=finish), tmp_path)
+    assert (run.directory / "trials.txt").read_text() == "8"
+
+
+def test_results_are_ordered_by_trial_and_best_follows_the_selection(tmp_path):
+    records = [proposals([[0], [1], [2]]), result(2, 0.9, stopped=True), result(0, 0.4)]
+    run = run_of([*records, result(1, 0.6)])
+    assert [result.trial for result in run.results] == [0, 1, 2]
+    assert run.best.trial == 1
+    assert run_of([*records[:1], result(0, 0.0, accuracy=None, error="lost")]).best is None
+    described = {"name": "hand", **settings(selection="model")}
+    assert load_run(write_run(tmp_path, records, described=described)).selection == "model"
+
+
+def test_run_without_a_successful_evaluation_has_no_architecture():
+    run = run_of([proposals([[0]])])
+    assert (run.best, run.architecture, run.spec) == (None, None, None)
+
+
+def test_load_run_rejects_what_is_no_run(tmp_path):
+    with pytest.raises(UsageError, match="holds no run; accepted: a directory that mnas search"):
+        load_run(tmp_path)
+    (tmp_path / "experiment.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"experiment.json: search.selection = None; accepted:"):
+        load_run(tmp_path)
+    (tmp_path / "experiment.json").write_text(json.dumps(settings()))
+    with pytest.raises(UsageError, match=r"journal.jsonl can't be read"):
+        load_run(tmp_path)
+    (tmp_path / "journal.jsonl").write_text("")
+    with pytest.raises(UsageError, match="the journal is empty"):
+        load_run(tmp_path)
+    (tmp_path / "journal.jsonl").unlink()
+    assert load_run(write_run(tmp_path, [], head(name="x"))).experiment_name == "x"
