@@ -9,10 +9,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from mnas.benchmark import QUICK, Benchmark, BenchmarkConfig, inference
+from mnas.benchmark.config import QUICK, BenchmarkConfig
 from mnas.benchmark.inference import InferenceBenchmark, InferenceConfig
 from mnas.benchmark.progress import BenchmarkProgress
-from mnas.benchmark.table import tables
+from mnas.benchmark.table import inference_tables, training_tables
+from mnas.benchmark.training import Benchmark
 from mnas.cli.arguments import parse, write_output
 
 
@@ -54,11 +55,11 @@ def main(arguments: list[str]) -> None:
     if "--inference" in arguments:
         rest = [word for word in arguments if word != "--inference"]
         options = parse(InferenceArguments, "mnas benchmark --inference", rest)
-        _run(InferenceBenchmark(options.config, progress), options, inference.tables)
+        _run(InferenceBenchmark(options.config, progress), options, inference_tables)
         return
     default = BenchmarkArguments(QUICK if "--quick" in arguments else BenchmarkConfig())
     options = parse(BenchmarkArguments, "mnas benchmark", arguments, default)
-    _run(Benchmark(options.config, progress), options, tables)
+    _run(Benchmark(options.config, progress), options, training_tables)
 
 
 def _run(
