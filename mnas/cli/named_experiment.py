@@ -5,10 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from mnas.engines.config import check_engine
-from mnas.engines.environment import prepare_driver
-from mnas.errors import UsageError, unknown
-from mnas.evaluation import ArchitectureCheck, WrapperConfig
+from mnas.errors import unknown
+from mnas.evaluation import WrapperConfig
 from mnas.experiment import registry
 from mnas.experiment.settings import KINDS, Experiment
 
@@ -31,14 +29,6 @@ def split_name(arguments: list[str]) -> tuple[str, list[str]]:
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
     return DEFAULT, arguments
-
-
-def load_experiment(name: str) -> Experiment:
-    """Return the registered experiment `name`. Raises: UsageError for a study."""
-    experiment = registry.load("experiment", name)
-    if not isinstance(experiment, Experiment):
-        raise UsageError(f"{name} is a study; accepted: an experiment")
-    return experiment
 
 
 def parts_description() -> str:
@@ -71,13 +61,3 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
                 config = kind.around(current)
             experiment = dataclasses.replace(experiment, **{part: config})
     return experiment, rest
-
-
-def check(experiment: Experiment) -> None:
-    """Find mistakes before anything is started or written; UsageError names the first."""
-    check_engine(experiment.engine)
-    prepare_driver(experiment.engine)  # JAX must not have started yet
-    space = experiment.space.build()
-    experiment.controller.build(space)
-    if isinstance(experiment.evaluator, ArchitectureCheck):
-        experiment.evaluator.check(space.decode([0] * len(space.sizes)))

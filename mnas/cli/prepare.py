@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnas.cli.arguments import parse
-from mnas.cli.named_experiment import check, exchange, load_experiment, parts_description
+from mnas.cli.named_experiment import exchange, parts_description
 from mnas.cli.run import INTERRUPTED
 from mnas.engines.environment import compilation_cache
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
-from mnas.experiment import registry
+from mnas.experiment import registry, run
 from mnas.experiment.settings import Experiment
 from mnas.preparation.latency import measure_blocks, measure_networks
 from mnas.preparation.latency_check import write_check
@@ -58,7 +58,7 @@ def warm_up(name: str, flags: list[str]) -> int:
 
     Raises: UsageError where the experiment's evaluator compiles no blocks.
     """
-    experiment, flags = exchange(load_experiment(name), flags)
+    experiment, flags = exchange(registry.load_experiment(name), flags)
     arguments = parse(
         WarmUpArguments,
         f"mnas search --warm-up {name}",
@@ -68,7 +68,7 @@ def warm_up(name: str, flags: list[str]) -> int:
         f"Example: mnas search --warm-up {name} --blocks 100\n\n{parts_description()}",
     )
     experiment, console = arguments.experiment, Console(stderr=True, highlight=False)
-    check(experiment)
+    run.check(experiment)
     if not isinstance(experiment.evaluator.build(), BlockCompiler):
         evaluator = registry.name_of("evaluator", experiment.evaluator)
         raise UsageError(
@@ -106,7 +106,7 @@ def warm_up(name: str, flags: list[str]) -> int:
 
 def latency_table(path: Path, name: str, flags: list[str]) -> int:
     """Time the blocks of an experiment's space into the table `path`; return the exit status."""
-    experiment, flags = exchange(load_experiment(name), flags)
+    experiment, flags = exchange(registry.load_experiment(name), flags)
     arguments = parse(
         LatencyArguments,
         f"mnas search --latency-table {path} {name}",
@@ -117,7 +117,7 @@ def latency_table(path: Path, name: str, flags: list[str]) -> int:
         f"{parts_description()}",
     )
     experiment, console = arguments.experiment, Console(stderr=True, highlight=False)
-    check(experiment)
+    run.check(experiment)
     space = experiment.space.build()
     blocks, complete = space_blocks(space)
     if not complete:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mnas.cli import study
 from mnas.cli.arguments import parse
-from mnas.cli.named_experiment import ExperimentArguments, check
+from mnas.cli.named_experiment import ExperimentArguments
 from mnas.cli.run import run_experiment
 from mnas.errors import UsageError
 from mnas.experiment import run
@@ -47,5 +47,5 @@ def main(arguments: list[str]) -> int:
             "a resumed run keeps its directory, seed and reference; accepted: no --out, --seed or "
             "--reference"
         )
-    check(parsed.experiment)
+    run.check(parsed.experiment)
     return run_experiment(parsed.experiment, directory)

@@ -8,7 +8,6 @@ from mnas.cli import resume, study
 from mnas.cli.arguments import parse
 from mnas.cli.named_experiment import (
     ExperimentArguments,
-    check,
     exchange,
     parts_description,
     split_name,
@@ -84,7 +83,7 @@ def start(experiment: Experiment, flags: list[str]) -> int:
     if arguments.seed is not None:
         seeded = dataclasses.replace(experiment.search, seed=arguments.seed)
         experiment = dataclasses.replace(experiment, search=seeded)
-    check(experiment)
+    run.check(experiment)
     directory = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), name)
     run.create(experiment, directory)
     return run_experiment(experiment, directory)

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli.arguments import parse
-from mnas.cli.named_experiment import check
 from mnas.cli.run import INTERRUPTED, resume_command
 from mnas.errors import UsageError, require_whole
 from mnas.experiment import registry, run
@@ -53,7 +52,7 @@ def start(study: Study, flags: list[str]) -> int:
     if (arguments.seeds, arguments.trials) != (study.seeds, study.trials):
         study = study.resized(arguments.seeds, arguments.trials)
     for experiment in study.variants.values():
-        check(experiment)
+        run.check(experiment)
     if arguments.out:
         directory = Path(arguments.out)
         if directory.exists() and any(directory.iterdir()):

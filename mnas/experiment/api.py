@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnas.errors import UsageError
 from mnas.experiment import registry
 from mnas.experiment import run as runs
 from mnas.experiment.results import Run, load_run
@@ -28,7 +27,7 @@ def search(
     `mnas.loop.search.TooManyFailures`.
     """
     if isinstance(experiment, str):
-        experiment = _registered(experiment)
+        experiment = registry.load_experiment(experiment)
     runs.check(experiment)
     directory = runs.new_directory(Path("runs"), experiment.name) if out is None else Path(out)
     if not (directory / "journal.jsonl").exists():
@@ -42,10 +41,3 @@ def search(
         if experiment.finish is not None and opened.best is not None:
             experiment.finish(opened, directory)
     return load_run(directory)
-
-
-def _registered(name: str) -> Experiment:
-    experiment = registry.load("experiment", name)
-    if not isinstance(experiment, Experiment):
-        raise UsageError(f"{name} is a study; accepted: an experiment")
-    return experiment

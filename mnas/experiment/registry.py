@@ -1,7 +1,7 @@
-"""Spaces, controllers, evaluators, experiments and studies by name, ours and plug-ins' alike.
+"""Spaces, controllers, evaluators, experiments and studies by name, from all installed packages.
 
-Each is an entry point of an installed package, in the group of its part; nothing is imported before
-it is used. A plug-in registers its own in its `pyproject.toml`:
+Each is an entry point in the group of its part and imported when it is used. A plug-in registers
+its own in its `pyproject.toml`:
 
     [project.entry-points."mnas.controllers"]
     annealing = "my_package.annealing:Annealing"
@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from mnas.errors import UsageError, unknown
+from mnas.experiment.settings import Experiment
 
 GROUPS = {
     "space": "mnas.search_spaces",
@@ -28,29 +29,37 @@ def entries(part: str) -> dict[str, EntryPoint]:
 
     Raises UsageError where two packages register the same name, or nothing is registered.
     """
-    found: dict[str, EntryPoint] = {}
+    by_name: dict[str, EntryPoint] = {}
     for entry in importlib.metadata.entry_points(group=GROUPS[part]):
-        if entry.name in found and found[entry.name].value != entry.value:
+        other = by_name.setdefault(entry.name, entry)
+        if other.value != entry.value:
             raise UsageError(
-                f"{part} {entry.name!r} is registered twice, as {found[entry.name].value} and as "
+                f"{part} {entry.name!r} is registered twice, as {other.value} and as "
                 f"{entry.value}; accepted: one package of the two installed"
             )
-        found[entry.name] = entry
-    if not found:
+    if not by_name:
         raise UsageError(f"no {part} is registered; accepted: mnas installed (pip install -e .)")
-    return found
+    return by_name
 
 
 def load(part: str, name: str) -> Any:
-    """Return what is registered as `name`; UsageError for an unknown name.
+    """Return the object registered as `name`; UsageError for an unknown name.
 
-    A configuration class for a space, controller or evaluator; an `Experiment` or a `Study` for an
-    experiment.
+    For a space, controller or evaluator it is a configuration class, for an experiment an
+    `Experiment` or a `Study`.
     """
     known = entries(part)
     if name not in known:
         raise unknown(part, name, known)
     return known[name].load()
+
+
+def load_experiment(name: str) -> Experiment:
+    """Return the experiment registered as `name`; UsageError for a study or an unknown name."""
+    experiment = load("experiment", name)
+    if not isinstance(experiment, Experiment):
+        raise UsageError(f"{name} is a study; accepted: an experiment")
+    return experiment
 
 
 def config_class(part: str, class_name: str) -> type:
