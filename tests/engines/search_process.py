@@ -1,6 +1,6 @@
 """A search as a process that can be killed.
 
-    python -m tests.engines.search_process KIND JOURNAL
+python -m tests.engines.search_process KIND JOURNAL
 """
 
 import sys

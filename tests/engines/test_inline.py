@@ -12,33 +12,33 @@ from tests.engines.searches import build_search, facts
 INLINE = EngineConfig(kind="inline")
 
 
-def test_evaluates_every_trial_once_and_answers_repeats_from_the_journal(tmp_path):
+def test_each_network_is_evaluated_once_and_duplicates_are_not(tmp_path):
     search = build_search(tmp_path / "journal.jsonl")
     drive(search, TableConfig(directory=str(tmp_path)), INLINE)
-    repeats = [r for r in search.results.values() if r.duplicate_of is not None]
+    duplicates = [r for r in search.results.values() if r.duplicate_of is not None]
     attempts = (tmp_path / "attempts").read_text().split()
     assert search.done
     assert sorted(search.results) == list(range(22))
-    assert repeats
-    assert len(attempts) == len(set(attempts)) == 22 - len(repeats)
+    assert duplicates
+    assert len(attempts) == len(set(attempts)) == 22 - len(duplicates)
     assert len((tmp_path / "builds").read_text().split()) == 1
 
 
-def test_a_batch_of_nothing_but_repeats(tmp_path):
-    """60 trials of 54 networks, one a batch: some batches need no evaluation, the last too."""
+def test_search_ends_when_the_last_batch_holds_duplicates_only(tmp_path):
+    """60 trials of 54 networks in batches of 1: some batches need no evaluation."""
     config = {"trials": 60, "batch": 1}
-    last_is_a_repeat = False
+    last_is_duplicate = False
     for seed in range(20):
         search = build_search(tmp_path / f"{seed}.jsonl", seed=seed, **config)
         inline.run(search, TableConfig(), INLINE)
         assert search.done and len(search.results) == 60
         if search.results[59].duplicate_of is not None:
-            last_is_a_repeat = True
+            last_is_duplicate = True
             break
-    assert last_is_a_repeat
+    assert last_is_duplicate
 
 
-def test_the_seed_decides(tmp_path, reference):
+def test_another_seed_gives_another_journal(tmp_path, reference):
     first = reference()
     other = build_search(tmp_path / "other.jsonl", seed=1)
     inline.run(other, TableConfig(), INLINE)
@@ -52,7 +52,7 @@ def test_the_seed_decides(tmp_path, reference):
         ("nan", "accuracy is not a number: nan"),
     ],
 )
-def test_failures_are_data(tmp_path, fault, message):
+def test_a_failed_child_is_recorded_with_its_error_and_the_failed_reward(tmp_path, fault, message):
     evaluator = TableConfig(fault=fault)
     search = build_search(tmp_path / "journal.jsonl", failed_reward=-1.0)
     inline.run(search, evaluator, INLINE)
@@ -66,26 +66,26 @@ def test_failures_are_data(tmp_path, fault, message):
     assert search.best.trial.number not in failed
 
 
-def test_too_many_failures_stop_the_search(tmp_path):
+def test_too_many_failures_end_the_search(tmp_path):
     search = build_search(tmp_path / "journal.jsonl", failed_batches=2)
     with pytest.raises(TooManyFailures, match=r"12 of the first 12 .* ValueError: this network"):
         inline.run(search, TableConfig(fault="raise", every=1), INLINE)
     assert sum(isinstance(r, UpdateRecord) for r in read(tmp_path / "journal.jsonl")) == 2
 
 
-def test_an_evaluator_that_returns_something_else(tmp_path):
-    class Odd:
+def test_a_result_that_is_no_evaluation_is_a_failure(tmp_path):
+    class ReturnsFloat:
         def build(self):
             return lambda architecture, seed, report=None: 0.5
 
     search = build_search(tmp_path / "journal.jsonl", trials=3)
-    inline.run(search, Odd(), INLINE)
+    inline.run(search, ReturnsFloat(), INLINE)
     assert {r.evaluation.error for r in search.results.values()} == {
         "the evaluator returned float, not an Evaluation"
     }
 
 
-def test_an_engine_whose_library_is_missing(tmp_path, monkeypatch):
+def test_a_missing_library_of_an_engine_is_a_usage_error(tmp_path, monkeypatch):
     monkeypatch.setitem(ENGINES, "ray", "no_such_library.engine")
     with pytest.raises(ValueError, match=r"needs no_such_library.* accepted here: inline"):
         drive(build_search(tmp_path / "j"), TableConfig(), EngineConfig(kind="ray"))
