@@ -141,10 +141,11 @@ def check_bad_rewards(controller: Controller, space: Space, batch: int = BATCH) 
         rewards = jnp.where(bad, value, _rewards(proposals)).astype(jnp.float32)
         partly = controller.tell(state, proposals, rewards)
         _assert_finite(partly, f"after a batch with rewards of {value}")
+        other = controller.tell(state, others, rewards)
         _assert_close(
-            partly,
-            controller.tell(state, others, rewards),
-            f"the state depends on the decisions of entries with a reward of {value}",
+            controller.ask(partly, _key(8), batch),
+            controller.ask(other, _key(8), batch),
+            f"proposals depend on the decisions of entries with a reward of {value}",
         )
         wholly = controller.tell(state, proposals, jnp.full(batch, value, jnp.float32))
         _assert_finite(wholly, f"after a batch of which all rewards are {value}")

@@ -160,7 +160,7 @@ def summary_of_arrays(space, state):
         ({"ask": ask_probabilities}, "log_probs are no logarithms"),
         ({"ask": ask_tuple}, "ask returned tuple"),
         ({"ask": ask_from_global_generator}, "two runs with the same keys"),
-        ({"tell": tell_nan_is_best}, "depends on the decisions of entries with a reward of nan"),
+        ({"tell": tell_nan_is_best}, "depend on the decisions of entries with a reward of nan"),
         ({"tell": tell_stores_nan}, "not finite after a batch with rewards of nan"),
         ({"tell": tell_last}, "the state depends on the order of a batch"),
         ({"tell": tell_changes_dtype}, r"tell changes a leaf of the state from int32 \(4,\)"),
