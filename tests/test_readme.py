@@ -11,6 +11,7 @@ from mnas import __main__ as mnas_command
 from mnas.cli import benchmark, export, prepare, rescore, search, study, train
 from mnas.cli import list as list_verb
 from mnas.cli.arguments import parse
+from mnas.controllers.random_search import RandomSearch
 from mnas.engines.config import EngineConfig
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
@@ -18,6 +19,7 @@ from tests.registered import EXPERIMENTS, register
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text()
+RESULTS = README.parent / "docs" / "results"
 COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
 SEARCHES = [c for c in COMMANDS if c.startswith(("mnas search", "python search.py"))]
 # Commands that only read specs and finished runs; the others train, or need weights.
@@ -27,8 +29,9 @@ READERS = [c for c in COMMANDS if re.match("mnas (list|cost|compare|scale|rescor
 OTHERS = [c for c in COMMANDS if c.startswith("mnas") and c not in {*SEARCHES, *READERS}]
 
 
+@dataclasses.dataclass(frozen=True)
 class TableEvaluator:
-    """Evaluator without training."""
+    """Evaluator without training, its own configuration."""
 
     def build(self):
         return self
@@ -38,9 +41,10 @@ class TableEvaluator:
 
 
 def small(name, **parts):
-    """Return an experiment with few trials, in this process."""
+    """Return an experiment with a few random trials, in this process."""
     return dataclasses.replace(
         EXPERIMENTS[name],
+        controller=RandomSearch(),
         search=SearchConfig(trials=8, batch=4),
         engine=EngineConfig(kind="inline"),
         **parts,
@@ -116,6 +120,22 @@ def test_opens_with_the_two_set_up_commands():
     ]
 
 
+def test_flags_named_in_the_text_exist(capsys):
+    with pytest.raises(SystemExit):
+        mnas_command.main(["search", "digits", "--help"])
+    flags = set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
+    named = set(re.findall(r"`(--(?:engine|search|reward)\.[\w.-]+)", TEXT))
+    assert named and named <= flags
+
+
 def test_links_lead_to_files():
-    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-        assert (README.parent / target).exists(), target
+    for page in (README, *RESULTS.glob("*.md")):
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_index_of_results_lists_every_page():
+    index = (RESULTS / "README.md").read_text()
+    assert not {page.name for page in RESULTS.glob("*.md") if f"]({page.name})" not in index} - {
+        "README.md"
+    }
