@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from mnas.architecture.block import Block, Layer
 from mnas.architecture.block_strings import format_blocks, parse_block_string, require_chain
@@ -22,7 +22,8 @@ from mnas.errors import (
 )
 
 ACTIVATIONS = ("swish", "relu", "relu6")
-PADDINGS = ("same", "symmetric")
+Padding = Literal["same", "symmetric"]
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Architecture:
     activation: str = "swish"
     stem_kernel: int = 3
     stem_pool: bool = False
-    padding: str = "same"
+    padding: Padding = "same"
     bn_epsilon: float = 1e-3
     name: str = "unnamed"
 

@@ -13,8 +13,8 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import block_inputs
 
 
-def block_keys(architecture: Architecture) -> list[Hashable]:
-    """Return a hashable signature for every block, in order."""
+def block_keys(architecture: Architecture) -> list[tuple[Hashable, tuple[int, int]]]:
+    """Return (module's fields, input's (resolution, filters)) for every block, in order."""
     # The fields of the modules of `mnas.nn.network.network_blocks`, which are slow to build.
     common = (architecture.activation, architecture.bn_epsilon)
     padding = architecture.padding
@@ -36,6 +36,6 @@ def signatures(architecture: Architecture) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return [_plain(part) for part in value] if isinstance(value, tuple) else value

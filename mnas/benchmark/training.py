@@ -224,9 +224,9 @@ class Benchmark:
                         )
                 first += size
                 results: dict[str, dict[str, Any]] = {name: {} for name in self._calibrations}
-                for (name, cache), one in passes.items():
-                    if name in results:
-                        results[name][cache] = one.figures()
+                for (contender, state), one in passes.items():
+                    if contender in results:
+                        results[contender][state] = one.figures()
                 self.result["children_per_hour"] = figures.children_per_hour(results)
                 yield
 

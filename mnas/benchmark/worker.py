@@ -70,6 +70,7 @@ def main():
 def load(path):
     """Return the module in the file `path`."""
     spec = importlib.util.spec_from_file_location("contender", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

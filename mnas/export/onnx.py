@@ -125,7 +125,7 @@ def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> A
             x = add(graph, x, layer, architecture.activation, names[f"stage{s}_layer{n}"])
             graph.downscale(layer.stride)
     _head(graph, x, architecture, names["head"])
-    shape = ["batch", 3, architecture.resolution, architecture.resolution]
+    shape: list[str | int] = ["batch", 3, architecture.resolution, architecture.resolution]
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)
     logits = helper.make_tensor_value_info(
         "logits", TensorProto.FLOAT, ["batch", architecture.classes]

@@ -13,6 +13,7 @@ The weights are constants of the program, so one file holds the whole network.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def to_stablehlo(
     images = jax.ShapeDtypeStruct((batch, resolution, resolution, 3), jnp.float32)
     weights = network_variables(variables)
 
-    def infer(images: jax.Array) -> jax.Array:
+    def infer(images: jax.Array) -> Any:
         return Network(architecture).apply(weights, images)
 
     with ops.use_implementation("shifted" if tuple(platforms) == ("cpu",) else "lax"):

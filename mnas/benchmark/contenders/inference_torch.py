@@ -42,7 +42,7 @@ class Contender:
             for _ in range(3):
                 self.step()
             seconds[memory_format] = time.perf_counter() - began
-        self._set_format(images, min(seconds, key=seconds.get))
+        self._set_format(images, min(seconds, key=seconds.__getitem__))
         return sum(leaf.numel() for leaf in self._model.parameters())
 
     def _set_format(self, images, memory_format):

@@ -39,12 +39,13 @@ class Contender:
 
     def step(self) -> jax.Array:
         self._step += 1
-        return self._child.step(*self._batch, self._config.learning_rate, self._step - 1)
+        images, labels = self._batch
+        return self._child.step(images, labels, self._config.learning_rate, self._step - 1)
 
     def wait(self, loss: jax.Array) -> None:
         loss.block_until_ready()
 
-    def train(self, child: dict[str, Any]) -> dict[str, float]:
+    def train(self, child: dict[str, Any]) -> dict[str, Any]:
         arrays = self._arrays
         result = blockwise.train(
             Architecture.from_dict(child["spec"]),

@@ -4,6 +4,7 @@ Every child is a new program, which is compiled unless the persistent cache hold
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax
@@ -97,7 +98,11 @@ def _decayed(params):
 class Contender:
     """Plain Flax; the interface is described in `mnas.benchmark.worker`."""
 
-    def __init__(self, job):
+    _state: State
+    _train_step: Callable[..., Any]
+    _predict: Callable[..., Any]
+
+    def __init__(self, job: dict[str, Any]) -> None:
         self.versions = {"jax": jax.__version__, "flax": flax.__version__}
         self._config = job["settings"]
         with np.load(job["images"]) as arrays:
@@ -108,24 +113,24 @@ class Contender:
         self._compile_seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
-    def _listen(self, event, duration, **_):
+    def _listen(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
-            self._compile_seconds += duration
+            self._compile_seconds += duration_secs
 
-    def build(self, child):
+    def build(self, child: dict[str, Any]) -> int:
         self._create(child, self._config["learning_rate"])
         first = np.arange(self._config["batch_size"])
         self._batch = jax.device_put(self._load("train", first))
         return sum(leaf.size for leaf in jax.tree.leaves(self._state.params))
 
-    def step(self):
+    def step(self) -> jax.Array:
         self._state, loss = self._train_step(self._state, *self._batch)
         return loss
 
-    def wait(self, loss):
+    def wait(self, loss: jax.Array) -> None:
         loss.block_until_ready()
 
-    def train(self, child):
+    def train(self, child: dict[str, Any]) -> dict[str, Any]:
         config, before = self._config, self._compile_seconds
         labels, batch_size = self._arrays["train_labels"], config["batch_size"]
         steps = len(labels) // batch_size
