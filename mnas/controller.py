@@ -15,10 +15,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 
 from mnas.space import Space
 
 State = Any  # a pytree of arrays, private to the controller
+Array = jax.Array | np.ndarray
 
 
 class Proposals(NamedTuple):
@@ -30,8 +32,8 @@ class Proposals(NamedTuple):
                uniform choices
     """
 
-    decisions: jax.Array
-    log_probs: jax.Array
+    decisions: Array
+    log_probs: Array
 
 
 class Controller(NamedTuple):
@@ -46,7 +48,7 @@ class Controller(NamedTuple):
 
     init: Callable[[jax.Array], State]
     ask: Callable[[State, jax.Array, int], Proposals]
-    tell: Callable[[State, Proposals, jax.Array], State]
+    tell: Callable[[State, Proposals, Array], State]
     summary: Callable[[State], dict[str, float]]
 
 

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mnas.controller import Array
 from mnas.space import Space
 
 
-def canonical(space: Space, decisions: jax.Array) -> tuple[jax.Array, jax.Array]:
+def canonical(space: Space, decisions: Array) -> tuple[jax.Array, jax.Array]:
     """Return canonical vectors int32 [N, D] and the mask of their active decisions bool [N, D].
 
     The jittable form of `Space.canonical` and `Space.active`, for vectors [N, D]. Values are not

@@ -13,7 +13,7 @@ import numpy as np
 
 from mnas.errors import UsageError
 from mnas.experiment.results import Run
-from mnas.loop.records import ResultRecord
+from mnas.loop.records import ResultRecord, number_or_nan
 from mnas.loop.selection import Selection, candidates, selection_scores
 from mnas.reward import RewardConfig
 
@@ -61,7 +61,7 @@ class Rescored:
 
 def reward_of(run: Run) -> RewardConfig:
     """Return the run's own reward; UsageError where its settings hold none."""
-    settings = run.head.settings.get("reward")
+    settings: Any = run.head.settings.get("reward")
     try:
         return RewardConfig(**settings)
     except TypeError:
@@ -145,9 +145,9 @@ def _cost(result: ResultRecord, reward: RewardConfig) -> float | None:
 
 
 def _reward(result: ResultRecord, reward: RewardConfig) -> float:
-    cost = _cost(result, reward)
+    cost = number_or_nan(_cost(result, reward))
     try:
-        value = reward(result.accuracy, cost)
+        value = reward(number_or_nan(result.accuracy), cost)
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):

@@ -65,7 +65,7 @@ def _row(outcome: Outcome, samples: int, judge: Evaluator | None) -> Row | None:
     best = outcome.best(samples)
     if best is None:
         return None
-    accuracy = best.accuracy
+    accuracy = best.evaluation.accuracy
     if judge is not None:
         accuracy = judge(Architecture.from_dict(best.architecture), outcome.seed).accuracy
     reward = outcome.experiment.reward

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from mnas.errors import UsageError, unknown
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Any)
 
 
 def override(target: T, changes: Mapping[str, Any], path: str = "") -> T:

@@ -10,7 +10,6 @@ Letters: N proposals of a batch, D decisions.
 """
 
 import dataclasses
-import functools
 import math
 import types
 import typing
@@ -181,7 +180,7 @@ def from_json(data: Any) -> Record:
     if not isinstance(kind, str) or kind not in KINDS:
         raise UsageError(f"kind = {kind!r}; accepted: an object of kind {', '.join(KINDS)}")
     record = KINDS[kind]
-    annotations = _field_types(record)
+    annotations = _FIELDS[kind]
     for key in data.keys() - annotations.keys() - {"kind"}:
         raise UsageError(f"{kind}: unknown key {key!r}; accepted: {', '.join(annotations)}")
     values = {}
@@ -197,10 +196,12 @@ def from_json(data: Any) -> Record:
     return record(**values)
 
 
-@functools.cache
-def _field_types(record: type[Record]) -> dict[str, Any]:
+def _annotations(record: type[Record]) -> dict[str, Any]:
     hints = typing.get_type_hints(record)
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+_FIELDS = {kind: _annotations(record) for kind, record in KINDS.items()}
 
 
 def _from_json(value: Any, annotation: Any) -> Any:

@@ -44,7 +44,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 def _totals(comparison: Comparison) -> Table:
     network, reference = totals(comparison.network), totals(comparison.reference)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, value in network.items():
         other = reference[name]
         if name in RARE_SETTINGS and value == other:

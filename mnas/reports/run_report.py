@@ -150,7 +150,7 @@ def _rewards(run: Run) -> Figure:
 def _trade_off(run: Run) -> Figure:
     figure, axes = new_figure("Accuracy against cost", "mult-adds, M", "accuracy")
     madds = [result.mult_adds / 1e6 for result in run.ranking]
-    accuracies = [result.accuracy for result in run.ranking]
+    accuracies = [result.evaluation.accuracy for result in run.ranking]
     trials = [result.trial for result in run.ranking]
     points = axes.scatter(madds, accuracies, c=trials, s=18, cmap="viridis", rasterized=True)
     figure.colorbar(points, label="trial")
