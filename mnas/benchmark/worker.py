@@ -38,9 +38,11 @@ import json
 import os
 import sys
 import time
+import types
+from typing import Any
 
 
-def main():
+def main() -> None:
     """Answer requests until standard input ends."""
     job = json.loads(sys.argv[1])
     # Before numerical libraries are imported: they start as many threads as they see cores.
@@ -50,7 +52,7 @@ def main():
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
-    def send(answer):
+    def send(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
 
     try:
@@ -67,7 +69,7 @@ def main():
         send(answer)
 
 
-def load(path):
+def load(path: str) -> types.ModuleType:
     """Return the module in the file `path`."""
     spec = importlib.util.spec_from_file_location("contender", path)
     assert spec is not None and spec.loader is not None
@@ -76,7 +78,7 @@ def load(path):
     return module
 
 
-def failure(error):
+def failure(error: Exception) -> dict[str, Any]:
     """Return the answer for an exception."""
     if isinstance(error, ModuleNotFoundError):
         return {"error": str(error), "missing": error.name}
@@ -84,7 +86,7 @@ def failure(error):
     return {"error": f"{type(error).__name__}: {lines[0]}".rstrip(": ")}
 
 
-def respond(contender, request):
+def respond(contender: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to one request."""
     if request["do"] == "memory":
         return {"megabytes": peak_megabytes()}
@@ -99,7 +101,7 @@ def respond(contender, request):
     return {**answer, "seconds": time.perf_counter() - began}
 
 
-def measure(contender, seconds):
+def measure(contender: Any, seconds: float) -> dict[str, Any]:
     """Time consecutive steps for `seconds`, at least two, from one finished step to another.
 
     A step is issued before the previous one is waited for, so that contenders that compute
@@ -117,7 +119,7 @@ def measure(contender, seconds):
     return {"seconds": time.perf_counter() - began, "steps": steps}
 
 
-def peak_megabytes():
+def peak_megabytes() -> float:
     """Return the peak resident set of this process, in 10^6 bytes."""
     try:
         with open("/proc/self/status") as status:

@@ -7,6 +7,7 @@ torchvision, whose CUDA builds cannot be imported beside a CPU build of PyTorch;
 
 import importlib
 import time
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ NAMES = {
 class Contender:
     """PyTorch; the interface is described in `mnas.benchmark.worker`. A step is one batch."""
 
-    def __init__(self, job):
+    def __init__(self, job: dict[str, Any]) -> None:
         for name in job["settings"]["imports"]:
             importlib.import_module(name)
         self._timm = importlib.import_module("timm")
@@ -30,7 +31,7 @@ class Contender:
         torch.set_num_threads(job["threads"])
         torch.manual_seed(0)
 
-    def build(self, child):
+    def build(self, child: dict[str, Any]) -> int:
         self._model = self._timm.create_model(NAMES[child["name"]]).eval()
         resolution = child["spec"]["resolution"]
         images = torch.randn(child["batch"], 3, resolution, resolution)
@@ -45,13 +46,13 @@ class Contender:
         self._set_format(images, min(seconds, key=seconds.__getitem__))
         return sum(leaf.numel() for leaf in self._model.parameters())
 
-    def _set_format(self, images, memory_format):
+    def _set_format(self, images: torch.Tensor, memory_format: torch.memory_format) -> None:
         self._model = self._model.to(memory_format=memory_format)
         self._images = images.contiguous(memory_format=memory_format)
 
-    def step(self):
+    def step(self) -> torch.Tensor:
         with torch.inference_mode():
             return self._model(self._images)
 
-    def wait(self, logits):
+    def wait(self, logits: torch.Tensor) -> None:
         """Do nothing: on a CPU, PyTorch has computed when `step` returns."""

@@ -24,7 +24,7 @@ class SqueezeExcite(nn.Module):
     reduced: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         gate = x.mean((1, 2), keepdims=True)
         gate = nn.swish(nn.Conv(self.reduced, (1, 1))(gate))
         return x * nn.sigmoid(nn.Conv(x.shape[-1], (1, 1))(gate))
@@ -40,7 +40,7 @@ class MBConv(nn.Module):
     se_filters: int
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         norm = functools.partial(_norm, use_running_average=not train)
         y = x
         if self.expanded != x.shape[-1]:
@@ -68,7 +68,7 @@ class Network(nn.Module):
     classes: int
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         norm = functools.partial(_norm, use_running_average=not train)
         x = nn.swish(norm()(nn.Conv(self.stem, (3, 3), 2, use_bias=False)(x)))
         for layer in self.layers:
@@ -91,7 +91,8 @@ class State(TrainState):
     batch_stats: Any
 
 
-def _decayed(params):
+def _kernels(params: Any) -> Any:
+    """Return the mask of parameters with weight decay."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
@@ -151,7 +152,7 @@ class Contender:
             "compile_seconds": self._compile_seconds - before,
         }
 
-    def _create(self, child, learning_rate):
+    def _create(self, child: dict[str, Any], learning_rate: float | Callable[[Any], Any]) -> None:
         """Create state and compiled functions of a child; those of the previous one are dropped."""
         model, config = network(child), self._config
         resolution = child["spec"]["resolution"]
@@ -159,7 +160,7 @@ class Contender:
         # Not jitted: the small programs that this compiles also serve later children.
         variables = model.init(jax.random.key(0), image, train=False)
         optimizer = optax.chain(
-            optax.add_decayed_weights(config["weight_decay"], _decayed),
+            optax.add_decayed_weights(config["weight_decay"], _kernels),
             optax.rmsprop(
                 learning_rate,
                 decay=config["rms_decay"],
@@ -177,8 +178,10 @@ class Contender:
         smoothing = config["label_smoothing"]
 
         @functools.partial(jax.jit, donate_argnums=0)
-        def train_step(state, images, labels):
-            def mean_loss(params):
+        def train_step(
+            state: State, images: jax.Array, labels: jax.Array
+        ) -> tuple[State, jax.Array]:
+            def mean_loss(params: Any) -> tuple[jax.Array, Any]:
                 logits, updates = state.apply_fn(
                     {"params": params, "batch_stats": state.batch_stats},
                     images,
@@ -195,17 +198,17 @@ class Contender:
             return state.apply_gradients(grads=gradients, batch_stats=batch_stats), loss
 
         @jax.jit
-        def predict(state, images):
+        def predict(state: State, images: jax.Array) -> jax.Array:
             variables = {"params": state.params, "batch_stats": state.batch_stats}
             return state.apply_fn(variables, images, train=False).argmax(-1)
 
         self._train_step, self._predict = train_step, predict
 
-    def _load(self, part, indices):
+    def _load(self, part: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images = self._arrays[f"{part}_images"][indices].astype(np.float32)
         return (images - self._mean) / self._std, self._arrays[f"{part}_labels"][indices]
 
-    def _accuracy(self, batch_size):
+    def _accuracy(self, batch_size: int) -> float:
         """Return top-1 accuracy on held-out images; the last batch is padded to full size."""
         labels = self._arrays["held_out_labels"]
         count = len(labels)
