@@ -152,7 +152,7 @@ def evaluate_safely(
     start = time.perf_counter()
     recorder = None if report is None else _RecordingReport(report)
     try:
-        evaluation = evaluate(architecture, seed, recorder)
+        evaluation: Any = evaluate(architecture, seed, recorder)  # whatever users return
     except Exception as error:
         return failure(error, time.perf_counter() - start)
     if not isinstance(evaluation, Evaluation):

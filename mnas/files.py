@@ -38,7 +38,7 @@ def write_json(path: Path, data: Any) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name as an uncompressed `.npz`."""
     with replacement(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

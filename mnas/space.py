@@ -263,7 +263,7 @@ class Space:
         # Where a template declares a decision inactive that does matter, the first choice applies,
         # and the network may be another one.
         if self.decode(vector).canonical_hash() != architecture.canonical_hash():
-            for d in np.flatnonzero(~self.active(vector)):
+            for d in np.flatnonzero(~self.active(vector)).tolist():
                 decision = self.decisions[d]
                 if values[d] != decision.choices[0]:
                     mismatches.append(_mismatch(decision.name, values[d], decision.choices[:1]))
@@ -277,7 +277,8 @@ class Space:
 
         def read(node: Any, value: Any, path: str) -> None:
             if isinstance(node, functools.partial):
-                for field in dataclasses.fields(node.func):
+                dataclass: Any = node.func
+                for field in dataclasses.fields(dataclass):
                     if path or field.name != "name":
                         inner = node.keywords.get(field.name, field.default)
                         read(inner, getattr(value, field.name), f"{path}.{field.name}".lstrip("."))

@@ -7,6 +7,7 @@ resumption and report.
 import dataclasses
 from collections.abc import Hashable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from mnas.space import OneOf, Space
 class ListedSpace(Space):
     """Space of listed networks; its only decision is the network's name, in the listed order."""
 
-    def __init__(self, name: str, networks: Mapping[Hashable, Architecture]) -> None:
+    def __init__(self, name: str, networks: Mapping[Any, Architecture]) -> None:
         self.networks = dict(networks)
         super().__init__(name, partial(_listed, networks=self.networks, which=OneOf(*networks)))
 

@@ -39,7 +39,7 @@ class NoisyConfig:
 
     def build(self) -> "NoisyEvaluator":
         """Return the evaluator; a `BlockCompiler` if the undisturbed one is."""
-        evaluator = self.evaluator.build()
+        evaluator: Evaluator = self.evaluator.build()
         if isinstance(evaluator, BlockCompiler):
             return NoisyBlockCompiler(evaluator, self.std_points, evaluator)
         return NoisyEvaluator(evaluator, self.std_points)

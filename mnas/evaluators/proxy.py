@@ -107,6 +107,7 @@ class ProxyEvaluator:
                 report=report,
                 validation=(images.validation_images, images.validation_labels),
             )
+        assert result.accuracy is not None  # because of the validation images
         if self.config.measure_latency:
             latency_ms = blockwise.latency_ms(architecture, result)
         return Evaluation(

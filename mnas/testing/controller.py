@@ -59,9 +59,8 @@ def check_state(controller: Controller, batch: int = BATCH) -> None:
     """Check that the state is a pytree of arrays whose structure and shapes never change."""
     first = controller.init(_key(0))
     last = _updated(controller, first, range(2), batch)
-    assert jax.tree.structure(first) == jax.tree.structure(last), (
-        "tell changes the structure of the state"
-    )
+    structures: list[Any] = [jax.tree.structure(state) for state in (first, last)]
+    assert structures[0] == structures[1], "tell changes the structure of the state"
     for before, after in zip(jax.tree.leaves(first), jax.tree.leaves(last), strict=True):
         for leaf in (before, after):
             assert isinstance(leaf, jax.Array), f"the state holds a {type(leaf).__name__}"
@@ -111,7 +110,7 @@ def check_checkpoint(controller: Controller, batch: int = BATCH) -> None:
     end = _updated(controller, middle, range(2, 4), batch)
     leaves, structure = jax.tree.flatten(middle)
     saved = pickle.dumps([np.asarray(leaf) for leaf in leaves])
-    restored = structure.unflatten([jnp.asarray(leaf) for leaf in pickle.loads(saved)])
+    restored = jax.tree.unflatten(structure, map(jnp.asarray, pickle.loads(saved)))
     resumed = _updated(controller, restored, range(2, 4), batch)
     _assert_same(resumed, end, "a search continues differently from the arrays of its state")
 

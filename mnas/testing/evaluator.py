@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,8 +34,8 @@ def check_evaluator(config: EvaluatorConfig, architecture: Architecture, seed: i
 def check_settings(config: Any) -> None:
     """Check that the configuration can be sent to workers and be compared after a restart."""
     name = type(config).__name__
-    assert dataclasses.is_dataclass(config), f"{name} is no dataclass"
-    assert config.__dataclass_params__.frozen, f"{name} is not frozen"
+    assert dataclasses.is_dataclass(type(config)), f"{name} is no dataclass"
+    assert type(config).__dataclass_params__.frozen, f"{name} is not frozen"
     assert pickle.loads(pickle.dumps(config)) == config, f"{name} differs from its pickled copy"
 
 
@@ -45,7 +46,8 @@ def check_hooks(config: EvaluatorConfig, architecture: Architecture) -> None:
             assert isinstance(path, Path), f"files: {setting} is {path!r}; a Path expected"
             assert path.is_file(), f"files: {setting} = {path} is no file"
     if isinstance(config, ArchitectureCheck):
-        assert config.check(architecture) is None, "check returned a value; it must raise or not"
+        check: Callable[[Architecture], Any] = config.check
+        assert check(architecture) is None, "check returned a value; it must raise or not"
     if isinstance(config, WrapperConfig):
         around = type(config).around(config.evaluator)
         assert type(around) is type(config) and around.evaluator == config.evaluator, (

@@ -55,10 +55,11 @@ def check_condition_arrays(space: Space, raw: np.ndarray) -> None:
     rows, columns = np.indices(space.parents.shape)
     by_arrays = space.accepted[rows, columns, canonical[:, space.parents]].all(-1)
     _none(space, by_arrays != space.active(raw), "is active according to parents and accepted only")
-    by_conditions = [
+    conditions = [
         [all(v[parent] in ok for parent, ok in d.conditions) for d in space.decisions]
         for v in canonical
     ]
+    by_conditions = np.array(conditions)
     _none(space, by_conditions != space.active(raw), "has conditions that disagree with active")
 
 

@@ -6,7 +6,7 @@ from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 SPACE = AccelNasbenchSpace().build()
 
 
-def test_decisions_are_in_the_order_of_the_benchmark():
+def test_decisions_are_in_the_benchmarks_order():
     assert [decision.name for decision in SPACE.decisions] == [
         f"blocks[{stage}].{field}"
         for stage in range(7)
@@ -19,7 +19,7 @@ def test_cardinality():
     assert SPACE.cardinality() == 36**6 * 48 == 104_485_552_128
 
 
-def test_b0():
+def test_b0_round_trip():
     b0 = PUBLISHED["efficientnet-b0"]
     vector = SPACE.encode(b0)
     assert vector.tolist() == [
@@ -34,7 +34,7 @@ def test_b0():
     assert SPACE.decode(vector).replace(name=b0.name) == b0
 
 
-def test_mnasnet_is_refused_by_name():
+def test_encoding_mnasnet_names_the_differences():
     with pytest.raises(ValueError) as caught:
         SPACE.encode(PUBLISHED["mnasnet-a1"])
     assert "blocks[2].expand_ratio = 3 (accepted: 1, 4, 6)" in str(caught.value)

@@ -4,7 +4,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.search_spaces.efficientnet import EfficientNetSpace
 
 
-def test_decisions_of_a_stage():
+def test_names_of_decisions():
     space = EfficientNetSpace().build()
     fields = ("expand_ratio", "kernel", "se_ratio", "repeats", "skip", "filters")
     names = [f"blocks[{stage}].{field}" for stage in range(7) for field in fields]
@@ -18,7 +18,7 @@ def test_cardinality():
     assert EfficientNetSpace().build().cardinality() == by_hand
 
 
-def test_filters_can_be_held_at_b0s():
+def test_filters_can_be_fixed_to_b0s():
     space = EfficientNetSpace(filters="b0").build()
     assert space.cardinality() == (12 * 3) * (12 * 5) * (12 * 6) ** 4 * (12 * 3)
     b0 = PUBLISHED["efficientnet-b0"]
@@ -27,20 +27,20 @@ def test_filters_can_be_held_at_b0s():
         space.encode(PUBLISHED["mnasnet-a1"].replace(activation="swish"))
 
 
-def test_b0_encodes():
+def test_b0_is_in_the_space():
     space = EfficientNetSpace().build()
     b0 = PUBLISHED["efficientnet-b0"]
     vector = space.encode(b0)
     assert space.decode(vector).replace(name=b0.name) == b0
-    chosen = space.describe(vector)
-    assert [chosen[f"blocks[{stage}].repeats"] for stage in range(7)] == [1, 2, 2, 3, 3, 4, 1]
-    assert [chosen[f"blocks[{stage}].filters"] for stage in (4, 5)] == [112, 192]
-    # No skip to choose in a stage of one layer.
-    assert [f"blocks[{stage}].skip" in chosen for stage in range(7)] == [0, 1, 1, 1, 1, 1, 0]
+    values = space.describe(vector)
+    assert [values[f"blocks[{stage}].repeats"] for stage in range(7)] == [1, 2, 2, 3, 3, 4, 1]
+    assert [values[f"blocks[{stage}].filters"] for stage in (4, 5)] == [112, 192]
+    # The skip is inactive in a stage of one layer.
+    assert [f"blocks[{stage}].skip" in values for stage in range(7)] == [0, 1, 1, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1"])
-def test_mnasnet_encodes_with_relu(name):
+def test_mnasnet_is_in_the_space_with_relu(name):
     space = EfficientNetSpace(activation="relu").build()
     decoded = space.decode(space.encode(PUBLISHED[name]))
     assert decoded.canonical_hash() == PUBLISHED[name].canonical_hash()
@@ -48,14 +48,14 @@ def test_mnasnet_encodes_with_relu(name):
         EfficientNetSpace().build().encode(PUBLISHED[name])
 
 
-def test_other_paddings_are_refused_by_name():
+def test_encoding_timms_padding_names_the_differences():
     as_in_timm = PUBLISHED["efficientnet-b0"].replace(padding="symmetric", bn_epsilon=1e-5)
     with pytest.raises(ValueError, match=r"padding = 'symmetric' .*; bn_epsilon = 1e-05 "):
         EfficientNetSpace().build().encode(as_in_timm)
 
 
-def test_settings_reach_the_networks():
+def test_settings_apply_to_the_networks():
     space = EfficientNetSpace(resolution=32, classes=10, head=256, activation="relu").build()
-    found = space.decode([0] * len(space.sizes))
-    assert (found.resolution, found.classes, found.head) == (32, 10, 256)
-    assert found.activation == "relu"
+    architecture = space.decode([0] * len(space.sizes))
+    assert (architecture.resolution, architecture.classes, architecture.head) == (32, 10, 256)
+    assert architecture.activation == "relu"

@@ -6,10 +6,10 @@ from mnas.architecture.published import PUBLISHED
 from mnas.search_spaces.mnasnet import MnasNetSpace
 
 GRID = MnasNetSpace().build()
-PUBLISHED_TOO = MnasNetSpace(published_filters=True).build()
+EXTENDED = MnasNetSpace(published_filters=True).build()
 
 
-def test_the_grid_is_the_paper_s():
+def test_the_grid_is_the_papers():
     choices = {decision.name: decision.choices for decision in GRID.decisions}
     assert len(choices) == 7 * 7
     for stage, (layers, filters) in enumerate(
@@ -37,15 +37,15 @@ def test_cardinality():
     by_hand = (48 * 4) * (48 * 7) * (48 * 9) ** 4 * (48 * 4)
     assert GRID.cardinality() == by_hand
     assert f"{by_hand:.1e}" == "4.3e+17"
-    assert PUBLISHED_TOO.cardinality() == by_hand // 3**2 * 4**2
+    assert EXTENDED.cardinality() == by_hand // 3**2 * 4**2
 
 
-def test_b0_is_refused_by_the_filters_that_the_grid_lacks():
+def test_encoding_b0_names_the_filters_outside_the_grid():
     b0 = PUBLISHED["efficientnet-b0"].replace(activation="relu")
     with pytest.raises(ValueError) as caught:
         GRID.encode(b0)
-    refused = re.findall(r"(\S+) = (\S+) \(accepted: (.*?)\)", str(caught.value))
-    assert refused == [
+    mismatches = re.findall(r"(\S+) = (\S+) \(accepted: (.*?)\)", str(caught.value))
+    assert mismatches == [
         ("blocks[4].filters", "112", "96, 72, 120"),
         ("blocks[5].filters", "192", "160, 120, 200"),
     ]
@@ -54,9 +54,9 @@ def test_b0_is_refused_by_the_filters_that_the_grid_lacks():
 
 
 @pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1"])
-def test_published_networks_encode_with_their_filters(name):
+def test_published_networks_are_in_the_extended_grid(name):
     network = PUBLISHED[name]
-    decoded = PUBLISHED_TOO.decode(PUBLISHED_TOO.encode(network))
+    decoded = EXTENDED.decode(EXTENDED.encode(network))
     assert decoded.canonical_hash() == network.canonical_hash()
     with pytest.raises(ValueError, match=r"blocks\[[45]\].filters"):
         GRID.encode(network)

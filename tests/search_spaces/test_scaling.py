@@ -1,4 +1,4 @@
-"""Scalings as spaces: what is listed, at what cost, and what can't be expressed."""
+"""Listed networks as a space, the grid of scalings, and scalings of equal cost."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from mnas.search_spaces.scaling import ListedSpace, ScalingDimensionsSpace, Scal
 B0, A1 = PUBLISHED["efficientnet-b0"], PUBLISHED["mnasnet-a1"]
 
 
-def test_a_list_of_networks_is_a_space():
+def test_a_listed_space_decodes_and_encodes_its_networks():
     space = ListedSpace("two", {"first": B0, "second": A1})
     assert space.cardinality() == 2
     assert [space.decode([n]) for n in range(2)] == [B0, A1]
@@ -21,7 +21,7 @@ def test_a_list_of_networks_is_a_space():
         space.encode(PUBLISHED["mnasnet-b1"])
 
 
-def test_the_grid_as_a_space():
+def test_the_grid_contains_the_scaled_networks():
     config = ScalingGridSpace(base="mnasnet-a1", resolution=64, classes=10, step=0.1)
     space, points = config.build(), config.points()
     assert space.cardinality() == len(points)
@@ -31,7 +31,7 @@ def test_the_grid_as_a_space():
         assert space.decode([index]).canonical_hash() == expected.canonical_hash()
 
 
-def test_the_dimensions_at_equal_cost():
+def test_all_dimensions_are_scaled_to_equal_cost():
     space = ScalingDimensionsSpace(doublings=2).build()
     choices = space.decisions[0].choices
     assert choices == (("base", 1), *((d, f) for f in (2, 4) for d in DIMENSIONS))
@@ -44,6 +44,6 @@ def test_the_dimensions_at_equal_cost():
 
 
 @pytest.mark.parametrize("doublings", [0, 11])
-def test_mistakes_are_named(doublings):
+def test_bad_settings_are_named(doublings):
     with pytest.raises(ValueError, match=f"doublings = {doublings}; accepted: 1 to 10"):
         ScalingDimensionsSpace(doublings=doublings)

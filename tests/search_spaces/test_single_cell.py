@@ -12,7 +12,7 @@ SPACE = SingleCellSpace().build()
 ALL = [SPACE.decode(v) for v in itertools.product(*map(range, SPACE.sizes))]
 
 
-def test_four_decisions_named_by_the_first_stage():
+def test_decisions_are_named_after_the_first_stage():
     assert [decision.name for decision in SPACE.decisions] == [
         f"blocks[0].{field}" for field in ("expand_ratio", "kernel", "repeats", "se_ratio")
     ]
@@ -23,7 +23,7 @@ def test_cardinality():
     assert len({architecture.canonical_hash() for architecture in ALL}) == 36
 
 
-def test_all_stages_are_alike_but_for_filters_and_strides():
+def test_stages_differ_in_filters_and_strides_only():
     b0 = PUBLISHED["efficientnet-b0"]
     for architecture in ALL:
         blocks = architecture.blocks
@@ -31,21 +31,21 @@ def test_all_stages_are_alike_but_for_filters_and_strides():
         assert [(b.filters, b.stride) for b in blocks] == [(b.filters, b.stride) for b in b0.blocks]
 
 
-def test_the_surrogate_knows_every_network():
+def test_the_surrogate_covers_every_network():
     choices = choices_of(ALL)
     assert (choices.reshape(36, 7, 4) == choices[:, None, :4]).all()
     for fit in ("mlp", "ridge"):
         assert len(np.unique(top1(ALL, fit).mean)) == 36
 
 
-def test_it_lies_in_accel_nasbench():
+def test_every_network_is_in_accel_nasbench():
     larger = AccelNasbenchSpace().build()
     for architecture in ALL:
         again = larger.decode(larger.encode(architecture))
         assert again.canonical_hash() == architecture.canonical_hash()
 
 
-def test_b0_is_refused_where_its_stages_differ_from_the_first():
+def test_encoding_b0_names_stages_that_differ_from_the_first():
     with pytest.raises(ValueError) as caught:
         SPACE.encode(PUBLISHED["efficientnet-b0"])
     assert "blocks[1].expand_ratio = 6 (accepted: 1)" in str(caught.value)
