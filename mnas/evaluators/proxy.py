@@ -24,7 +24,6 @@ class ProxyConfig:
     """Training schedule: an equal number of images for all children, not equal time."""
     measure_latency: bool = False
     """Also measure the inference latency of one image on this device, for rewards of latency."""
-
     latency_table: str | None = None
     """Latency table written by --latency-table, to sum block latencies instead of measuring."""
 
