@@ -5,13 +5,19 @@ from pathlib import Path
 
 from mnas.experiment import registry
 from mnas.experiment import run as runs
+from mnas.experiment.overrides import override
 from mnas.experiment.results import Run, load_run
 from mnas.experiment.settings import Experiment
 from mnas.loop.search import Observer
 
 
 def search(
-    experiment: Experiment | str, out: str | Path | None = None, observers: Sequence[Observer] = ()
+    experiment: Experiment | str,
+    out: str | Path | None = None,
+    observers: Sequence[Observer] = (),
+    *,
+    trials: int | None = None,
+    seed: int | None = None,
 ) -> Run:
     """Run an experiment to its end and return the view of its directory.
 
@@ -19,6 +25,8 @@ def search(
     out         directory of the run, runs/NAME-N by default; a run of the same experiment in it is
                 resumed
     observers   called with each record that is added to the journal
+    trials      number of trials in place of the experiment's
+    seed        random seed in place of the experiment's
 
     Everything is checked before anything is written. best.json and top.json are written also if the
     search is interrupted.
@@ -28,6 +36,9 @@ def search(
     """
     if isinstance(experiment, str):
         experiment = registry.load_experiment(experiment)
+    settings = {"trials": trials, "seed": seed}
+    changes = {name: value for name, value in settings.items() if value is not None}
+    experiment = override(experiment, {"search": changes})
     runs.check(experiment)
     directory = runs.new_directory(Path("runs"), experiment.name) if out is None else Path(out)
     if not (directory / "journal.jsonl").exists():

@@ -12,7 +12,7 @@ import tyro
 
 from mnas.architecture.published import PUBLISHED
 from mnas.engines.config import EngineConfig
-from mnas.errors import require_one_of
+from mnas.errors import rejected, require_one_of
 from mnas.evaluation import WrapperConfig
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
@@ -60,7 +60,7 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Return all settings as nested plain data, the inverse of `override(self, settings)`."""
-        return {part: dataclasses.asdict(getattr(self, part)) for part in PARTS}
+        return {part: _settings_of(part, getattr(self, part)) for part in PARTS}
 
     def kinds(self) -> dict[str, str]:
         """Return the class names of space, controller and evaluator by the path of the setting.
@@ -74,3 +74,12 @@ class Experiment:
             config, path = config.evaluator, f"{path}.evaluator"
             kinds[path] = type(config).__name__
         return kinds
+
+
+def _settings_of(part: str, config: Any) -> dict[str, Any]:
+    """Return a configuration's fields; UsageError for an object whose settings are unknown."""
+    if dataclasses.is_dataclass(config):
+        return dataclasses.asdict(config)
+    if getattr(config, "__dict__", None):
+        raise rejected("experiment", part, config, "a frozen dataclass with a method build")
+    return {}

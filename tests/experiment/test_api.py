@@ -38,6 +38,14 @@ def test_search_by_name_chooses_a_new_directory(tmp_path, monkeypatch):
     assert [str(search("small").directory) for _ in range(2)] == ["runs/small-1", "runs/small-2"]
 
 
+def test_search_takes_other_trials_and_another_seed(tmp_path):
+    run = search(RANDOM, tmp_path / "run", trials=4, seed=7)
+    assert len(run.results) == 4 and run.settings["search"]["seed"] == 7
+    assert search(RANDOM, tmp_path / "run", trials=8, seed=7).results[:4] == run.results
+    with pytest.raises(UsageError, match="search: trials = 0"):
+        search(RANDOM, tmp_path / "other", trials=0)
+
+
 def test_search_resumes_a_run_of_the_same_experiment(tmp_path):
     def interrupt(record):
         if isinstance(record, ResultRecord) and record.trial == 5:

@@ -6,6 +6,7 @@ import pytest
 
 from mnas.data.images import DataConfig
 from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError
 from mnas.experiment.overrides import override
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
@@ -35,6 +36,18 @@ EXPERIMENT = Experiment(
     reward=RewardConfig(),
     search=SearchConfig(),
 )
+
+
+def test_settings_of_a_part_are_its_fields():
+    class Table:
+        def build(self):
+            raise NotImplementedError
+
+    plain = Table()
+    assert dataclasses.replace(EXPERIMENT, evaluator=plain).settings()["evaluator"] == {}
+    plain.noise = 0.5
+    with pytest.raises(UsageError, match=r"evaluator = .*; accepted: a frozen dataclass"):
+        dataclasses.replace(EXPERIMENT, evaluator=plain).settings()
 
 
 def test_empty_overrides_change_nothing():
