@@ -78,7 +78,7 @@ class Experiment:
 
 def _settings_of(part: str, config: Any) -> dict[str, Any]:
     """Return a configuration's fields; UsageError for an object whose settings are unknown."""
-    if dataclasses.is_dataclass(config):
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return dataclasses.asdict(config)
     if getattr(config, "__dict__", None):
         raise rejected("experiment", part, config, "a frozen dataclass with a method build")
