@@ -1,7 +1,7 @@
 """Numbers from architectures and finished or running searches; nothing is evaluated or searched.
 
 In: architectures, `Run`s (`mnas.experiment.results`), outcomes of a study. Out: frozen dataclasses
-and plain data; tables and plots for people are made of them in `mnas.reports` and `mnas.cli`.
+and plain data; `mnas.reports` and `mnas.cli` present them as tables and plots.
 
 comparison    two architectures stage by stage: decisions, costs, predicted accuracies
 rescoring     a run's networks ranked under another reward

@@ -97,7 +97,7 @@ def create(experiment: Experiment, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{directory} can't be made: {error.strerror}") from None
+        raise UsageError(f"{directory} can't be created: {error.strerror}") from None
     write_experiment(experiment, directory)
 
 

@@ -166,7 +166,7 @@ KINDS: dict[str, type[Record]] = {
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """Return the object that stands for the record in the journal."""
+    """Return the JSON object of a record, `kind` first."""
     fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     return {"kind": record.kind, **fields}
 

@@ -30,7 +30,7 @@ LARGEST = 4000
 
 
 def candidates(results: Iterable[ResultRecord]) -> list[ResultRecord]:
-    """Return the results that may be exported, in the given order.
+    """Return the results that may be exported, in their order.
 
     Failed results and duplicates are left out; so are stopped ones, unless no network was trained
     to its end.
@@ -44,7 +44,7 @@ def ranking(
     results: Iterable[ResultRecord],
     decisions: Mapping[int, Sequence[int]],
 ) -> list[ResultRecord]:
-    """Return the results that may be exported, best first; of equals, the first given.
+    """Return the results that may be exported, best first; of equals, the earliest.
 
     results    in order of their trials
     decisions  by trial number

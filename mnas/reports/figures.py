@@ -1,6 +1,6 @@
 """Pieces of a self-contained HTML page: tables, and figures as SVG.
 
-Figures are drawn without pyplot, so no backend is chosen and no window opens. All text is escaped.
+Figures are drawn without pyplot: no backend is selected, no window opens. All text is escaped.
 """
 
 import html

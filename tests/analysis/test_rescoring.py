@@ -125,7 +125,7 @@ REWARDS = [
 
 @pytest.mark.parametrize("reward", REWARDS, ids=lambda reward: f"{reward.form}-{reward.cost}")
 def test_own_reward_gives_the_ranking_of_the_search(reward, tmp_path):
-    """Of a search with duplicates and failures, read from its files."""
+    """A search with duplicates and failures, read from its files."""
     rng = np.random.default_rng(0)
     controller = Controller(
         lambda key: 0,
@@ -229,8 +229,8 @@ def test_command_writes_the_spec_of_the_best(run, tmp_path, capsys):
     spec = json.loads(path.read_text())
     expected = network(11).replace(name=f"hand-{network(11).canonical_hash()[:8]}")
     assert spec == to_spec(expected, spec["search"])
-    found = {key: spec["search"][key] for key in ("experiment", "trial", "accuracy", "seed")}
-    assert found == {"experiment": "hand", "trial": 5, "accuracy": 0.6, "seed": 7}
+    provenance = {key: spec["search"][key] for key in ("experiment", "trial", "accuracy", "seed")}
+    assert provenance == {"experiment": "hand", "trial": 5, "accuracy": 0.6, "seed": 7}
     assert spec["search"]["reward"] == 0.6
     hard = RewardConfig(form="hard", target_madds=200.0, w=0.0)
     assert spec["search"]["rescored"] == dataclasses.asdict(hard)

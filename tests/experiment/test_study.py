@@ -47,7 +47,7 @@ def test_stopped_children_are_exported_only_without_complete_ones():
 
 
 def test_best_follows_the_selection_of_the_search():
-    """Of nine good networks around (1, 1) and a lucky one apart, the model prefers the nine."""
+    """The model prefers nine good networks around (1, 1) to a lucky one far from them."""
     good = [((1, 1, a, b), 0.6) for a in range(3) for b in range(3)]
     bad = [((0, 0, a, b), 0.4) for a in range(3) for b in range(3) if a or b]
     lucky = ((0, 0, 0, 0), 0.61)

@@ -114,9 +114,9 @@ def test_incremental_curves_give_the_thresholds_of_all_curves_at_once(quantile):
         accuracies = rng.integers(0, 20, length) / 20
         history = [(e, float(a)) for e, a in enumerate(accuracies, 1) if rng.random() < 0.8]
         stopped = bool(history) and length < 6 and bool(rng.integers(2))
-        made = Evaluation(0.5, epochs=int(length), history=tuple(history), stopped=stopped)
-        children.append(made)
-        curves.add(made)
+        evaluation = Evaluation(0.5, epochs=int(length), history=tuple(history), stopped=stopped)
+        children.append(evaluation)
+        curves.add(evaluation)
         assert config.rule(curves).thresholds == thresholds_from_all(config, children)
 
 
