@@ -1,6 +1,8 @@
 """Processor, memory and versions of this machine."""
 
 import contextlib
+import functools
+import importlib.metadata
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,3 +44,26 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+@functools.cache
+def package_versions() -> tuple[str, ...]:
+    """Return the versions of Python, of JAX with its plug-ins, and of Flax and Optax."""
+    plugins = [
+        name
+        for distribution in importlib.metadata.distributions()
+        if (name := distribution.metadata["Name"] or "").startswith("jax-")
+    ]
+    packages = ("jax", "jaxlib", "flax", "optax", *sorted(plugins))
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return (platform.python_version(), *versions)
+
+
+@functools.cache
+def processor_features() -> tuple[str, ...]:
+    """Return the processor's model and instruction sets, for which XLA compiles."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = ("model name", "flags", "Features", "CPU part")
+        return tuple(sorted({line for line in lines if line.startswith(fields)}))
+    return platform.machine(), platform.processor()

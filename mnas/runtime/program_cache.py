@@ -15,12 +15,9 @@ Entries are pickles and machine code: like JAX's own, they belong in trusted dir
 
 import collections
 import contextlib
-import functools
 import hashlib
-import importlib.metadata
 import os
 import pickle
-import platform
 import threading
 import time
 import uuid
@@ -33,6 +30,7 @@ import jax
 from jax.experimental import serialize_executable
 
 from mnas.runtime.compile_stats import Recording, record_reading
+from mnas.runtime.machine import package_versions, processor_features
 
 Program = jax.stages.Compiled
 
@@ -160,7 +158,7 @@ def entry_path(signature: tuple[Any, ...]) -> Path | None:
     directory = jax.config.jax_compilation_cache_dir
     if not directory or "://" in directory or not jax.config.jax_enable_compilation_cache:
         return None
-    key = repr((signature, _settings(), _versions(), _processor()))
+    key = repr((signature, _settings(), package_versions(), processor_features()))
     return Path(directory) / "blocks" / hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -188,26 +186,3 @@ def _settings() -> tuple[Any, ...]:
     )
     environment = [os.environ.get(name) for name in ("XLA_FLAGS", "NPROC")]
     return device.platform, device.device_kind, device.id, values, environment
-
-
-@functools.cache
-def _versions() -> tuple[str, ...]:
-    """Return the versions of Python, of JAX with its plug-ins, and of Flax and Optax."""
-    plugins = [
-        name
-        for distribution in importlib.metadata.distributions()
-        if (name := distribution.metadata["Name"] or "").startswith("jax-")
-    ]
-    packages = ("jax", "jaxlib", "flax", "optax", *sorted(plugins))
-    versions = (f"{name} {importlib.metadata.version(name)}" for name in packages)
-    return (platform.python_version(), *versions)
-
-
-@functools.cache
-def _processor() -> tuple[str, ...]:
-    """Return the processor's model and features, for which XLA compiles."""
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        fields = ("model name", "flags", "Features", "CPU part")
-        return tuple(sorted({line for line in lines if line.startswith(fields)}))
-    return platform.machine(), platform.processor()

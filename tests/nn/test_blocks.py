@@ -1,4 +1,4 @@
-"""Every kind of block against the same built from Flax's own layers: values and gradients."""
+"""Blocks against reference blocks built from Flax's layers: values and gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +7,12 @@ import pytest
 from flax import linen as nn
 
 from mnas.architecture.block import Layer
-from mnas.nn.blocks import Head, MBConv, Stem, layer_block
+from mnas.nn.blocks import Head, MBConv, Stem, layer_block, without_drop
+from mnas.nn.network import block_shapes
+from tests.compiling import quick_jit
 
 
-def _layer(**changes):
+def make_layer(**changes):
     fields = {
         "op": "mbconv",
         "in_filters": 6,
@@ -24,8 +26,15 @@ def _layer(**changes):
     return Layer(**(fields | changes))
 
 
+def random_params(block, shape):
+    """Return params of a block with input of `shape`, [N, H, W, C]."""
+    rng = np.random.default_rng(1)
+    shapes = block_shapes(without_drop(block), shape)[0]["params"]
+    return jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape, np.float32), shapes)
+
+
 class Reference(nn.Module):
-    """A layer by `nn.Conv`, `nn.BatchNorm` and `nn.avg_pool`, with the same names of variables."""
+    """Layer of `nn.Conv`, `nn.BatchNorm` and `nn.avg_pool` with the names of our variables."""
 
     layer: Layer
     activation: str
@@ -48,7 +57,7 @@ class Reference(nn.Module):
             )(x)
 
         def norm(x, name):
-            # Momentum 0 leaves the batch's own statistics in 'batch_stats'.
+            # Momentum 0 writes the batch's statistics to 'batch_stats'.
             return nn.BatchNorm(False, epsilon=self.epsilon, momentum=0.0, name=name)(x)
 
         y = x
@@ -100,17 +109,17 @@ class SqueezeExciteReference(nn.Module):
 
 
 LAYERS = {
-    "mbconv": _layer(skip="identity", kernel=5),
-    "mbconv stride 2, SE": _layer(stride=2, filters=4, se_ratio=0.5),
-    "separable, SE": _layer(expand_ratio=1, se_ratio=0.25, skip="identity"),
-    "mbconv, pool": _layer(stride=2, skip="pool"),
-    "conv, SE": _layer(op="conv", expand_ratio=1, se_ratio=0.5, skip="identity"),
-    "conv stride 2, pool": _layer(op="conv", expand_ratio=1, stride=2, kernel=5, skip="pool"),
-    "activated separable": _layer(op="separable", expand_ratio=1, stride=2, filters=8),
-    "basic": _layer(op="basic", expand_ratio=1, skip="identity"),
-    "basic, projection": _layer(op="basic", expand_ratio=1, stride=2, skip="projection"),
-    "bottleneck": _layer(op="bottleneck", skip="identity"),
-    "bottleneck, projection": _layer(op="bottleneck", stride=2, filters=8, skip="projection"),
+    "mbconv": make_layer(skip="identity", kernel=5),
+    "mbconv stride 2, SE": make_layer(stride=2, filters=4, se_ratio=0.5),
+    "separable, SE": make_layer(expand_ratio=1, se_ratio=0.25, skip="identity"),
+    "mbconv, pool": make_layer(stride=2, skip="pool"),
+    "conv, SE": make_layer(op="conv", expand_ratio=1, se_ratio=0.5, skip="identity"),
+    "conv stride 2, pool": make_layer(op="conv", expand_ratio=1, stride=2, kernel=5, skip="pool"),
+    "activated separable": make_layer(op="separable", expand_ratio=1, stride=2, filters=8),
+    "basic": make_layer(op="basic", expand_ratio=1, skip="identity"),
+    "basic, projection": make_layer(op="basic", expand_ratio=1, stride=2, skip="projection"),
+    "bottleneck": make_layer(op="bottleneck", skip="identity"),
+    "bottleneck, projection": make_layer(op="bottleneck", stride=2, filters=8, skip="projection"),
 }
 SYMMETRIC = ("symmetric", 1e-5)
 
@@ -126,12 +135,12 @@ SYMMETRIC = ("symmetric", 1e-5)
         ("bottleneck, projection", "relu", SYMMETRIC),
     ],
 )
-def test_layer_equals_flax(name, activation, variation):
+def test_layers_equal_flax_in_value_gradients_and_statistics(name, activation, variation):
     layer = LAYERS[name]
     rng = np.random.default_rng(0)
     block = layer_block(layer, activation, False, *variation)
     with jax.enable_x64(True):
-        # An even number of pixels one way: strides tell the paddings apart there.
+        # An even number of pixels along one axis, where the paddings differ with strides.
         x = jnp.asarray(rng.normal(size=(4, 5, 6, 6)))
         single = jax.ShapeDtypeStruct(x.shape, jnp.float32)
         shapes = jax.eval_shape(lambda x: block.init(jax.random.key(0), x, True), single)
@@ -154,21 +163,21 @@ def test_layer_equals_flax(name, activation, variation):
             )
             return y, written["batch_stats"]
 
-        def all_of_it():
+        def run_all():
             ours = run(own)
-            # By the batch's own statistics, inference gives what training gave.
-            again = block.apply({"params": params, "batch_stats": ours[2]}, x, False)
-            return ours, run(flax), again
+            # Inference with the batch's statistics equals training.
+            inferred = block.apply({"params": params, "batch_stats": ours[2]}, x, False)
+            return ours, run(flax), inferred
 
-        ours, reference, again = jax.jit(all_of_it)()
+        ours, reference, inferred = quick_jit(run_all)()
         assert ours[0].dtype == jnp.float64
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), ours, reference
         )
-        np.testing.assert_allclose(again, ours[0], rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(inferred, ours[0], rtol=1e-8, atol=1e-8)
 
 
-def test_stem_and_head_shapes_and_parameters():
+def test_stem_and_head_have_documented_shapes():
     x = jax.ShapeDtypeStruct((2, 7, 7, 3), jnp.float32)
     key = jax.random.key(0)
     y, variables = jax.eval_shape(lambda x: Stem(8, "relu").init_with_output(key, x, True), x)
@@ -179,7 +188,7 @@ def test_stem_and_head_shapes_and_parameters():
     assert logits.shape == (2, 5)
     assert variables["params"]["kernel"].shape == (16, 5)
     assert variables["params"]["conv"]["kernel"].shape == (1, 1, 8, 16)
-    # ResNet's: 7×7 and pooled; no 1×1 convolution.
+    # ResNet: 7×7 with pooling, no 1×1 convolution in the head.
     stem = Stem(8, "relu", kernel=7, pool=True, padding="symmetric")
     y, variables = jax.eval_shape(lambda x: stem.init_with_output(key, x, True), x)
     assert y.shape == (2, 2, 2, 8)
@@ -191,64 +200,74 @@ def test_stem_and_head_shapes_and_parameters():
     assert jax.tree.map(jnp.shape, variables["params"]) == {"kernel": (8, 5), "bias": (5,)}
 
 
-def test_equal_layers_are_equal_keys():
-    first, second = MBConv(_layer(), "relu"), MBConv(_layer(), "relu")
+def test_modules_are_equal_exactly_if_their_programs_are():
+    first, second = MBConv(make_layer(), "relu"), MBConv(make_layer(), "relu")
     assert first is not second
     assert first == second
     assert hash(first) == hash(second)
-    assert MBConv(_layer(), "swish") != first
-    # Nothing to drop: the flag does not split the cache.
-    assert layer_block(_layer(), "relu", drop=True) == first
-    assert layer_block(_layer(skip="identity"), "relu", drop=True) != layer_block(
-        _layer(skip="identity"), "relu"
+    assert MBConv(make_layer(), "swish") != first
+    # `drop` is ignored without a skip connection.
+    assert layer_block(make_layer(), "relu", drop=True) == first
+    assert layer_block(make_layer(skip="identity"), "relu", drop=True) != layer_block(
+        make_layer(skip="identity"), "relu"
     )
-    # Nor does the padding where nothing strides.
-    assert layer_block(_layer(), "relu", padding="symmetric") == first
-    assert layer_block(_layer(stride=2), "relu", padding="symmetric") != layer_block(
-        _layer(stride=2), "relu"
+    # Padding is ignored at stride 1.
+    assert layer_block(make_layer(), "relu", padding="symmetric") == first
+    assert layer_block(make_layer(stride=2), "relu", padding="symmetric") != layer_block(
+        make_layer(stride=2), "relu"
     )
 
 
-def test_drop_path_drops_whole_images_and_keeps_the_mean():
-    layer = _layer(op="conv", expand_ratio=1, skip="identity")
+def test_drop_path_drops_whole_images_and_rescales_the_others():
+    layer = make_layer(op="conv", expand_ratio=1, skip="identity")
     block = layer_block(layer, "relu", drop=True)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(64, 3, 3, 6)), jnp.float32)
-    variables = jax.jit(lambda key: block.init(key, x, True, 1.0, key))(jax.random.key(0))
-    params = {"params": variables["params"]}
+    params = random_params(block, x.shape)
 
-    @jax.jit
+    @quick_jit
     def branch(keep):
-        y, _ = block.apply(params, x, True, keep, jax.random.key(3), mutable=["batch_stats"])
+        y, _ = block.apply(
+            {"params": params}, x, True, keep, jax.random.key(3), mutable=["batch_stats"]
+        )
         return y - x
 
     full, dropped = np.asarray(branch(1.0)), np.asarray(branch(0.25))
-    gone = (dropped == 0).all((1, 2, 3))
-    np.testing.assert_allclose(dropped[~gone], 4 * full[~gone], rtol=1e-4, atol=1e-5)
+    kept = (dropped != 0).any((1, 2, 3))
+    np.testing.assert_allclose(dropped[kept], 4 * full[kept], rtol=1e-4, atol=1e-5)
     # 16 of 64 are kept on average, with a standard deviation of 3.5.
-    assert 5 <= (~gone).sum() <= 27
+    assert 5 <= kept.sum() <= 27
 
 
-def test_dropout_in_the_head():
+def test_dropout_in_the_head_is_unbiased():
     head = Head(512, 1, "relu", drop=True)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, 2, 3)), jnp.float32)
     key = jax.random.key(0)
-    variables = jax.jit(lambda: head.init(key, x, True, 1.0, key))()
-    # All features weigh the same, so the logit is their sum.
-    params = variables["params"] | {"kernel": jnp.ones((512, 1))}
+    # The classifier's weights are 1, so the logit is the sum of the features.
+    params = random_params(head, x.shape) | {"kernel": jnp.ones((512, 1))}
 
-    @jax.jit
+    @quick_jit
     def logits(keep):
         return head.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])[0]
 
     full, half = logits(1.0), logits(0.5)
     assert not np.allclose(full, half, rtol=1e-3)
-    np.testing.assert_allclose(half, full, rtol=0.3)  # unbiased: kept features count twice
+    np.testing.assert_allclose(half, full, rtol=0.3)  # kept features count twice
 
 
-def test_a_weight_of_another_shape_is_named():
-    block = MBConv(_layer(), "swish")
-    x = jnp.ones((1, 4, 4, 6))
-    params = block.init(jax.random.key(0), x, True)["params"]
+def test_weight_of_wrong_shape_is_named_in_the_error():
+    block = MBConv(make_layer(), "swish")
+    params = random_params(block, (1, 4, 4, 6))
     params["expand"]["kernel"] = params["expand"]["kernel"][..., :1]
-    with pytest.raises(ValueError, match=r"expand/kernel of shape \(1, 1, 6, 1\).*\(1, 1, 6, 12\)"):
-        block.apply({"params": params}, x, True, mutable=["batch_stats"])
+    message = r"expand/kernel has shape \(1, 1, 6, 1\).*\(1, 1, 6, 12\)"
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(
+            lambda x: block.apply({"params": params}, x, True, mutable=["batch_stats"]),
+            jax.ShapeDtypeStruct((1, 4, 4, 6), jnp.float32),
+        )
+
+
+def test_without_drop_turns_off_dropping_only():
+    layer = make_layer(skip="identity")
+    assert without_drop(layer_block(layer, "relu", drop=True)) == layer_block(layer, "relu")
+    stem = Stem(8, "relu")
+    assert without_drop(stem) is stem

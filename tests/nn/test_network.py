@@ -1,4 +1,4 @@
-"""Whole networks: parameters, mult-adds, conversion between forms, initial values."""
+"""Whole networks: costs, inputs of blocks, forms of variables, initial values."""
 
 import math
 
@@ -14,11 +14,14 @@ from mnas.architecture.published import PUBLISHED
 from mnas.nn.count import model_cost
 from mnas.nn.network import (
     Network,
+    block_shapes,
     block_variables,
+    blocks_with_inputs,
     init_variables,
     network_blocks,
     network_variables,
 )
+from tests.compiling import quick_jit
 from tests.parts import registered
 
 SPACES = registered("space")
@@ -43,7 +46,7 @@ TINY = Architecture(
         ("mnasnet-b1", 4_383_312, 314.4),
     ],
 )
-def test_published_costs_counted_from_the_model(name, params, millions):
+def test_costs_counted_from_the_model_are_the_published_ones(name, params, millions):
     counted = model_cost(PUBLISHED[name])
     assert counted.params == params
     assert round(counted.mult_adds / 1e6, 1) == millions
@@ -53,7 +56,7 @@ def test_published_costs_counted_from_the_model(name, params, millions):
     "name",
     ["mobilenet-v1", "mobilenet-v2", *(f"resnet-{depth}" for depth in (18, 34, 50, 101, 152))],
 )
-def test_published_closed_forms_are_the_models(name):
+def test_closed_form_costs_of_published_networks_equal_the_models(name):
     architecture = PUBLISHED[name]
     assert model_cost(architecture) == network_cost(architecture)
     small = architecture.replace(resolution=75, padding="same", classes=7)
@@ -61,7 +64,7 @@ def test_published_closed_forms_are_the_models(name):
 
 
 @pytest.mark.parametrize("config", SPACES.values(), ids=SPACES)
-def test_closed_form_cost_is_the_models(config):
+def test_closed_form_costs_in_every_space_equal_the_models(config):
     space = config(resolution=37, classes=7).build()
     rng = np.random.default_rng(0)
     for _ in range(2):
@@ -69,16 +72,30 @@ def test_closed_form_cost_is_the_models(config):
         assert model_cost(architecture) == network_cost(architecture)
 
 
-def test_block_names():
-    names = [name for name, _ in network_blocks(TINY)]
-    assert names == ["stem", "stage1_layer1", "stage2_layer1", "stage2_layer2", "head"]
+def test_blocks_with_inputs_by_hand():
+    blocks = blocks_with_inputs(TINY, images=3)
+    assert [(name, module) for name, module, _ in blocks] == list(network_blocks(TINY))
+    assert {block.name: block.input_shape for block in blocks} == {
+        "stem": (3, 8, 8, 3),
+        "stage1_layer1": (3, 4, 4, 8),
+        "stage2_layer1": (3, 4, 4, 8),
+        "stage2_layer2": (3, 2, 2, 12),
+        "head": (3, 2, 2, 12),
+    }
 
 
-def test_network_is_the_chain_of_its_blocks():
+@pytest.mark.parametrize("name", ["mobilenet-v1", "resnet-18"])
+def test_input_of_a_block_is_the_output_of_the_previous_one(name):
+    blocks = blocks_with_inputs(PUBLISHED[name].replace(resolution=75), images=2)
+    outputs = [block_shapes(module, shape)[1] for _, module, shape in blocks]
+    assert [block.input_shape for block in blocks[1:]] == outputs[:-1]
+
+
+def test_network_equals_the_chain_of_its_blocks():
     variables = init_variables(TINY, seed=3)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
 
-    @jax.jit
+    @quick_jit
     def both(variables, x):
         whole = Network(TINY).apply(network_variables(variables), x)
         for name, block in network_blocks(TINY):
@@ -90,7 +107,7 @@ def test_network_is_the_chain_of_its_blocks():
     np.testing.assert_allclose(whole, chained, rtol=1e-6)
 
 
-def test_variables_convert_both_ways():
+def test_variables_convert_to_and_from_flax():
     variables = init_variables(TINY, seed=0)
     whole = network_variables(variables)
     assert set(whole) == {"params", "batch_stats"}
@@ -101,7 +118,7 @@ def test_variables_convert_both_ways():
     jax.tree.map(np.testing.assert_array_equal, block_variables(whole), variables)
 
 
-def test_initial_values_depend_on_seed_and_block_name_only():
+def test_initial_values_depend_only_on_seed_and_block_name():
     first, other_seed = init_variables(TINY, 0), init_variables(TINY, 1)
     jax.tree.map(np.testing.assert_array_equal, first, init_variables(TINY, 0))
     deeper = TINY.replace(blocks=(*TINY.blocks, Block(kernel=3, stride=1, filters=12)))
@@ -112,25 +129,25 @@ def test_initial_values_depend_on_seed_and_block_name_only():
     )
     kernels = [v["stage2_layer2"]["params"]["project"]["kernel"] for v in (first, other_seed)]
     assert not np.array_equal(*kernels)
-    places = [first[f"stage2_layer{n}"]["params"]["depthwise"]["kernel"].ravel() for n in (1, 2)]
-    assert not np.array_equal(places[0][:100], places[1][:100])
+    layers = [first[f"stage2_layer{n}"]["params"]["depthwise"]["kernel"].ravel() for n in (1, 2)]
+    assert not np.array_equal(layers[0][:100], layers[1][:100])
 
 
-@pytest.mark.parametrize("draw", ["numpy", "flax"])
-def test_initial_distributions(draw):
-    if draw == "numpy":
+@pytest.mark.parametrize("generator", ["numpy", "flax"])
+def test_initial_values_have_the_published_distributions(generator):
+    if generator == "numpy":
         params = network_variables(init_variables(PUBLISHED["efficientnet-b0"], 0))["params"]
         block, stem, head = params["stage6_layer2"], params["stem"], params["head"]
     else:
         blocks = dict(network_blocks(PUBLISHED["efficientnet-b0"]))
         key = jax.random.key(0)
 
-        def drawn(name, channels):
+        def initial(name, channels):
             x = jnp.ones((1, 1, 1, channels))
-            return jax.jit(lambda: blocks[name].init(key, x, True)["params"])()
+            return quick_jit(lambda: blocks[name].init(key, x, True)["params"])()
 
-        block, stem, head = drawn("stage6_layer2", 192), drawn("stem", 3), drawn("head", 320)
-    # sqrt(2 / (k²·out)): 1×1 to 192; depthwise 5×5, one filter to a channel; 3×3 to 32.
+        block, stem, head = initial("stage6_layer2", 192), initial("stem", 3), initial("head", 320)
+    # sqrt(2 / (k²·out)): 1×1 to 192; depthwise 5×5, one filter per channel; 3×3 to 32.
     assert np.std(block["project"]["kernel"]) == pytest.approx(math.sqrt(2 / 192), rel=0.02)
     assert np.std(block["depthwise"]["kernel"]) == pytest.approx(math.sqrt(2 / 25), rel=0.02)
     assert np.std(stem["conv"]["kernel"]) == pytest.approx(math.sqrt(2 / 288), rel=0.1)

@@ -1,4 +1,4 @@
-"""Weights by timm's names: layouts, strictness, files."""
+"""Weight files with timm's names: layouts, strict checks, errors."""
 
 import json
 
@@ -43,12 +43,12 @@ RESNET = Architecture(
 )
 
 
-def same(first, second):
+def assert_same(first, second):
     assert jax.tree.structure(first) == jax.tree.structure(second)
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-def test_names_and_shapes_are_timms():
+def test_efficientnet_has_timms_names_and_shapes():
     shapes = {tensor.name: tensor.timm_shape for tensor in tensors(TINY)}
     assert shapes["conv_stem.weight"] == (8, 3, 3, 3)
     assert shapes["bn1.running_mean"] == (8,)
@@ -64,7 +64,7 @@ def test_names_and_shapes_are_timms():
     assert shapes["classifier.weight"] == (4, 16)
 
 
-def test_a_resnets_names_are_those_of_timms_resnet():
+def test_resnet_has_timms_names_and_shapes():
     shapes = {tensor.name: tensor.timm_shape for tensor in tensors(RESNET)}
     assert shapes["conv1.weight"] == (8, 3, 3, 3)
     assert shapes["layer1.0.conv2.weight"] == (8, 8, 3, 3)
@@ -75,7 +75,7 @@ def test_a_resnets_names_are_those_of_timms_resnet():
     assert "layer1.0.downsample.0.weight" not in shapes
 
 
-def test_layouts():
+def test_axes_are_permuted_to_timms_layouts():
     variables = init_variables(TINY, 0)
     state = to_state_dict(TINY, variables)
     depthwise = variables["stage2_layer1"]["params"]["depthwise"]["kernel"]  # [k, k, 1, C]
@@ -90,33 +90,33 @@ def test_layouts():
 
 
 @pytest.mark.parametrize("architecture", [TINY, RESNET], ids=lambda a: a.name)
-def test_there_and_back(architecture, tmp_path):
+def test_saved_weights_load_equal(architecture, tmp_path):
     variables = init_variables(architecture, 3)
     path = tmp_path / "weights.safetensors"
     save_weights(path, architecture, variables)
-    same(load_weights(path, architecture), variables)
-    # Convolutional weights are of any resolution.
-    same(load_weights(path, architecture.replace(resolution=32, name="larger")), variables)
+    assert_same(load_weights(path, architecture), variables)
+    # Convolutional weights fit any resolution.
+    assert_same(load_weights(path, architecture.replace(resolution=32, name="larger")), variables)
 
 
-def test_a_network_that_timm_cannot_build_has_a_file_too(tmp_path):
+def test_network_that_timm_cannot_build_can_be_saved(tmp_path):
     block = Block(op="conv", kernel=3, stride=1, filters=8, repeats=2, se_ratio=0.5, skip="pool")
     architecture = TINY.replace(blocks=(block,))
     variables = init_variables(architecture, 0)
     save_weights(tmp_path / "weights.safetensors", architecture, variables)
-    same(load_weights(tmp_path / "weights.safetensors", architecture), variables)
+    assert_same(load_weights(tmp_path / "weights.safetensors", architecture), variables)
 
 
-def test_every_parameter_has_a_name():
+def test_every_parameter_has_a_unique_name():
     for name in ("semnasnet_100", "resnet50"):
-        found = list(tensors(TIMM[name]))
-        assert len({tensor.name for tensor in found}) == len(found)
-        trained = sum(np.prod(t.shape) for t in found if t.path[1] == "params")
-        assert trained == network_cost(TIMM[name]).params
+        all_tensors = list(tensors(TIMM[name]))
+        assert len({tensor.name for tensor in all_tensors}) == len(all_tensors)
+        params = sum(np.prod(t.shape) for t in all_tensors if t.path[1] == "params")
+        assert params == network_cost(TIMM[name]).params
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
-def test_other_float_types_become_float32(dtype, tmp_path):
+def test_other_float_types_are_converted_to_float32(dtype, tmp_path):
     variables = init_variables(TINY, 0)
     state = {
         name: value.astype(dtype) if value.dtype == np.float32 else value
@@ -130,13 +130,14 @@ def test_other_float_types_become_float32(dtype, tmp_path):
     np.testing.assert_array_equal(kernel, expected)
 
 
-def test_steps_may_be_missing():
+def test_step_counters_are_optional():
     state = to_state_dict(TINY, init_variables(TINY, 0))
     bare = {name: v for name, v in state.items() if not name.endswith("num_batches_tracked")}
-    same(from_state_dict(TINY, bare), from_state_dict(TINY, state))
+    assert_same(from_state_dict(TINY, bare), from_state_dict(TINY, state))
 
 
-def wrong(change):
+def rejection(change):
+    """Return the error message for a state dict after `change`."""
     state = to_state_dict(TINY, init_variables(TINY, 0))
     change(state)
     with pytest.raises(ValueError, match=r"weights does not fit tiny: .*; accepted: ") as error:
@@ -145,23 +146,23 @@ def wrong(change):
     return str(error.value)
 
 
-def test_tensors_that_do_not_fit_are_named():
-    assert "bn1.weight is missing" in wrong(lambda state: state.pop("bn1.weight"))
-    extra = wrong(lambda state: state.update({"bn9.weight": np.zeros(8, np.float32)}))
-    assert "bn9.weight is not known" in extra
-    shape = wrong(lambda state: state.update({"bn1.weight": np.zeros(9, np.float32)}))
+def test_unsuitable_tensors_are_named():
+    assert "bn1.weight is missing" in rejection(lambda state: state.pop("bn1.weight"))
+    unknown = rejection(lambda state: state.update({"bn9.weight": np.zeros(8, np.float32)}))
+    assert "bn9.weight is unknown" in unknown
+    shape = rejection(lambda state: state.update({"bn1.weight": np.zeros(9, np.float32)}))
     assert "bn1.weight is [9], not [8]" in shape
-    kind = wrong(lambda state: state.update({"bn1.weight": np.zeros(8, np.int32)}))
+    kind = rejection(lambda state: state.update({"bn1.weight": np.zeros(8, np.int32)}))
     assert "bn1.weight is int32, not a float" in kind
 
 
-def test_all_misfits_are_one_error():
+def test_all_unsuitable_tensors_are_one_error():
     def change(state):
         for name in ("bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"):
             del state[name]
         state["other"] = np.zeros(1, np.float32)
 
-    message = wrong(change)
+    message = rejection(change)
     assert message.count("is missing") == 3
     assert "and 2 more" in message
 
@@ -174,37 +175,37 @@ def test_all_misfits_are_one_error():
         ({"activation": "relu"}, ["activation = 'relu'", "'swish'"]),
     ],
 )
-def test_weights_of_a_network_that_only_behaves_otherwise_are_refused(changes, named, tmp_path):
+def test_weights_of_a_network_with_other_settings_are_rejected(changes, named, tmp_path):
     path = tmp_path / "weights.safetensors"
     save_weights(path, TINY, init_variables(TINY, 0))
-    with pytest.raises(ValueError, match="the weights are for") as error:
+    with pytest.raises(ValueError, match="the weights need") as error:
         load_weights(path, TINY.replace(**changes))
     assert all(text in str(error.value) for text in named)
-    # A file that does not say what it is of, as timm's don't, is taken at its word.
+    # Files without an architecture in their metadata, such as timm's, are accepted.
     save_file(load_file(path), path)
     load_weights(path, TINY.replace(**changes))
 
 
-def test_strides_and_skips_are_told_apart(tmp_path):
+def test_weights_of_a_network_with_other_strides_are_rejected(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_weights(path, TINY, init_variables(TINY, 0))
     first = TINY.blocks[0]
     stride = Block(kernel=3, stride=2, filters=8, se_ratio=first.se_ratio)
-    with pytest.raises(ValueError, match="strides or skip connections"):
+    with pytest.raises(ValueError, match="has other strides or skip connections"):
         load_weights(path, TINY.replace(blocks=(stride, *TINY.blocks[1:])))
 
 
-def test_files_that_are_none(tmp_path):
+def test_unreadable_and_unwritable_files_are_rejected(tmp_path):
     with pytest.raises(ValueError, match="can't be read"):
         load_weights(tmp_path / "nowhere.safetensors", TINY)
     (tmp_path / "text.safetensors").write_text(json.dumps({}))
-    with pytest.raises(ValueError, match=r"is no \.safetensors file"):
+    with pytest.raises(ValueError, match=r"is not a \.safetensors file"):
         load_weights(tmp_path / "text.safetensors", TINY)
     with pytest.raises(ValueError, match="can't be written"):
         save_weights(tmp_path / "no" / "where.safetensors", TINY, init_variables(TINY, 0))
 
 
-def test_variables_of_another_network_are_not_saved(tmp_path):
+def test_variables_of_another_architecture_are_not_saved(tmp_path):
     variables = init_variables(TINY.replace(classes=5), 0)
     with pytest.raises(ValueError, match="head/params/bias has shape"):
         save_weights(tmp_path / "weights.safetensors", TINY, variables)

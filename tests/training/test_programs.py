@@ -1,8 +1,9 @@
-"""Programs of blocks are compiled once for a signature, and nothing is kept but them."""
+"""Compiled programs of blocks: one per signature, correct, and without leftovers in memory."""
 
 import gc
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from mnas.nn.network import block_shapes
 from mnas.runtime.compile_stats import Recording
 from mnas.training.optimizer import Optimizer
 from mnas.training.programs import forget_programs, inference_program, training_programs
+from tests.compiling import quick_jit
 
 pytestmark = pytest.mark.usefixtures("no_cache")
 
@@ -26,24 +28,24 @@ def layer(**changes) -> Layer:
     return Layer(**(fields | changes))
 
 
-def program_count(make) -> int:
-    """Programs that JAX compiled or read for `make()`."""
+def program_count(load) -> int:
+    """Return the number of programs that JAX compiles or reads in a call."""
     recording = Recording()
-    make()
+    load()
     return recording.compilations.compiles + recording.compilations.cache_reads
 
 
 def lowerings() -> int:
-    """How many of JAX's objects are alive that hold an MLIR module."""
+    """Return the number of live objects of JAX that hold an MLIR module."""
     gc.collect()
-    return sum(type(thing).__name__ == "MeshComputation" for thing in gc.get_objects())
+    return sum(type(value).__name__ == "MeshComputation" for value in gc.get_objects())
 
 
 def training(block, shape=SHAPE, averaged=False, optimizer=OPTIMIZER):
     return training_programs(block, shape, optimizer, averaged=averaged)
 
 
-def test_a_signature_is_compiled_once():
+def test_equal_signatures_share_one_compilation():
     block = layer_block(layer(), "swish")
     assert program_count(lambda: training(block)) == 2
     assert program_count(lambda: training(layer_block(layer(), "swish"))) == 0
@@ -62,12 +64,12 @@ def test_a_signature_is_compiled_once():
     ],
     ids=["layer", "activation", "images", "averages", "optimizer", "drop"],
 )
-def test_another_signature_is_another_program(other):
+def test_different_signatures_have_different_programs(other):
     first = training(layer_block(layer(), "swish"))
     assert other().backward is not first.backward
 
 
-def test_inference_is_compiled_for_the_structure_of_its_variables():
+def test_inference_program_depends_on_the_structure_of_variables():
     block = layer_block(layer(), "swish")
     variables = block_shapes(block, SHAPE)[0]
     program = inference_program(block, variables, SHAPE)
@@ -81,14 +83,14 @@ def test_inference_is_compiled_for_the_structure_of_its_variables():
     assert inference_program(block, folded, SHAPE) is not program
 
 
-def test_inference_drops_nothing_and_is_compiled_once():
+def test_blocks_with_and_without_drop_share_the_inference_program():
     blocks = [layer_block(layer(), "swish", drop=drop) for drop in (True, False)]
     variables = block_shapes(blocks[1], SHAPE)[0]
     first, second = (inference_program(block, variables, SHAPE) for block in blocks)
     assert first is second
 
 
-def test_the_implementation_is_part_of_the_signature():
+def test_implementation_is_part_of_the_signature():
     block = layer_block(layer(), "swish")
     with ops.use_implementation("lax"):
         lax = training(block)
@@ -96,11 +98,11 @@ def test_the_implementation_is_part_of_the_signature():
         assert training(block).forward is not lax.forward
 
 
-def test_only_the_program_is_kept():
+def test_no_lowered_module_is_kept():
     before = lowerings()
-    kept = jax.jit(lambda x: 2 * x + 1)
-    kept(np.zeros((3, 5), np.float32))
-    assert lowerings() == before + 1  # what JAX keeps by itself
+    jitted = jax.jit(lambda x: 2 * x + 1)
+    jitted(np.zeros((3, 5), np.float32))
+    assert lowerings() == before + 1  # kept by `jax.jit`
     block = layer_block(layer(), "swish")
     training(block)
     inference_program(block, block_shapes(block, SHAPE)[0], SHAPE)
@@ -115,13 +117,13 @@ def test_forgotten_programs_are_compiled_again():
     assert training(block).forward is not first.forward
 
 
-def test_the_output_is_the_next_input():
+def test_output_is_the_shape_of_y():
     assert training(Stem(4, "swish"), (2, 9, 9, 3)).output == (2, 5, 5, 4)
     assert training(layer_block(layer(stride=2, skip="none"), "swish")).output == (2, 3, 3, 4)
     assert training(Head(0, 7, "swish")).output == (2, 7)
 
 
-def test_tracing_is_timed_where_a_block_is_new():
+def test_tracing_time_is_recorded_for_new_blocks_only():
     recording = Recording()
     training(layer_block(layer(), "swish"))
     first = recording.compilations.trace_seconds
@@ -130,8 +132,8 @@ def test_tracing_is_timed_where_a_block_is_new():
 
 
 @pytest.mark.parametrize("expand_ratio", [1, 2])
-def test_what_forward_was_given_is_not_handed_on(expand_ratio):
-    """A program that gives back an argument, or a view of one, copies it."""
+def test_residuals_contain_no_arguments_and_no_duplicates(expand_ratio):
+    """A program copies an argument, or a view of one, in order to return it."""
     block = layer_block(layer(expand_ratio=expand_ratio), "swish")
     rng = np.random.default_rng(0)
     shapes = block_shapes(block, SHAPE)[0]["params"]
@@ -143,11 +145,11 @@ def test_what_forward_was_given_is_not_handed_on(expand_ratio):
     assert not [
         leaf.shape for leaf in [x, *jax.tree.leaves(params)] if leaf.ravel().tolist() in values
     ]
-    assert len(set(map(tuple, values))) == len(values)  # and nothing twice
+    assert len(set(map(tuple, values))) == len(values)
 
 
-def test_programs_compute_the_gradient_and_the_update():
-    """One step of a block beside `jax.vjp` of the block itself and the Optax transformation."""
+def test_programs_equal_vjp_and_optax():
+    """One training step of a block against `jax.vjp` of the block and the Optax transformation."""
     block, optimizer = layer_block(layer(), "swish"), Optimizer(weight_decay=1e-3)
     rng = np.random.default_rng(0)
 
@@ -161,19 +163,24 @@ def test_programs_compute_the_gradient_and_the_update():
     def apply(params, x):
         return block.apply({"params": params}, x, True, mutable=["batch_stats"])
 
-    y, pull, written = jax.vjp(apply, params, x, has_aux=True)
-    expected, below = pull(gradient)
-    updates, new_state = optimizer.build().update(expected, state, params, learning_rate=0.1)
-    new_params = jax.tree.map(np.add, params, updates)
+    @quick_jit
+    def reference(params, x, gradient, state):
+        y, vjp, written = jax.vjp(apply, params, x, has_aux=True)
+        gradients, below = vjp(gradient)
+        updates, state = optimizer.build().update(gradients, state, params, learning_rate=0.1)
+        params = jax.tree.map(jnp.add, params, updates)
+        return y, written["batch_stats"], below, params, state
+
+    y, statistics, below, new_params, new_state = reference(params, x, gradient, state)
 
     programs = training_programs(block, SHAPE, optimizer, averaged=True)
-    found_y, residuals, found_statistics = programs.forward(params, x, None, None)
-    numbers = np.float32(0.1), np.float32(0.75)
+    own_y, residuals, own_statistics = programs.forward(params, x, None, None)
     own, own_state, own_average = jax.device_put((params, state, params))
-    found = programs.backward(own, x, residuals, gradient, own_state, own_average, *numbers)
+    arguments = (own, x, residuals, gradient, own_state, own_average)
+    updated = programs.backward(*arguments, np.float32(0.1), np.float32(0.75))
     average = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, params, new_params)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5),
-        (found_y, found_statistics, *found),
-        (y, written["batch_stats"], below, new_params, new_state, average),
+        (own_y, own_statistics, *updated),
+        (y, statistics, below, new_params, new_state, average),
     )

@@ -1,4 +1,4 @@
-"""Retraining: it learns, a killed one goes on to the same weights, and weights are a file."""
+"""Training of one network to the end: accuracy, resumption, files."""
 
 import dataclasses
 import json
@@ -42,13 +42,19 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def whole(images, tmp_path_factory):
-    training = Retraining(TINY, images, CONFIG, 0, tmp_path_factory.mktemp("whole"))
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole")
+
+
+@pytest.fixture(scope="module")
+def whole(images, directory):
+    training = Retraining(TINY, images, CONFIG, 0, directory)
     training.run()
     return training
 
 
 def leaves(variables, path=""):
+    """Return {path: leaf} of nested dicts."""
     if not isinstance(variables, dict):
         return {path: variables}
     return {
@@ -63,27 +69,27 @@ def assert_same(one, other):
         np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
-def test_it_learns_the_digits(whole):
+def test_learns_the_digits(whole):
     assert [epoch.epoch for epoch in whole.history] == [1, 2, 3]
     assert whole.history[-1].loss < whole.history[0].loss
-    assert whole.history[-1].accuracy > 0.5  # of ten classes
+    assert whole.history[-1].accuracy > 0.5  # ten classes
 
 
-def test_whole_and_block_by_block_are_the_same_training(images, tmp_path):
+def test_trains_to_the_same_weights_as_blockwise_training(images, tmp_path):
     config = TrainingConfig(epochs=1, batch_size=256, ema_decay=0.5, flip=True)
-    found = Retraining(TINY, images, config, 0, tmp_path)
-    found.run()
+    whole = Retraining(TINY, images, config, 0, tmp_path)
+    whole.run()
     held_out = (images.validation_images, images.validation_labels)
     labelled = (images.train_images, images.train_labels)
     expected = train(TINY, *labelled, config, 0, validation=held_out)
-    assert found.history[0].loss == pytest.approx(expected.loss, rel=1e-4)
-    one, other = leaves(found.variables), leaves(expected.variables)
+    assert whole.history[0].loss == pytest.approx(expected.loss, rel=1e-4)
+    one, other = leaves(whole.variables), leaves(expected.variables)
     assert one.keys() == other.keys()
     for name, value in one.items():
         np.testing.assert_allclose(value, other[name], rtol=2e-3, atol=2e-3, err_msg=name)
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(whole, images, tmp_path):
+def test_resumed_training_reaches_the_weights_of_an_uninterrupted_one(whole, images, tmp_path):
     class Killed(Exception):
         pass
 
@@ -99,17 +105,16 @@ def test_a_killed_training_goes_on_to_the_same_weights(whole, images, tmp_path):
     assert_same(resumed.variables, whole.variables)
 
 
-def test_other_settings_are_no_continuation(whole, images):
-    directory = whole._checkpoint.parent
-    longer = dataclasses.replace(CONFIG, learning_rate=0.1)
+@pytest.mark.usefixtures("whole")
+def test_other_settings_in_the_same_directory_are_rejected(images, directory):
+    other = dataclasses.replace(CONFIG, learning_rate=0.1)
     with pytest.raises(ValueError, match="training = "):
-        Retraining(TINY, images, longer, 0, directory)
-    with pytest.raises(ValueError, match="seed = 0, and is 1 now"):
+        Retraining(TINY, images, other, 0, directory)
+    with pytest.raises(ValueError, match="seed = 0, now 1"):
         Retraining(TINY, images, CONFIG, 1, directory)
 
 
-def test_weights_and_spec_are_read_back(whole, images):
-    directory = whole._checkpoint.parent
+def test_weights_and_spec_can_be_read_back(whole, images, directory):
     architecture = find(str(directory / "spec.json"))
     assert architecture == TINY
     weights = directory / "weights.safetensors"
@@ -121,7 +126,7 @@ def test_weights_and_spec_are_read_back(whole, images):
     np.testing.assert_allclose(std, pixels.std(0), rtol=1e-5)
 
 
-def test_the_command(tmp_path, capsys):
+def test_train_command_writes_weights_and_rejects_another_seed(tmp_path, capsys):
     spec = tmp_path / "tiny.json"
     spec.write_text(json.dumps(to_spec(TINY.replace(classes=3))))
     flags = ["--epochs", "1", "--batch-size", "64", "--out", str(tmp_path / "out"), "--json"]
