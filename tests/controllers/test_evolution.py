@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mnas.controllers.evolution import Evolution
-from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
-from mnas.search_spaces.efficientnet import EfficientNetSpace
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.controller import Proposals
+from mnas.controllers.evolution import Evolution
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
+from mnas.search_spaces.efficientnet import EfficientNetSpace
 from mnas.space import OneOf, Space
 from tests.controllers.spaces import conditional
 

@@ -6,11 +6,11 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from mnas.controllers.exhaustive import Exhaustive
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.controller import Proposals
+from mnas.controllers.exhaustive import Exhaustive
 from mnas.space import OneOf, Space
 
 # Three kernels, and of one layer or of two with three skips: 3 · (1 + 3) = 12 networks.

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from mnas.controller import Proposals
 from mnas.controllers.ppo import Ppo
 from mnas.controllers.reinforce import Reinforce
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
-
-from mnas.controller import Proposals
 from tests.controllers.spaces import TWO
 
 

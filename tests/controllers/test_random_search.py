@@ -5,11 +5,11 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from mnas.controllers.random_search import RandomSearch
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.controller import Proposals
+from mnas.controllers.random_search import RandomSearch
 from mnas.space import OneOf, Space
 
 # Nine networks in three decisions, the third active beside two layers.

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mnas.controllers.core.policy import factorized, lstm
-from mnas.controllers.reinforce import Reinforce
-from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.controller import Proposals
+from mnas.controllers.core.policy import factorized, lstm
+from mnas.controllers.reinforce import Reinforce
+from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from mnas.space import OneOf, Space
 from tests.controllers.spaces import TWO
 

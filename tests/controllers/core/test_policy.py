@@ -1,19 +1,22 @@
-"""Policies: exact probabilities over a conditional space that can be listed, and worked numbers."""
+"""Policies: exact probabilities over a small conditional space, and hand-computed numbers."""
 
 import itertools
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mnas.controllers.core.policy import Policy, canonical, factorized, lstm
 
-from mnas.architecture.architecture import Architecture
-from mnas.architecture.block import Block
-from mnas.space import OneOf, Space
-from tests.controllers.spaces import NETWORKS, SPACE
+from mnas.controllers.core.policy import (
+    Policy,
+    build_policy,
+    factorized,
+    lstm,
+    uniform_log_probs,
+)
+from mnas.space import OneOf
+from tests.controllers.spaces import NETWORKS, SPACE, one_block
 
 EVERY_VECTOR = np.array(list(itertools.product(*map(range, SPACE.sizes))), np.int32)
 
@@ -42,45 +45,21 @@ def policy(request):
 
 
 def noisy(policy, seed=0):
-    """Parameters away from their start, so that no two choices are alike."""
+    """Return random parameters, under which no two choices have the same probability."""
     params = policy.init(jax.random.key(seed))
     leaves, tree = jax.tree.flatten(params)
     rng = np.random.default_rng(seed)
     return tree.unflatten([leaf + rng.normal(size=leaf.shape).astype("f") for leaf in leaves])
 
 
-def test_space_is_the_one_described():
+def test_networks_are_all_canonical_vectors_of_the_space():
     assert SPACE.sizes.tolist() == [2, 2, 3, 2, 2]
     assert len(NETWORKS) == SPACE.cardinality() == 27
     every = {tuple(vector) for vector in SPACE.canonical(EVERY_VECTOR).tolist()}
     assert every == {tuple(vector) for vector in NETWORKS.tolist()}
 
 
-def test_canonical_under_jit_is_that_of_the_space():
-    decisions, active = jax.jit(partial(canonical, SPACE))(EVERY_VECTOR)
-    assert decisions.dtype == jnp.int32 and active.dtype == jnp.bool_
-    np.testing.assert_array_equal(decisions, SPACE.canonical(EVERY_VECTOR))
-    np.testing.assert_array_equal(active, SPACE.active(EVERY_VECTOR))
-
-
-def test_canonical_where_conditions_hang_on_conditions():
-    block = partial(
-        Block,
-        op=OneOf("mbconv", "conv"),
-        expand_ratio=OneOf(1, 6, when={"op": ["mbconv"]}),
-        se_ratio=OneOf(0.0, 0.25, when={"op": ["mbconv"], "expand_ratio": [6]}),
-        kernel=3,
-        filters=24,
-        stride=2,
-    )
-    space = Space("chain", partial(Architecture, blocks=(block,)))
-    # A convolution makes expand ratio 6 inactive, hence 1, and so the SE ratio as well.
-    decisions, active = canonical(space, np.array([[1, 1, 1], [0, 1, 1], [0, 0, 1]]))
-    assert decisions.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
-    assert active.tolist() == [[True, False, False], [True, True, True], [True, True, False]]
-
-
-def test_starts_uniform(policy):
+def test_untrained_policy_is_uniform(policy):
     log_probs, entropies = policy.evaluate(policy.init(jax.random.key(0)), NETWORKS)
     log_sizes = np.where(SPACE.active(NETWORKS), np.log(SPACE.sizes), 0).sum(1)
     np.testing.assert_allclose(log_probs, -log_sizes, rtol=1e-6)
@@ -94,7 +73,7 @@ def test_probabilities_of_all_networks_sum_to_one(policy):
     assert probabilities.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_samples_are_canonical_and_as_frequent_as_evaluate_says(policy):
+def test_samples_are_canonical_and_follow_the_probabilities_of_evaluate(policy):
     params, n = noisy(policy), 5_000
     decisions, log_probs = policy.sample(params, jax.random.key(1), n)
     assert decisions.shape == (n, 5) and decisions.dtype == jnp.int32
@@ -115,14 +94,14 @@ def test_mean_entropy_of_samples_estimates_the_policys_entropy(policy):
     assert probabilities @ entropies == pytest.approx(-probabilities @ log_probs, rel=1e-4)
 
 
-def test_other_vectors_count_as_their_canonical_ones(policy):
+def test_evaluate_makes_vectors_canonical(policy):
     params = noisy(policy)
-    for given, expected in zip(
+    for result, expected in zip(
         policy.evaluate(params, EVERY_VECTOR),
         policy.evaluate(params, SPACE.canonical(EVERY_VECTOR)),
         strict=True,
     ):
-        np.testing.assert_allclose(given, expected, rtol=1e-6)
+        np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_log_probs_and_entropy_by_hand():
@@ -153,21 +132,23 @@ def test_floor_by_hand():
     np.testing.assert_allclose(entropies, 0.955049 + 3 * math.log(2), rtol=1e-5)
 
 
-def test_no_choice_falls_below_the_floor():
+def test_no_choice_is_less_likely_than_the_floor():
     policy = POLICIES["floor"]
-    params = jax.tree.map(lambda leaf: 100 * leaf, noisy(policy))  # certain, but for the floor
+    params = jax.tree.map(
+        lambda leaf: 100 * leaf, noisy(policy)
+    )  # deterministic except for the floor
     probabilities = np.exp(np.asarray(policy.evaluate(params, NETWORKS)[0], np.float64))
     assert probabilities.sum() == pytest.approx(1, abs=1e-6)
     active, lowest = SPACE.active(NETWORKS), []
     for d, size in enumerate(SPACE.sizes):
-        shares = [probabilities[active[:, d] & (NETWORKS[:, d] == c)].sum() for c in range(size)]
-        lowest.append(size * min(shares) / sum(shares))
+        sums = [probabilities[active[:, d] & (NETWORKS[:, d] == c)].sum() for c in range(size)]
+        lowest.append(size * min(sums) / sum(sums))
     np.testing.assert_allclose(lowest, 0.3, rtol=1e-4)
     gradient = jax.grad(lambda params: policy.evaluate(params, NETWORKS)[0].sum())(params)
     assert np.isfinite(gradient["logits"]).all()
 
 
-def test_inactive_decisions_and_missing_choices_get_no_gradient(policy):
+def test_inactive_decisions_and_missing_choices_have_no_gradient(policy):
     def score(params):
         log_probs, entropies = policy.evaluate(params, np.array([[1, 0, 2, 0, 0]]))
         return (log_probs + entropies).sum()
@@ -177,26 +158,32 @@ def test_inactive_decisions_and_missing_choices_get_no_gradient(policy):
     logits = np.asarray(gradients.get("each", gradients)["logits"])  # the factorized has no "each"
     assert (logits[[1, 4]] == 0).all()  # expand ratio beside conv, skip beside one layer
     assert (logits[[0, 3], :2] != 0).all() and (logits[2] != 0).all()
-    assert (logits[[0, 3], 2] == 0).all()  # a third choice where there are two
+    assert (logits[[0, 3], 2] == 0).all()  # the third choice of decisions with two
 
 
-def test_lstm_sees_earlier_choices_and_factorized_does_not():
+def test_choices_depend_on_earlier_ones_in_lstm_only():
     kernels = np.array([[0, 0, k, 0, 0] for k in range(3)] + [[0, 1, k, 0, 0] for k in range(3)])
-    for policy, sees in ((POLICIES["lstm"], True), (POLICIES["factorized"], False)):
+    for policy, depends in ((POLICIES["lstm"], True), (POLICIES["factorized"], False)):
         log_probs = np.asarray(policy.evaluate(noisy(policy), kernels)[0])
         after_first, after_second = (p - p[0] for p in (log_probs[:3], log_probs[3:]))
-        assert (np.abs(after_first - after_second).max() > 0.01) == sees
+        assert (np.abs(after_first - after_second).max() > 0.01) == depends
 
 
 def test_a_decision_with_one_choice_is_certain():
-    space = Space(
-        "one",
-        partial(
-            Architecture,
-            blocks=(partial(Block, kernel=OneOf(3), stride=2, filters=OneOf(8, 16)),),
-        ),
-    )
+    space = one_block(kernel=OneOf(3), repeats=OneOf(1, 2))
     for policy in (factorized(space), lstm(space, 3, 2)):
         log_probs, entropies = policy.evaluate(policy.init(jax.random.key(0)), [[0, 0], [0, 1]])
         np.testing.assert_allclose(log_probs, -math.log(2), rtol=1e-6)
         np.testing.assert_allclose(entropies, math.log(2), rtol=1e-6)
+
+
+def test_uniform_log_probs_are_those_of_an_untrained_policy():
+    policy = factorized(SPACE)
+    expected, _ = policy.evaluate(policy.init(jax.random.key(0)), NETWORKS)
+    log_probs = uniform_log_probs(SPACE, SPACE.active(NETWORKS))
+    np.testing.assert_allclose(log_probs, expected, rtol=1e-6)
+
+
+def test_policies_are_built_by_name():
+    assert build_policy("lstm", SPACE, 7, 5).init(jax.random.key(0))["choice"].shape == (3, 5)
+    assert build_policy("factorized", SPACE, 7, 5).init(jax.random.key(0)).keys() == {"logits"}
