@@ -128,7 +128,8 @@ def test_weights_and_spec_can_be_read_back(whole, images, directory):
 
 def test_train_command_writes_weights_and_rejects_another_seed(tmp_path, capsys):
     spec = tmp_path / "tiny.json"
-    spec.write_text(json.dumps(to_spec(TINY.replace(classes=3))))
+    block = Block(op="conv", kernel=1, stride=2, filters=8)
+    spec.write_text(json.dumps(to_spec(TINY.replace(blocks=(block,), classes=3))))
     flags = ["--epochs", "1", "--batch-size", "64", "--out", str(tmp_path / "out"), "--json"]
     assert mnas_command.main(["train", str(spec), *flags]) == 0
     printed = capsys.readouterr()
