@@ -40,7 +40,7 @@ def measure_blocks(
 
     Raises: UsageError for a table of another device, thread count, batch or JAX version.
     """
-    with _process(engine) as pool:
+    with measuring_process(engine) as pool:
         device = pool.submit(_device).result()
         head = {
             "device": device,
@@ -66,13 +66,13 @@ def measure_networks(
     architectures: Sequence[Architecture], engine: EngineConfig
 ) -> Iterator[float]:
     """Yield the latency of each network, compiled as one program, in milliseconds."""
-    with _process(engine) as pool:
+    with measuring_process(engine) as pool:
         for architecture in architectures:
             yield pool.submit(_network_ms, architecture).result()
 
 
 @contextlib.contextmanager
-def _process(engine: EngineConfig) -> Iterator[concurrent.futures.Executor]:
+def measuring_process(engine: EngineConfig) -> Iterator[concurrent.futures.Executor]:
     """Start one process with the environment and the pinning of a search worker."""
     context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
     with (

@@ -1,4 +1,6 @@
-"""`mnas export` of networks with weights: what it writes, and what it refuses in one line."""
+"""`mnas export`: text formats, and networks with weights."""
+
+import json
 
 import numpy as np
 import pytest
@@ -17,7 +19,32 @@ def export(*arguments: str) -> int:
     return main(["export", SPEC, *FLAGS, *arguments])
 
 
-def test_random_weights_are_those_of_the_seed(tmp_path):
+def test_text_formats_of_published_networks(capsys):
+    assert main(["export", "efficientnet-b0", "--format", "tf"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "r2_k3_s22_e6_i16_o24_se0.25"
+    assert main(["export", "efficientnet-b0", "--format", "timm"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["arch_def"][0] == ["ds_r1_k3_s1_e1_c16_se0.25"]
+    assert (result["pad_type"], result["bn_eps"]) == ("same", 1e-3)
+    assert main(["export", "mobilenet-v1", "--format", "timm"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["arch_def"][:2] == [["dsa_r1_k3_s1_c64"], ["dsa_r2_k3_s2_c128"]]
+    assert result["num_features"] == 0
+
+
+def test_an_exported_resnet_is_read_back(tmp_path, capsys):
+    path = tmp_path / "resnet.json"
+    assert main(["export", "resnet-50", "--out", str(path)]) == 0
+    spec = json.loads(path.read_text())
+    assert spec["blocks"][0] == "r3_k3_s11_e4_i64_o256_bottleneck_projectionskip"
+    assert (spec["stem_kernel"], spec["stem_pool"], spec["arch_def"]) == (7, True, None)
+    assert main(["cost", str(path), "--json", "--verify"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["params"] == counted["model"]["params"] == 25_557_032
+    assert counted["mult_adds"] == counted["model"]["mult_adds"] == 4_089_184_256
+
+
+def test_random_weights_depend_on_the_seed_only(tmp_path):
     out = tmp_path / "weights.safetensors"
     assert export("--format", "safetensors", "--random-weights", "3", "--out", str(out)) == 0
     loaded, expected = load_weights(out, NETWORK), init_variables(NETWORK, 3)
@@ -27,7 +54,7 @@ def test_random_weights_are_those_of_the_seed(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
-def test_networks_of_given_weights_are_written(kind, tmp_path, capsys):
+def test_a_network_with_weights_is_written(kind, tmp_path, capsys):
     if kind == "onnx":
         pytest.importorskip("onnx")
     weights, out = tmp_path / "weights.safetensors", tmp_path / "network"
@@ -41,17 +68,19 @@ def test_networks_of_given_weights_are_written(kind, tmp_path, capsys):
     ("flags", "expected"),
     [
         ("--format onnx --out F", ["needs weights", "--weights", "--random-weights SEED"]),
-        ("--format onnx --out F --weights W --random-weights 1", ["needs weights", "one of them"]),
-        ("--format safetensors --random-weights 1", ["is no text", "--out FILE"]),
-        ("--format safetensors --random-weights -1 --out F", ["random_weights = -1", "from 0"]),
+        ("--format onnx --out F --weights W --random-weights 1", ["needs weights", "one of"]),
+        ("--format safetensors --random-weights 1", ["is not text", "--out FILE"]),
+        ("--format safetensors --random-weights -1 --out F", ["random_weights = -1", "at least 0"]),
         ("--format stablehlo --random-weights 1 --out no/F", ["no/F", "no such directory"]),
         ("--format stablehlo --random-weights 1 --platforms gpu --out F", ["'gpu'", "cuda"]),
         ("--format stablehlo --weights nowhere --out F", ["nowhere", "can't be read"]),
-        ("--format json --random-weights 1", ["'json' has no weights"]),
-        ("--format onnx --random-weights 1 --platforms cuda --out F", ["platforms", "stablehlo"]),
+        ("--format json --random-weights 1", ["'json' contains no weights"]),
+        ("--format onnx --random-weights 1 --platforms cuda --out F", ["--platforms", "stablehlo"]),
     ],
 )
-def test_a_mistake_costs_one_line(flags, expected, tmp_path, monkeypatch, capsys):
+def test_a_usage_error_is_one_line_and_writes_nothing(
+    flags, expected, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert export(*flags.split()) == 2
     out, err = capsys.readouterr()

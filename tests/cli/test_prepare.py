@@ -1,4 +1,4 @@
-"""Ahead of a search, by the command line: blocks compiled, blocks timed."""
+"""`mnas search --warm-up` and `--latency-table`: blocks compiled or timed before a search."""
 
 import functools
 import json
@@ -6,39 +6,22 @@ import os
 import types
 
 from mnas.cli import prepare
-from mnas.cli.arguments import report_mistakes
-from mnas.cli.search import search
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.experiment.results import load_run
 from mnas.preparation.warmup import compile_ahead
+from tests.cli.commands import run_search
+
+WARM_UP = ["--warm-up", "--blocks", "1", "--engine.workers", "1", "--space.resolution", "8"]
+WARM_UP += ["--evaluator.data.train-images", "32", "--evaluator.training.batch-size", "16"]
 
 
-def run_search(*arguments: str) -> int:
-    return report_mistakes("mnas", lambda: search(list(arguments)))
-
-
-WARM_UP = [
-    "--warm-up",
-    "--blocks",
-    "1",
-    "--engine.workers",
-    "1",
-    "--space.resolution",
-    "8",
-    "--evaluator.data.train-images",
-    "32",
-    "--evaluator.training.batch-size",
-    "16",
-]
-
-
-def test_a_warm_up_compiles_once(tmp_path, capsys, monkeypatch):
+def test_a_second_warm_up_compiles_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
     assert run_search(*WARM_UP) == 0
     first = capsys.readouterr().err
-    assert "different blocks, of which 1 make" in first
+    assert "distinct blocks; compiling 1, which are" in first
     others, blocks = (list((tmp_path / "cache").glob(name)) for name in ("*-cache", "blocks/*"))
-    assert len(blocks) == 2  # one's two programs of training, and the one of inference
+    assert len(blocks) == 2  # its two programs of training, and that of inference
     compiled = len(others) + 3
     assert len(others) > 2 and f"\n{compiled} programs compiled in " in first
     assert run_search(*WARM_UP) == 0
@@ -46,7 +29,7 @@ def test_a_warm_up_compiles_once(tmp_path, capsys, monkeypatch):
     assert f" s, {compiled} were in {tmp_path}/cache\n" in again
 
 
-def test_a_warm_up_whose_process_is_killed(capsys, monkeypatch):
+def test_a_killed_process_of_a_warm_up_is_reported(capsys, monkeypatch):
     dies = types.SimpleNamespace(build=functools.partial(os._exit, 9))
     monkeypatch.setattr(
         prepare,
@@ -55,15 +38,16 @@ def test_a_warm_up_whose_process_is_killed(capsys, monkeypatch):
     )
     assert run_search(*WARM_UP) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2  # how many blocks there are; what happened
-    assert "killed" in lines[1] and "what was compiled is kept" in lines[1]
+    assert len(lines) == 2  # the number of blocks; the error
+    assert "killed" in lines[1] and "compiled blocks are kept" in lines[1]
 
 
-# Five networks, of 12 to 17 pixels.
+# Five networks at 12 to 17 pixels.
 SCALINGS = ["scaling-dimensions", "--space.doublings", "1"]
+SCALINGS += ["--space.base", "r1_k3_s22_e1_i8_o8"]
 
 
-def test_a_latency_table_is_made_once_and_searched_by(tmp_path, capsys):
+def test_a_latency_table_is_filled_once_and_used_by_a_search(tmp_path, capsys):
     table = tmp_path / "laptop.json"
     timed = ["--latency-table", str(table), *SCALINGS]
     assert run_search(*timed, "--networks", "2") == 0
@@ -85,8 +69,3 @@ def test_a_latency_table_is_made_once_and_searched_by(tmp_path, capsys):
     capsys.readouterr()
     assert run_search("--resume", f"{tmp_path}/run") == 2
     assert "contents.latency_table was" in capsys.readouterr().err
-
-
-def test_a_latency_table_needs_a_file(capsys):
-    assert run_search("--latency-table", "--networks", "2") == 2
-    assert "--latency-table needs a file" in capsys.readouterr().err

@@ -43,10 +43,10 @@ def test_the_journal_does_not_depend_on_the_engine(config, tmp_path, reference, 
     assert facts(path) == reference(evaluator, trials=20, batch=10)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=IDS)
+@pytest.mark.parametrize("config", CONFIGS[2:], ids=IDS[2:])
 def test_early_stopping_does_not_depend_on_the_engine(config, tmp_path, reference, local_ray):
     """Nor do the accuracies per epoch in the journal."""
-    settings = {"trials": 16, "batch": 8, "stopping": StoppingConfig(0.5, min_curves=6)}
+    settings = {"trials": 12, "batch": 6, "stopping": StoppingConfig(0.5, min_curves=4)}
     evaluator = TableConfig(fault="nan", every=6, seconds=0.02)
     search = build_search(tmp_path / "journal.jsonl", **settings)
     drive(search, evaluator, config)
@@ -56,7 +56,7 @@ def test_early_stopping_does_not_depend_on_the_engine(config, tmp_path, referenc
     assert facts(tmp_path / "journal.jsonl") == reference(evaluator, **settings)
 
 
-@pytest.mark.parametrize("config", CONFIGS[1:], ids=IDS[1:])
+@pytest.mark.parametrize("config", CONFIGS[2:], ids=IDS[2:])
 def test_a_journal_is_resumed_on_another_engine(config, tmp_path, reference, local_ray):
     path = tmp_path / "journal.jsonl"
     search = build_search(path, trials=12)

@@ -9,7 +9,6 @@ import pytest
 
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
-from mnas.engines.environment import pinned_cores
 from mnas.runtime import pinning
 from mnas.runtime.pinning import allowed_cores, pin
 from tests.engines.evaluators import TableConfig, notes
@@ -72,31 +71,22 @@ def test_a_worker_gets_as_many_cores_as_threads_or_none(worker):
     assert worker().submit(pin_at_once, 1).result() == ([], cores)
 
 
-def test_only_cpu_workers_are_pinned():
-    assert pinned_cores(EngineConfig()) == 1
-    assert pinned_cores(EngineConfig(threads=3)) == 3
-    assert pinned_cores(EngineConfig(pin=False)) == 0
-    assert pinned_cores(EngineConfig(gpus_per_worker=0.5)) == 0
-
-
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-@pytest.mark.parametrize("kind", ["ray", "tune"])
-def test_actors_and_their_replacements_are_pinned(tmp_path, local_ray, kind):
+def test_actors_and_their_replacements_are_pinned(tmp_path, local_ray):
     evaluator = TableConfig(
         fault="kill-once", every=5, directory=str(tmp_path), note_cores=True, seconds=0.05
     )
     search = build_search(tmp_path / "journal.jsonl", trials=8, batch=8)
-    drive(search, evaluator, EngineConfig(kind=kind, workers=2))
+    drive(search, evaluator, EngineConfig(kind="ray", workers=2))
     cores_by_process = dict(line.split(":") for line in notes(tmp_path, "cores"))
     assert len(cores_by_process) > 2  # some were killed
     # One core each; which ones is open, as a worker that starts late may get no child.
     assert set(cores_by_process.values()) <= {str(core) for core in allowed_cores()}
 
 
-@pytest.mark.parametrize("kind", ["ray", "tune"])
-def test_actors_are_not_pinned_where_pin_is_off(tmp_path, local_ray, kind):
+def test_actors_are_not_pinned_where_pin_is_off(tmp_path, local_ray):
     search = build_search(tmp_path / "journal.jsonl", trials=2, batch=2)
     evaluator = TableConfig(directory=str(tmp_path), note_cores=True)
-    drive(search, evaluator, EngineConfig(kind=kind, workers=1, pin=False))
+    drive(search, evaluator, EngineConfig(kind="ray", workers=1, pin=False))
     cores = {line.split(":")[1] for line in notes(tmp_path, "cores")}
     assert cores == {",".join(map(str, allowed_cores()))}

@@ -40,7 +40,9 @@ def test_a_child_whose_workers_die_is_retried_and_then_recorded_as_failed(tmp_pa
         assert tries == (2 if result in lost else 1)
 
 
-def test_a_worker_that_dies_once_does_not_change_the_journal(tmp_path, reference, local_ray):
+def test_a_worker_that_dies_is_replaced_without_changing_the_journal(
+    tmp_path, reference, local_ray
+):
     path = tmp_path / "journal.jsonl"
     evaluator = TableConfig(fault="kill-once", every=6, directory=str(tmp_path))
     engine.run(build_search(path, trials=12), evaluator, RAY)

@@ -1,11 +1,13 @@
 import dataclasses
 import os
+import sys
 
 import pytest
 
 from mnas.engines.config import EngineConfig
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.search import TooManyFailures
+from mnas.runtime.pinning import allowed_cores
 from tests.engines.evaluators import TableConfig, notes
 from tests.engines.searches import build_search, facts
 
@@ -64,9 +66,9 @@ def test_workers_have_the_environment_of_the_configuration(tmp_path, local_ray, 
 
 
 def test_a_child_stopped_by_a_scheduler_keeps_its_last_reported_accuracy(tmp_path, local_ray):
-    search = build_search(tmp_path / "journal.jsonl", trials=6, batch=6)
-    engine.run(search, TableConfig(epochs=4), TUNE, scheduler=StopsOddTrials())
-    whole = build_search(tmp_path / "whole.jsonl", trials=6, batch=6)
+    search = build_search(tmp_path / "journal.jsonl", trials=4, batch=4)
+    engine.run(search, TableConfig(epochs=4), ONE_WORKER, scheduler=StopsOddTrials())
+    whole = build_search(tmp_path / "whole.jsonl", trials=4, batch=4)
     engine.run(whole, TableConfig(epochs=4), EngineConfig(kind="inline"))
     assert search.done
     for number, result in search.results.items():
@@ -118,7 +120,7 @@ def test_a_child_stopped_after_its_last_epoch_counts_as_complete(tmp_path, local
 def test_schedulers_of_tune_stop_children(scheduler, tmp_path, local_ray):
     """One scheduler keeps its state over two batches."""
     search = build_search(tmp_path / "journal.jsonl", trials=8, batch=4)
-    engine.run(search, TableConfig(epochs=5), TUNE, scheduler=scheduler)
+    engine.run(search, TableConfig(epochs=5), ONE_WORKER, scheduler=scheduler)
     epochs = [r.evaluation.epochs for r in search.results.values()]
     assert search.done and not any(r.evaluation.error for r in search.results.values())
     assert min(epochs) < max(epochs) == 5
@@ -153,13 +155,18 @@ def test_a_child_whose_workers_die_is_retried_and_then_recorded_as_failed(tmp_pa
         assert tries == (2 if result in lost else 1)
 
 
-def test_a_worker_that_dies_once_does_not_change_the_journal(tmp_path, reference, local_ray):
+def test_a_worker_that_dies_is_replaced_without_changing_the_journal(
+    tmp_path, reference, local_ray
+):
     path = tmp_path / "journal.jsonl"
-    evaluator = TableConfig(fault="kill-once", every=6, directory=str(tmp_path))
+    evaluator = TableConfig(fault="kill-once", every=6, directory=str(tmp_path), note_cores=True)
     engine.run(build_search(path, trials=8, batch=8), evaluator, TUNE)
     attempts = notes(tmp_path, "attempts")
     assert len(attempts) > len(set(attempts))
     assert facts(path) == reference(trials=8, batch=8)
+    if sys.platform == "linux" and len(allowed_cores()) > 1:
+        cores = {line.split(":")[1] for line in notes(tmp_path, "cores")}
+        assert cores <= {str(core) for core in allowed_cores()}  # each worker is pinned to one
 
 
 def test_errors_of_the_search_and_of_the_evaluator_end_the_run(tmp_path, local_ray):

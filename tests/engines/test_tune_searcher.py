@@ -27,10 +27,10 @@ def tuner(search, function, tmp_path):
 
 def test_a_tuner_gives_the_journal_of_the_inline_engine(tmp_path, reference, local_ray):
     path = tmp_path / "journal.jsonl"
-    search = build_search(path, trials=10, batch=5)
+    search = build_search(path, trials=6, batch=3)
     results = tuner(search, trainable, tmp_path).fit()
     assert search.done
-    assert facts(path) == reference(trials=10, batch=5)
+    assert facts(path) == reference(trials=6, batch=3)
     assert len(results) == sum(r.duplicate_of is None for r in search.results.values())
 
 

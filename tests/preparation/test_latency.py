@@ -38,7 +38,7 @@ def table(tmp_path):
 
 def test_the_agreement_is_written_beside_the_table(table):
     larger = TINY.replace(blocks=(dataclasses.replace(TINY.blocks[0], repeats=2), TINY.blocks[1]))
-    check = write_check(table, [(TINY, 20.0), (larger, 18.0)])
+    check = write_check(table, [TINY, larger], [20.0, 18.0])
     written = json.loads(table.path.with_name("table-check.json").read_text())
     assert written["kendall"] == check.kendall == 1
     assert [point["sum_ms"] for point in written["networks"]] == [19.5, 17.5]
@@ -46,9 +46,7 @@ def test_the_agreement_is_written_beside_the_table(table):
 
 
 class Inline:
-    """Executor that runs calls in this process and counts them."""
-
-    submitted = 0
+    """Executor that runs calls in this process."""
 
     def __enter__(self):
         return self
@@ -57,7 +55,6 @@ class Inline:
         pass
 
     def submit(self, call, *arguments):
-        Inline.submitted += 1
         answer = call(*arguments)
         return type("Done", (), {"result": lambda self: answer})()
 
@@ -71,15 +68,15 @@ def test_an_interrupted_table_is_continued(tmp_path, monkeypatch):
         timed.append(index)
         return 3.0
 
-    monkeypatch.setattr(latency, "_process", lambda engine: Inline())
-    monkeypatch.setattr(latency, "_block_ms", block_ms)
+    monkeypatch.setattr(latency, "measuring_process", lambda engine: Inline())
+    monkeypatch.setattr(timing, "block_ms", block_ms)
     monkeypatch.setattr(timing, "call_ms", lambda: 1.0)
     path = tmp_path / "table.json"
     with pytest.raises(KeyboardInterrupt):
-        latency.fill(path, blocks_of(TINY), EngineConfig())
+        latency.measure_blocks(path, blocks_of(TINY), EngineConfig())
     assert len(LatencyTable.read(path).blocks) == 2
-    monkeypatch.setattr(latency, "_block_ms", lambda *_: 5.0)
-    table = latency.fill(path, blocks_of(TINY), EngineConfig())
+    monkeypatch.setattr(timing, "block_ms", lambda *_: 5.0)
+    table = latency.measure_blocks(path, blocks_of(TINY), EngineConfig())
     assert list(table.blocks.values()) == [2.0, 2.0, 4.0, 4.0]
     assert table.latency_ms(TINY) == 1 + 2 + 3 * 2 + 4 + 4
 
@@ -109,7 +106,7 @@ def test_a_single_block_is_timed_with_cold_weights(monkeypatch):
 
     monkeypatch.setattr(timing, "inference", lambda blocks, variables, shape: infer)
     monkeypatch.setattr(timing, "COLD_BYTES", 5000)
-    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "MIN_SECONDS", 0.0)
     timing.block_ms(TINY, 4, repeats=1)
     # 8 to 8 filters: 25 · 8 and 8 · 8 weights and a bias for either, of 4 bytes each.
     assert len(set(seen)) == -(-5000 // (4 * (25 * 8 + 8 + 8 * 8 + 8)))

@@ -1,0 +1,22 @@
+"""`mnas list`: registered experiments and studies."""
+
+from mnas.__main__ import main
+from mnas.experiment import registry
+from tests.registered import EXPERIMENTS, STUDIES
+
+
+def test_every_experiment_and_study_is_listed(capsys):
+    assert main(["list"]) == 0
+    first_words = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert set(EXPERIMENTS) | set(STUDIES) <= first_words
+
+
+def test_a_plug_in_that_cannot_be_loaded_does_not_hide_the_others(monkeypatch, capsys):
+    class Broken:
+        def load(self):
+            raise RuntimeError("no such library")
+
+    monkeypatch.setitem(registry.entries("experiment"), "broken", Broken())
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "can't be loaded: RuntimeError" in out and "digits" in out
