@@ -1,4 +1,4 @@
-"""Exhaustive search: every network once, in order, whatever it is told."""
+"""Exhaustive search: every network once, in lexicographic order."""
 
 import itertools
 from functools import partial
@@ -13,7 +13,7 @@ from mnas.controller import Proposals
 from mnas.controllers.exhaustive import Exhaustive
 from mnas.space import OneOf, Space
 
-# Three kernels, and of one layer or of two with three skips: 3 · (1 + 3) = 12 networks.
+# Three kernels; one layer, or two layers with one of three skips: 3 · (1 + 3) = 12 networks.
 SPACE = Space(
     "conditional",
     partial(
@@ -42,12 +42,14 @@ def strict():
 CONTROLLER = Exhaustive().build(SPACE)
 
 
-def in_order() -> list[list[int]]:
+def in_order():
+    """Return all canonical vectors in lexicographic order."""
     raw = itertools.product(*(range(size) for size in SPACE.sizes))
     return sorted({tuple(SPACE.canonical(np.array(vector)).tolist()) for vector in raw})
 
 
-def search(batch: int, batches: int) -> list[tuple[int, ...]]:
+def search(batch, batches):
+    """Return the proposals of a search in which every evaluation succeeds."""
     state, seen = CONTROLLER.init(KEY), []
     for _ in range(batches):
         proposals = CONTROLLER.ask(state, KEY, batch)
@@ -57,16 +59,16 @@ def search(batch: int, batches: int) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 12])
-def test_every_network_once_in_order(batch):
+def test_every_network_is_proposed_once_in_order(batch):
     assert SPACE.cardinality() == 12
     assert search(batch, 12 // batch) == in_order()
 
 
-def test_after_the_last_comes_the_first():
+def test_order_restarts_after_the_last_network():
     assert search(5, 4) == (in_order() * 2)[:20]
 
 
-def test_what_was_not_told_is_asked_again():
+def test_networks_without_a_reward_are_proposed_again():
     state = CONTROLLER.init(KEY)
     proposals = CONTROLLER.ask(state, KEY, 4)
     rewards = np.array([0.5, 0.5, np.nan, 0.5], np.float32)
@@ -75,15 +77,8 @@ def test_what_was_not_told_is_asked_again():
     assert CONTROLLER.ask(state, KEY, 1).decisions[0].tolist() == list(in_order()[2])
 
 
-def test_networks_of_others_move_nothing():
+def test_networks_ahead_do_not_advance_the_position():
     state = CONTROLLER.init(KEY)
-    others = np.array(in_order()[5:8], np.int32)
-    told = CONTROLLER.tell(state, Proposals(others, np.zeros(3)), np.ones(3, np.float32))
-    assert CONTROLLER.ask(told, KEY, 1).decisions[0].tolist() == [0, 0, 0]
-
-
-def test_shapes_are_checked():
-    state = CONTROLLER.init(KEY)
-    proposals = CONTROLLER.ask(state, KEY, 2)
-    with pytest.raises(ValueError, match=r"exhaustive: decisions of shape \(2, 3\)"):
-        CONTROLLER.tell(state, proposals, np.ones(3, np.float32))
+    ahead = np.array(in_order()[5:8], np.int32)
+    state = CONTROLLER.tell(state, Proposals(ahead, np.zeros(3)), np.ones(3, np.float32))
+    assert CONTROLLER.ask(state, KEY, 1).decisions[0].tolist() == [0, 0, 0]

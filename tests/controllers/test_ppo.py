@@ -1,4 +1,4 @@
-"""PPO against numbers worked out by hand and a NumPy reference, and what its settings accept."""
+"""PPO against hand-computed numbers and a NumPy reference."""
 
 import functools
 import math
@@ -22,22 +22,23 @@ def strict():
         yield
 
 
-@functools.cache  # built once: it compiles for every batch size
+@functools.cache  # building compiles
 def build(**settings):
+    """Return a controller and its initial state."""
     settings = {"policy": "factorized", "gradient_norm": 1e6, **settings}
     controller = Ppo(**settings).build(TWO)
     return controller, controller.init(jax.random.key(0))
 
 
 def tell(controller, state, decisions, rewards, ratios=1.0):
-    """Told with the log-probabilities under which uniform choices have these ratios."""
+    """Tell a batch with log-probabilities such that uniform choices have these ratios."""
     decisions = np.array(decisions, np.int32)
     log_probs = np.log(1 / 6 / np.broadcast_to(ratios, len(decisions))).astype(np.float32)
     return controller.tell(state, Proposals(decisions, log_probs), np.array(rewards, np.float32))
 
 
 def gradient(state):
-    """The last gradient: with b1 = 0 it is Adam's first moment."""
+    """Return the latest gradient: Adam's first moment for b1 = 0."""
     return state.optimizer[1][0].mu
 
 
@@ -51,7 +52,7 @@ FOUR = [[0, 0], [0, 1], [1, 2], [1, 0]], [0.7, 0.5, 0.7, 0.5]  # A = 1, -1, 1, -
 def test_clipped_gradient_by_hand():
     controller, state = build(epochs=1, clip=0.2)
     state = tell(controller, state, *FOUR, ratios=[1.5, 1.5, 0.5, 0.5])
-    # The first is likely enough already and the last unlikely enough: r A = 0, -1.5, 0.5, 0 count.
+    # The first and the last are clipped: r A = 0, -1.5, 0.5, 0 have a gradient.
     # -1/4 Σ r A (onehot - p) is
     # kernel  -1/4 (-1.5 (1/2, -1/2) + 0.5 (-1/2, 1/2))
     # layers  -1/4 (-1.5 (-1/3, 2/3, -1/3) + 0.5 (-1/3, -1/3, 2/3))
@@ -83,7 +84,7 @@ def test_first_gradient_is_that_of_reinforce(policy):
 
 
 def reference(batches, rate, epochs, clip, weight, decay, norm):
-    """Logits [2, 3] after the batches of (decisions, rewards, log_probs), in float64."""
+    """Return the logits [2, 3] after batches of (decisions, rewards, log_probs), in float64."""
     theta, square, t, baseline = np.zeros((2, 3)), np.zeros((2, 3)), 0, 0.0
     exists = np.array([[True, True, False], [True, True, True]])
     for number, (decisions, rewards, old) in enumerate(batches, start=1):
@@ -98,8 +99,8 @@ def reference(batches, rate, epochs, clip, weight, decay, norm):
             p /= p.sum(1, keepdims=True)
             log_p = np.log(np.where(exists, p, 1))
             ratios = np.exp((onehot * log_p).sum((1, 2)) - old)
-            counts = np.where(advantages > 0, ratios < 1 + clip, ratios > 1 - clip)
-            pull = (counts * ratios * advantages)[:, None, None] * (onehot - p)
+            unclipped = np.where(advantages > 0, ratios < 1 + clip, ratios > 1 - clip)
+            pull = (unclipped * ratios * advantages)[:, None, None] * (onehot - p)
             entropies = -(p * log_p).sum(1, keepdims=True)
             g = -pull.mean(0) + weight * p * (log_p + entropies)  # dH/dz = -p (log p + H)
             g *= min(1, norm / np.sqrt((g**2).sum()))
@@ -109,7 +110,7 @@ def reference(batches, rate, epochs, clip, weight, decay, norm):
 
 
 @pytest.mark.parametrize("norm", [1e6, 0.1])
-def test_several_epochs_and_batches_as_numpy_has_them(norm):
+def test_several_epochs_and_batches_equal_the_numpy_reference(norm):
     settings = {"epochs": 5, "clip": 0.3, "entropy_weight": 0.05, "baseline_decay": 0.6}
     controller, state = build(learning_rate=0.05, gradient_norm=norm, **settings)
     rng, batches = np.random.default_rng(1), []
@@ -124,11 +125,12 @@ def test_several_epochs_and_batches_as_numpy_has_them(norm):
 
 
 def ratio(state, decisions):
+    """Return the probability relative to that of uniform choices."""
     log_p = jax.nn.log_softmax(jnp.where(jnp.array([[1, 1, 0], [1, 1, 1]]), logits(state), -1e9))
     return float(jnp.exp(log_p[0, decisions[0]] + log_p[1, decisions[1]])) * 6
 
 
-def test_clip_ends_the_update():
+def test_clipped_ratios_stop_changing():
     batch = [[0, 0], [1, 1]], [0.7, 0.5]
     learned = {}
     for clip, epochs in ((0.2, 1), (0.2, 20), (0.2, 200), (0.6, 200)):
@@ -142,7 +144,7 @@ def test_clip_ends_the_update():
     assert ratio(learned[0.6, 200], [0, 0]) >= 1.6
 
 
-def test_gradients_are_scaled_down_to_the_norm():
+def test_gradients_are_clipped_to_the_norm():
     (small, state), (large, _) = build(epochs=1, gradient_norm=0.125), build(epochs=1)
     short, full = (gradient(tell(c, state, *FOUR))["logits"] for c in (small, large))
     assert float(jnp.linalg.norm(full)) > 0.3
@@ -150,20 +152,20 @@ def test_gradients_are_scaled_down_to_the_norm():
     np.testing.assert_allclose(short / 0.125, full / jnp.linalg.norm(full), atol=1e-6)
 
 
-def test_others_proposals():
+def test_proposals_with_extreme_ratios_have_no_gradient():
     controller, state = build(learning_rate=0.1)
     rewards = [0.7, 0.5, 0.7, 0.5]
     far = tell(controller, state, FOUR[0], rewards, ratios=[1e30, 1e30, 11.0, 11.0])
     np.testing.assert_array_equal(logits(far), 0)
     gone = tell(controller, state, FOUR[0], rewards, ratios=1e-30)
     assert np.isfinite(logits(gone)).all()
-    # Nearer ones teach: the second by its negative advantage.
+    # A ratio of 5 has one: the second network's negative advantage.
     near = tell(controller, state, FOUR[0], rewards, ratios=[1e30, 5.0, 1e30, 1e30])
     assert logits(near)[0, 0] < 0 < logits(near)[0, 1]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_counts_for_nothing(bad):
+def test_bad_rewards_and_log_probs_are_ignored(bad):
     controller, state = build(learning_rate=0.1)
     good = tell(controller, state, [[0, 0], [1, 2]] * 2, [0.5, 0.7] * 2)
     decisions = np.array([[0, 1], [0, 0], [1, 1], [1, 2]], np.int32)
@@ -176,7 +178,7 @@ def test_what_counts_for_nothing(bad):
     jax.tree.map(np.testing.assert_array_equal, good, after)
 
 
-def test_equal_rewards_teach_nothing_whatever_the_rounding():
+def test_equal_rewards_have_no_gradient_despite_rounding():
     controller, state = build(epochs=1)
     for reward in (0.1, 1 / 3, 0.0):
         after = tell(controller, state, [[0, 0]] * 7, [reward] * 7)
@@ -193,14 +195,6 @@ def test_summary_is_plain_floats():
     assert all(type(value) is float for value in summary.values())
 
 
-def test_shapes_are_checked():
-    controller, state = build()
-    for shape in ((2, 2), (3, 5)):
-        proposals = Proposals(np.zeros(shape, np.int32), np.zeros(3, np.float32))
-        with pytest.raises(ValueError, match=r"ppo: decisions of .*; accepted: \[N, 2\] and \[N\]"):
-            controller.tell(state, proposals, np.zeros(3, np.float32))
-
-
 @pytest.mark.parametrize(
     ("name", "value", "accepted"),
     [
@@ -209,19 +203,19 @@ def test_shapes_are_checked():
         ("learning_rate", math.nan, "above 0"),
         ("b1", 1.0, "below 1"),
         ("b2", -0.1, "below 1"),
-        ("epochs", 0, "1 or more"),
-        ("epochs", 2.5, "1 or more"),
+        ("epochs", 0, "at least 1"),
+        ("epochs", 2.5, "at least 1"),
         ("clip", 3, "above 0, below 1"),
         ("clip", 0.0, "above 0, below 1"),
         ("baseline_decay", 1.0, "below 1"),
-        ("entropy_weight", -1e-5, "0 or more"),
+        ("entropy_weight", -1e-5, "at least 0"),
         ("gradient_norm", 0.0, "above 0"),
         ("gradient_norm", math.inf, "above 0"),
-        ("hidden", 0, "1 or more"),
-        ("embedding", 2.5, "1 or more"),
+        ("hidden", 0, "at least 1"),
+        ("embedding", 2.5, "at least 1"),
     ],
 )
-def test_settings_are_checked(name, value, accepted):
+def test_settings_out_of_range_are_rejected(name, value, accepted):
     with pytest.raises(ValueError, match=f"ppo: {name} = .*; accepted: .*{accepted}"):
         Ppo(**{name: value})
 
