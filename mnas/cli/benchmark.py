@@ -54,12 +54,12 @@ def main(arguments: list[str]) -> None:
     progress = BenchmarkProgress()
     if "--inference" in arguments:
         rest = [word for word in arguments if word != "--inference"]
-        options = parse(InferenceArguments, "mnas benchmark --inference", rest)
-        _run(InferenceBenchmark(options.config, progress), options, inference_tables)
+        inference = parse(InferenceArguments, "mnas benchmark --inference", rest)
+        _run(InferenceBenchmark(inference.config, progress), inference, inference_tables)
         return
     default = BenchmarkArguments(QUICK if "--quick" in arguments else BenchmarkConfig())
-    options = parse(BenchmarkArguments, "mnas benchmark", arguments, default)
-    _run(Benchmark(options.config, progress), options, training_tables)
+    training = parse(BenchmarkArguments, "mnas benchmark", arguments, default)
+    _run(Benchmark(training.config, progress), training, training_tables)
 
 
 def _run(

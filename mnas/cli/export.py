@@ -89,16 +89,16 @@ def _export_network(options: ExportArguments, architecture: Architecture) -> Non
 
 def _variables(options: ExportArguments, architecture: Architecture) -> "dict[str, Variables]":
     """Return the weights to export; a search keeps none, so there is no default."""
-    if (options.weights is None) == (options.random_weights is None):
-        raise UsageError(
-            f"format = {options.format!r} needs weights; accepted: one of "
-            "--weights FILE.safetensors and --random-weights SEED"
-        )
-    if options.weights is not None:
+    if options.weights is not None and options.random_weights is None:
         from mnas.nn.weights import load_weights
 
         return load_weights(options.weights, architecture)
-    require_whole("export", "random_weights", options.random_weights, least=0)
-    from mnas.nn.network import init_variables
+    if options.random_weights is not None and options.weights is None:
+        from mnas.nn.network import init_variables
 
-    return init_variables(architecture, options.random_weights)
+        require_whole("export", "random_weights", options.random_weights, least=0)
+        return init_variables(architecture, options.random_weights)
+    raise UsageError(
+        f"format = {options.format!r} needs weights; accepted: one of "
+        "--weights FILE.safetensors and --random-weights SEED"
+    )

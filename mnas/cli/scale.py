@@ -260,7 +260,7 @@ def _grid_search(options: ScaleArguments) -> None:
         head = {**dataclasses.asdict(grid), "network": base.name, "mult_adds": madds}
         print(json.dumps({**head, "combinations": combinations, "points": rows}, indent=2))
         return
-    heads = ("α", "β", "γ", "α·β²·γ²", "pixels", "params", "mult-adds", "ratio")
+    heads = ["α", "β", "γ", "α·β²·γ²", "pixels", "params", "mult-adds", "ratio"]
     cells = [
         (
             *(f"{row[name]:.2f}" for name in ("alpha", "beta", "gamma")),
@@ -271,7 +271,8 @@ def _grid_search(options: ScaleArguments) -> None:
         )
         for row in rows
     ]
-    heads += ("accuracy", "reward") if ranking is not None else ()
+    if ranking is not None:
+        heads += ["accuracy", "reward"]
     console = Console(highlight=False, markup=False)
     console.print(rows_table(heads, cells))
     count = f"{len(rows)} of {len(points)}" if ranking is not None else f"{len(points)}"

@@ -111,7 +111,7 @@ class _Pool:
 
     def __init__(self, search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
         self.search, self.config = search, config
-        self.actor_class = ray.remote(
+        self.actor_class: Any = ray.remote(
             num_cpus=config.threads,
             num_gpus=config.gpus_per_worker,
             runtime_env={"env_vars": child_environment(config)},
@@ -127,10 +127,11 @@ class _Pool:
             self._start_worker()
 
     def drive(self) -> None:
-        while not self.search.done:
-            self._assign()
-            if self.search.done:  # `ask` ends a search whose last batch holds duplicates only
-                break
+        """Assign children and tell their results until the search is done."""
+        while True:
+            self._assign()  # which ends a search whose last batch holds duplicates only
+            if self.search.done:
+                return
             futures = [*self.running, *self.starting]
             ready, _ = ray.wait(futures, num_returns=1, timeout=self._seconds_to_deadline())
             for future in ready:
@@ -141,6 +142,7 @@ class _Pool:
             self._stop_overdue()
 
     def close(self) -> None:
+        """Kill all workers."""
         workers = [*self.idle, *self.starting.values(), *(r.worker for r in self.running.values())]
         for worker in workers:
             ray.kill(worker)

@@ -140,7 +140,8 @@ def _prepared(scheduler: TrialScheduler, search: Search) -> TrialScheduler:
             f"{search.config.stopping.quantile:g}; accepted: one of them"
         )
     scheduler = copy.copy(scheduler)
-    scheduler.on_trial_result = functools.partial(_without_pause, scheduler.on_trial_result)
+    decide = functools.partial(_without_pause, scheduler.on_trial_result)
+    scheduler.on_trial_result = decide  # type: ignore[method-assign]
     if scheduler.metric is None:
         scheduler.set_search_properties(METRIC, MODE)
     return scheduler
@@ -161,7 +162,7 @@ def _trainable(evaluator: EvaluatorConfig, config: EngineConfig, reports: bool) 
         cores=pinned_cores(config),
         reports=reports,
     )
-    resources = {"cpu": config.threads}
+    resources: dict[str, float] = {"cpu": config.threads}
     if config.gpus_per_worker:
         resources["gpu"] = config.gpus_per_worker
     return tune.with_resources(child, resources)

@@ -24,7 +24,7 @@ class Child(tune.Trainable):
     evaluated in a thread that waits at each report until Tune calls `step` again or stops it.
     """
 
-    def setup(
+    def setup(  # type: ignore[override]  # Tune passes the arguments of `with_parameters` too
         self,
         config: dict[str, Any],
         evaluator: EvaluatorConfig,
@@ -36,6 +36,7 @@ class Child(tune.Trainable):
         if cores:
             pin(cores)
         self._reports = reports
+        self._thread: threading.Thread | None = None
         self._clear()
         # An exception in `setup` would count as an error of the child and be retried. the engine
         # ends the search with this one.
@@ -71,7 +72,7 @@ class Child(tune.Trainable):
 
     def _clear(self) -> None:
         """Set the state of a child that has not been started."""
-        self._thread: threading.Thread | None = None
+        self._thread = None
         self._stopped = False
         self._history: list[tuple[int, float]] = []
         self._tune_results: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()

@@ -76,7 +76,8 @@ class MnasSearcher(Searcher):
         self._retry_queue: collections.deque[Trial] = collections.deque()  # ended unevaluated
         self._error: Exception | None = None
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    # FINISHED is a str, which the annotation of the base class leaves out.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         search = self._live_search()
         if self._error is not None:
             raise self._error
@@ -130,7 +131,11 @@ class MnasSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles the Tuner with its searcher; a search with an open journal cannot be pickled.
-        empty = {"_trials": {}, "_reported": {}, "_retry_queue": collections.deque()}
+        empty: dict[str, Any] = {
+            "_trials": {},
+            "_reported": {},
+            "_retry_queue": collections.deque(),
+        }
         return {**self.__dict__, "_search": None, **empty}
 
     def _live_search(self) -> Search:

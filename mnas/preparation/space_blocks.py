@@ -5,7 +5,7 @@ import functools
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,7 @@ def _combinations(
     Where these are more than `max_combinations`, yields that many random ones.
     """
     sizes = space.sizes[list(decisions)]
+    combinations: Iterable[Sequence[int] | np.ndarray]
     if math.prod(map(int, sizes)) <= max_combinations:
         combinations = itertools.product(*map(range, sizes))
     else:

@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import cast
 
 import jax
 
@@ -100,7 +101,7 @@ def _initialize(config: EvaluatorConfig) -> None:
     global _evaluator
     # Ctrl-C interrupts the waiting process only; a block being compiled still reaches the cache.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _evaluator = config.build()
+    _evaluator = cast(BlockCompiler, config.build())
 
 
 def _compile_batches(architecture: Architecture) -> Compilations:

@@ -1,7 +1,7 @@
-"""The whole command, really training: the same search on every engine, and after kill -9.
+"""The whole command with real training: the same search on every engine, and after kill -9.
 
-Slow (minutes): `pytest -m slow`. The same properties are tested by default with children that don't
-train (`tests/engines`).
+Slow (minutes): `pytest -m slow`. `tests/engines/test_conformance.py` tests the same properties with
+children that do not train.
 """
 
 import json
@@ -37,7 +37,7 @@ def finish(process: subprocess.Popen) -> None:
 
 
 def facts(directory: Path) -> list[dict]:
-    """The journal without times, results of a batch in order of their trials."""
+    """Return the journal without times, with the results of a batch by trial number."""
     records = [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines()]
     for record in records:
         for name in ("time", "seconds", "timings"):
@@ -56,21 +56,21 @@ def facts(directory: Path) -> list[dict]:
 def inline(tmp_path_factory) -> list[dict]:
     directory = tmp_path_factory.mktemp("inline") / "run"
     finish(start(*FLAGS.split(), "--engine.kind", "inline", "--out", str(directory)))
-    found = facts(directory)
-    results = [record for record in found if record["kind"] == "result"]
+    expected = facts(directory)
+    results = [record for record in expected if record["kind"] == "result"]
     assert [result["trial"] for result in results] == list(range(6))
     assert all(0 < result["accuracy"] < 1 and result["epochs"] == 1 for result in results)
-    return found
+    return expected
 
 
 @pytest.mark.parametrize("flags", ENGINES.values(), ids=ENGINES)
-def test_same_search_on_every_engine(flags, inline, tmp_path):
+def test_the_journal_does_not_depend_on_the_engine(flags, inline, tmp_path):
     finish(start(*FLAGS.split(), *flags.split(), "--out", str(tmp_path / "run")))
     assert facts(tmp_path / "run") == inline
 
 
 @pytest.mark.parametrize("lines", [3, 6])
-def test_killed_and_resumed(lines, inline, tmp_path):
+def test_a_killed_search_resumes_to_the_same_journal(lines, inline, tmp_path):
     directory = tmp_path / "run"
     journal = directory / "journal.jsonl"
     process = start(*FLAGS.split(), "--out", str(directory))
