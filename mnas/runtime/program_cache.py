@@ -34,8 +34,8 @@ from mnas.runtime.machine import package_versions, processor_features
 
 Program = jax.stages.Compiled
 
-# Program sets kept in memory, of those on disk. A child has some twenty blocks; random children
-# around EfficientNet-B0, which has 170 different blocks, then read five from disk on average.
+# Program sets kept in memory, of those on disk. A child has some twenty blocks. Random children
+# around EfficientNet-B0 have 170 different ones, of which each child then reads five from disk.
 MAX_RESIDENT = 96
 
 
