@@ -262,8 +262,8 @@ def eligibility(
     Neighbour slots accept neighbours of one kind, of one of the centres [Z, D]; explorer slots, the
     last ones, accept candidates far from the incumbent; all others accept every candidate.
     """
-    slots, any_observed = jnp.arange(n), state.model.count > 0
-    neighbourhood, from_incumbent = neighbour_slots(spec, state.model.count, n)
+    slots, any_observed = jnp.arange(n), state.model.total > 0
+    neighbourhood, from_incumbent = neighbour_slots(spec, state.model.total, n)
     is_neighbour = neighbourhood > 0
     is_explorer = (slots >= n - round(spec.config.explorers * n)) & ~is_neighbour
     # Of equal centres the first: the neighbours of the others are duplicates.
@@ -282,8 +282,8 @@ def eligibility(
 
 def tell(spec: Spec, state: DynaState, proposals: Proposals, rewards: jax.Array) -> DynaState:
     """Return the state after a batch; unchanged where no reward is finite."""
-    proposals, rewards = validated("dyna", spec.space, proposals, rewards)
-    decisions, _ = canonical(spec.space, proposals.decisions)
+    decisions, _, rewards = validated("dyna", spec.space, proposals, rewards)
+    decisions, _ = canonical(spec.space, decisions)
     finite = jnp.isfinite(rewards)
     rewards = jnp.where(finite, rewards, jnp.nan)
     return jax.lax.cond(
@@ -389,7 +389,7 @@ def restart_worst(spec: Spec, members: Any, fresh: Any, values: jax.Array) -> An
 
 def summary(spec: Spec, state: DynaState) -> dict[str, float]:
     """Return the mean reward of the observations, entropy in nats, and number of observations."""
-    count = min(int(state.model.count), spec.config.observations)
+    count = min(int(state.model.total), spec.config.observations)
     return {
         "baseline": float(state.model.rewards[:count].mean()) if count else 0.0,
         "entropy": float(state.entropy),

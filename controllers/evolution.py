@@ -27,12 +27,12 @@ class EvolutionState(NamedTuple):
 
     decisions  int32 [P, D], canonical; 0 in empty rows
     rewards    float32 [P]; 0 in empty rows
-    count      int32 [], members so far, replaced ones included
+    total      int32 [], members so far, replaced ones included
     """
 
     decisions: jax.Array
     rewards: jax.Array
-    count: jax.Array
+    total: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def init(spec: Spec, key: jax.Array) -> EvolutionState:
     return EvolutionState(
         decisions=jnp.zeros((size, len(spec.space.sizes)), jnp.int32),
         rewards=jnp.zeros(size, jnp.float32),
-        count=jnp.zeros((), jnp.int32),
+        total=jnp.zeros((), jnp.int32),
     )
 
 
@@ -95,7 +95,7 @@ def ask(spec: Spec, state: EvolutionState, key: jax.Array, n: int) -> Proposals:
     best = jnp.argmax(state.rewards[rows], -1)
     parents = state.decisions[rows[jnp.arange(n), best]]
     children = mutate(space, mutation_key, parents, uniform)
-    decisions, active = canonical(space, jnp.where(state.count >= size, children, uniform))
+    decisions, active = canonical(space, jnp.where(state.total >= size, children, uniform))
     return Proposals(decisions, uniform_log_probs(space, active))
 
 
@@ -120,19 +120,19 @@ def tell(
     spec: Spec, state: EvolutionState, proposals: Proposals, rewards: jax.Array
 ) -> EvolutionState:
     """Return the population with a batch in place of its oldest members."""
-    proposals, rewards = validated("evolution", spec.space, proposals, rewards)
-    decisions, _ = canonical(spec.space, proposals.decisions)
+    decisions, _, rewards = validated("evolution", spec.space, proposals, rewards)
+    decisions, _ = canonical(spec.space, decisions)
     size = spec.config.population
     order = batch_order(decisions, rewards)
     decisions, rewards = decisions[order], rewards[order]
     finite = jnp.isfinite(rewards)
     rank, added = jnp.cumsum(finite) - 1, finite.sum()
     kept = finite & (rank >= added - size)  # the best P of the batch
-    row = jnp.where(kept, (state.count + rank) % size, size)  # out of bounds: dropped
+    row = jnp.where(kept, (state.total + rank) % size, size)  # out of bounds: dropped
     return EvolutionState(
         decisions=state.decisions.at[row].set(decisions, mode="drop"),
         rewards=state.rewards.at[row].set(rewards, mode="drop"),
-        count=state.count + added,
+        total=state.total + added,
     )
 
 
@@ -150,7 +150,7 @@ def batch_order(decisions: jax.Array, rewards: jax.Array) -> jax.Array:
 
 def summary(spec: Spec, state: EvolutionState) -> dict[str, float]:
     """Return the population's number of members, mean reward and highest reward."""
-    members = min(int(state.count), spec.config.population)
+    members = min(int(state.total), spec.config.population)
     rewards = state.rewards[:members] if members else jnp.zeros(1)
     return {
         "members": float(members),

@@ -63,9 +63,9 @@ def tell(
     space: Space, state: ExhaustiveState, proposals: Proposals, rewards: jax.Array
 ) -> ExhaustiveState:
     """Return the position advanced past the vectors of a batch that have a finite reward."""
-    proposals, rewards = validated("exhaustive", space, proposals, rewards)
+    decisions, _, rewards = validated("exhaustive", space, proposals, rewards)
     finite = jnp.isfinite(rewards)
-    decisions, _ = canonical(space, proposals.decisions)
+    decisions, _ = canonical(space, decisions)
 
     def advance(_: int, state: ExhaustiveState) -> ExhaustiveState:
         known = ((decisions == state.next[None]).all(-1) & finite).any()

@@ -100,13 +100,13 @@ def tell(
     spec: Spec[Ppo], state: PolicyGradientState, proposals: Proposals, rewards: jax.Array
 ) -> PolicyGradientState:
     """Return the state after `epochs` gradient steps on a batch."""
-    proposals, rewards = validated("ppo", spec.space, proposals, rewards)
-    valid = jnp.isfinite(rewards) & jnp.isfinite(proposals.log_probs)
-    proposals = proposals._replace(log_probs=jnp.where(valid, proposals.log_probs, 0.0))
+    decisions, log_probs, rewards = validated("ppo", spec.space, proposals, rewards)
+    valid = jnp.isfinite(rewards) & jnp.isfinite(log_probs)
+    log_probs = jnp.where(valid, log_probs, 0.0)
     rewards, weights = jnp.where(valid, rewards, 0.0), mean_weights(valid)
     return jax.lax.cond(
         valid.any(),
-        lambda: update(spec, state, proposals, rewards, weights),
+        lambda: update(spec, state, decisions, log_probs, rewards, weights),
         lambda: state,
     )
 
@@ -114,13 +114,16 @@ def tell(
 def update(
     spec: Spec[Ppo],
     state: PolicyGradientState,
-    proposals: Proposals,
+    decisions: jax.Array,
+    old_log_probs: jax.Array,
     rewards: jax.Array,
     weights: jax.Array,
 ) -> PolicyGradientState:
-    """Return the state after `epochs` gradient steps on proposals with rewards [N], all finite.
+    """Return the state after `epochs` gradient steps on decisions [N, D].
 
-    weights  float32 [N], which sum to 1; 0 for proposals to be ignored
+    old_log_probs  float32 [N], finite: log π_old(a)
+    rewards        float32 [N], finite
+    weights        float32 [N], which sum to 1; 0 for proposals to be ignored
     """
     config = spec.config
     advantage, baseline = advantages(
@@ -128,9 +131,9 @@ def update(
     )
 
     def loss(params: Params) -> tuple[jax.Array, jax.Array]:
-        log_probs, entropies = spec.policy.evaluate(params, proposals.decisions)
+        log_probs, entropies = spec.policy.evaluate(params, decisions)
         # r = π(a) / π_old(a)
-        change = log_probs - proposals.log_probs
+        change = log_probs - old_log_probs
         ratios = jnp.exp(jnp.minimum(change, math.log(_MAX_RATIO)))
         # L = -mean min(r A, clip(r, 1 - ε, 1 + ε) A) - entropy_weight · mean H
         clipped = jnp.clip(ratios, 1 - config.clip, 1 + config.clip)

@@ -67,7 +67,7 @@ def tell(
     spec: Spec, state: RandomSearchState, proposals: Proposals, rewards: jax.Array
 ) -> RandomSearchState:
     """Return the statistics with a batch included."""
-    _, rewards = validated("random", spec.space, proposals, rewards)
+    _, _, rewards = validated("random", spec.space, proposals, rewards)
     finite = jnp.isfinite(rewards)
     best = jnp.where(finite, rewards, -jnp.inf).max(initial=-jnp.inf)
     best = jnp.where(state.updates > 0, jnp.maximum(best, state.best), best)

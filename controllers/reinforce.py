@@ -79,12 +79,12 @@ def tell(
     spec: Spec[Reinforce], state: PolicyGradientState, proposals: Proposals, rewards: jax.Array
 ) -> PolicyGradientState:
     """Return the state after one gradient step on a batch."""
-    proposals, rewards = validated("reinforce", spec.space, proposals, rewards)
+    decisions, _, rewards = validated("reinforce", spec.space, proposals, rewards)
     valid = jnp.isfinite(rewards)
     rewards, weights = jnp.where(valid, rewards, 0.0), mean_weights(valid)
     return jax.lax.cond(
         valid.any(),
-        lambda: update(spec, state, proposals.decisions, rewards, weights),
+        lambda: update(spec, state, decisions, rewards, weights),
         lambda: state,
     )
 

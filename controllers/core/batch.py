@@ -12,8 +12,8 @@ from mnas.space import Space
 
 def validated(
     owner: str, space: Space, proposals: Proposals, rewards: jax.Array
-) -> tuple[Proposals, jax.Array]:
-    """Return the batch with decisions int32 [N, D], log-probabilities and rewards float32 [N].
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return (decisions int32 [N, D], log-probabilities float32 [N], rewards float32 [N]).
 
     Values are not checked: they may be traced. Raises ValueError, beginning with `owner`, where the
     shapes are not these.
@@ -27,6 +27,7 @@ def validated(
             f"rewards of shape {shapes[2]}; accepted: [N, {len(space.sizes)}], [N] and [N]"
         )
     return (
-        Proposals(jnp.asarray(decisions, jnp.int32), jnp.asarray(log_probs, jnp.float32)),
+        jnp.asarray(decisions, jnp.int32),
+        jnp.asarray(log_probs, jnp.float32),
         jnp.asarray(rewards, jnp.float32),
     )

@@ -36,9 +36,9 @@ def candidates(
     parts = [sampled, *(part.reshape(-1, len(space.sizes)) for part in around)]
     decisions, _ = canonical(space, jnp.concatenate(parts))
     neighbourhood = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    centre = [np.repeat(np.arange(len(centres)), part.shape[1]) for part in around]
-    centre = np.concatenate([np.full(len(sampled), -1), *centre])
-    return Candidates(decisions, neighbourhood, centre)
+    centre = (np.repeat(np.arange(len(centres)), part.shape[1]) for part in around)
+    unrelated = np.full(len(sampled), -1)
+    return Candidates(decisions, neighbourhood, np.concatenate([unrelated, *centre]))
 
 
 def assign_slots(scores: jax.Array) -> jax.Array:

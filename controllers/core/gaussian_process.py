@@ -56,7 +56,7 @@ class Model(NamedTuple):
 
     decisions  int32 [C, D], canonical; 0 in empty rows
     rewards    float32 [C]; 0 in empty rows
-    count      int32 [], observations so far
+    total      int32 [], observations so far, replaced ones included
     scale      float32 [], the model's unit: largest standard deviation of `rewards` so far
     targets    float32 [C], centred and winsorised rewards in that unit; 0 in empty rows
     factor     float32 [C, C], lower Cholesky factor of the targets' covariance; unit rows for
@@ -65,7 +65,7 @@ class Model(NamedTuple):
 
     decisions: jax.Array
     rewards: jax.Array
-    count: jax.Array
+    total: jax.Array
     scale: jax.Array
     targets: jax.Array
     factor: jax.Array
@@ -73,7 +73,7 @@ class Model(NamedTuple):
     @property
     def observed(self) -> jax.Array:
         """Rows that hold an observation: bool [C]."""
-        return jnp.arange(len(self.rewards)) < self.count
+        return jnp.arange(len(self.rewards)) < self.total
 
     @property
     def best(self) -> jax.Array:
@@ -86,7 +86,7 @@ def empty(space: Space, capacity: int) -> Model:
     return Model(
         decisions=jnp.zeros((capacity, len(space.sizes)), jnp.int32),
         rewards=jnp.zeros(capacity, jnp.float32),
-        count=jnp.zeros((), jnp.int32),
+        total=jnp.zeros((), jnp.int32),
         scale=jnp.zeros((), jnp.float32),
         targets=jnp.zeros(capacity, jnp.float32),
         factor=jnp.eye(capacity, dtype=jnp.float32),
@@ -128,12 +128,12 @@ def append(model: Model, decisions: jax.Array, rewards: jax.Array) -> Model:
     order = jnp.lexsort(columns)[:capacity]
     decisions, rewards = decisions[order], rewards[order]
     valid = ~jnp.isnan(rewards)
-    row = (model.count + jnp.arange(len(rewards))) % capacity
+    row = (model.total + jnp.arange(len(rewards))) % capacity
     row = jnp.where(valid, row, capacity)  # out of bounds: dropped
     return model._replace(
         decisions=model.decisions.at[row].set(decisions, mode="drop"),
         rewards=model.rewards.at[row].set(rewards, mode="drop"),
-        count=model.count + valid.sum(),
+        total=model.total + valid.sum(),
     )
 
 

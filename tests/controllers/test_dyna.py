@@ -142,7 +142,7 @@ def test_eligibility_of_each_kind_of_slot():
     _, state = build()
     incumbent = jnp.array([0, 1, 2, 0, 0])
     state = state._replace(
-        model=state.model._replace(count=jnp.int32(5)),
+        model=state.model._replace(total=jnp.int32(5)),
         incumbent=Incumbent(incumbent, jnp.ones(5)),
     )
     pool = Candidates(
@@ -156,7 +156,7 @@ def test_eligibility_of_each_kind_of_slot():
     every = [True] * 4
     neighbours, far = [False, False, True, False], [False, True, False, True]
     assert eligible.tolist() == [every, neighbours, every, far]
-    before = state._replace(model=state.model._replace(count=jnp.int32(0)))
+    before = state._replace(model=state.model._replace(total=jnp.int32(0)))
     eligible = dyna.eligibility(spec, before, pool, centres, 3)
     assert not eligible[:, 2:].any()  # no neighbours before the first observation
 
@@ -336,7 +336,7 @@ def test_bad_rewards_leave_the_state_unchanged():
     after = tell(controller, state, NETWORKS[3:6], [np.nan, np.inf, -np.inf])
     jax.tree.map(np.testing.assert_array_equal, state, after)
     mixed = tell(controller, state, NETWORKS[3:6], [np.inf, 0.8, np.nan])
-    assert int(mixed.model.count) == 4 and float(mixed.model.rewards[3]) == pytest.approx(0.8)
+    assert int(mixed.model.total) == 4 and float(mixed.model.rewards[3]) == pytest.approx(0.8)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(mixed))
 
 

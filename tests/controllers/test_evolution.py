@@ -134,7 +134,7 @@ def test_negative_rewards_compete_among_members_only():
 def test_samples_are_uniform_until_the_population_is_full():
     controller, state = build(3, 3)
     state = tell(controller, state, [[0] * 6] * 3, [0.5, np.nan, 0.6])
-    assert int(state.count) == 2
+    assert int(state.total) == 2
     n = 4_000
     decisions, log_probs = controller.ask(state, key(0), n)
     expected = {}
@@ -175,7 +175,7 @@ def test_oldest_member_is_replaced_regardless_of_its_reward():
     assert members(state) == [(1, 0.0), (1, 0.25), (0, 0.5)]
     state = tell(controller, state, kernels(2, 0), [0.75, 0.125])  # the worse first
     assert members(state) == [(1, 0.0), (0, 0.125), (2, 0.75)]
-    assert int(state.count) == 6
+    assert int(state.total) == 6
 
 
 def test_best_of_a_batch_larger_than_the_population_are_kept():
@@ -185,7 +185,7 @@ def test_best_of_a_batch_larger_than_the_population_are_kept():
     state = tell(controller, state, kernels(0, 1, 2, 0, 1, 2, 2), rewards)
     # Members 1 to 5 by reward: 0.125, 0.25, 0.5, 0.625, 0.75; the last three are kept, in rows
     # 3, 4 and 5 modulo 3.
-    assert int(state.count) == 6
+    assert int(state.total) == 6
     assert members(state) == [(0, 0.5), (2, 0.625), (0, 0.75)]
 
 
@@ -206,8 +206,8 @@ def test_population_equals_a_queue_of_sorted_batches():
         batch = zip(rewards.tolist(), decisions.tolist(), strict=True)
         queue.extend(sorted(member for member in batch if np.isfinite(member[0])))
         rows = list(zip(state.rewards.tolist(), state.decisions.tolist(), strict=True))
-        assert sorted(rows[: int(state.count)]) == sorted(queue)
-    assert int(state.count) > 21
+        assert sorted(rows[: int(state.total)]) == sorted(queue)
+    assert int(state.total) > 21
 
 
 def test_members_are_canonical():

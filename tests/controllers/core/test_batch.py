@@ -13,7 +13,7 @@ from tests.parts import registered
 
 def test_arguments_become_arrays_of_the_contract():
     proposals = Proposals(np.array([[0, 2], [1, 0]]), np.array([-1.5, -0.5]))
-    (decisions, log_probs), rewards = validated("any", TWO, proposals, np.array([0.5, 0.25]))
+    decisions, log_probs, rewards = validated("any", TWO, proposals, np.array([0.5, 0.25]))
     assert (decisions.dtype, log_probs.dtype, rewards.dtype) == (
         jnp.int32,
         jnp.float32,

@@ -171,16 +171,16 @@ def rows(model):
 
 def test_oldest_rows_are_replaced():
     model = append_kernels(empty(4), [1, 2, 0], [0.25, 0.5, 0.125])
-    assert rows(model) == [(2, 0.5), (1, 0.25), (0, 0.125)] and int(model.count) == 3
+    assert rows(model) == [(2, 0.5), (1, 0.25), (0, 0.125)] and int(model.total) == 3
     model = append_kernels(model, [0, 1], [0.75, 1.0])
-    assert rows(model) == [(0, 0.75), (1, 0.25), (0, 0.125), (1, 1.0)] and int(model.count) == 5
+    assert rows(model) == [(0, 0.75), (1, 0.25), (0, 0.125), (1, 1.0)] and int(model.total) == 5
 
 
 def test_nan_rewards_are_skipped():
     model = append_kernels(empty(4), [1, 2, 0], [0.25, np.nan, 0.5])
-    assert rows(model) == [(0, 0.5), (1, 0.25)] and int(model.count) == 2
+    assert rows(model) == [(0, 0.5), (1, 0.25)] and int(model.total) == 2
     model = append_kernels(model, [2, 2], [np.nan, np.nan])
-    assert rows(model) == [(0, 0.5), (1, 0.25)] and int(model.count) == 2
+    assert rows(model) == [(0, 0.5), (1, 0.25)] and int(model.total) == 2
     assert np.isfinite(model.rewards).all()
 
 
@@ -188,7 +188,7 @@ def test_best_of_a_batch_larger_than_the_capacity_are_kept():
     model = append_kernels(empty(3), [1], [1.0])
     model = append_kernels(model, [0, 1, 2, 0, 1, 2], [0.5, np.nan, 0.125, 0.75, 0.25, 0.625])
     # Numbers 1, 2, 3: 0.75, 0.625, 0.5 at rows 1, 2, 0.
-    assert rows(model) == [(0, 0.5), (0, 0.75), (2, 0.625)] and int(model.count) == 4
+    assert rows(model) == [(0, 0.5), (0, 0.75), (2, 0.625)] and int(model.total) == 4
 
 
 def test_order_of_a_batch_does_not_matter():
