@@ -84,6 +84,15 @@ def test_actors_and_their_replacements_are_pinned(tmp_path, local_ray):
     assert set(cores_by_process.values()) <= {str(core) for core in allowed_cores()}
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_workers_of_tune_are_pinned(tmp_path, local_ray):
+    search = build_search(tmp_path / "journal.jsonl", trials=3, batch=3)
+    evaluator = TableConfig(directory=str(tmp_path), note_cores=True)
+    drive(search, evaluator, EngineConfig(kind="tune", workers=1))
+    cores = {line.split(":")[1] for line in notes(tmp_path, "cores")}
+    assert cores <= {str(core) for core in allowed_cores()}
+
+
 def test_actors_are_not_pinned_where_pin_is_off(tmp_path, local_ray):
     search = build_search(tmp_path / "journal.jsonl", trials=2, batch=2)
     evaluator = TableConfig(directory=str(tmp_path), note_cores=True)
