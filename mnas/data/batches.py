@@ -66,7 +66,8 @@ class DeviceImages:
         cls, images: np.ndarray, labels: np.ndarray, mean: np.ndarray, std: np.ndarray
     ) -> "DeviceImages":
         """Copy images [N, R, R, 3] and labels [N] to the device."""
-        return cls(*jax.device_put((images, labels.astype(np.int32))), mean, std)
+        on_device = jax.device_put((images, labels.astype(np.int32)))
+        return cls(on_device[0], on_device[1], mean, std)
 
     def batch(
         self, indices: np.ndarray, augmentation: Augmentation | None = None, padding: int = 0

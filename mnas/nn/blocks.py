@@ -37,7 +37,7 @@ def convolution_stddev(shape: tuple[int, ...], depthwise: bool = False) -> float
     return math.sqrt(2 / (kernel_size * kernel_size * (1 if depthwise else filters)))
 
 
-def dense_bound(shape: tuple[int, int]) -> float:
+def dense_bound(shape: tuple[int, ...]) -> float:
     """Return b = 1 / sqrt(out) of a dense kernel [in, out] ~ U(-b, b) (EfficientNet's code)."""
     return 1 / math.sqrt(shape[1])
 
@@ -64,7 +64,7 @@ def _weight(
     """
     if not module.has_variable("params", name):
         return module.param(name, initial, shape)
-    weight = module.get_variable("params", name)
+    weight: jax.Array = module.get_variable("params", name)
     if weight.shape != shape:
         path = "/".join((*module.path, name))
         raise ValueError(f"weight {path} has shape {weight.shape}; accepted: {shape}")
@@ -83,7 +83,7 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.has_variable("params", "rows"):  # from `mnas.nn.inference.fold`
-            rows = self.get_variable("params", "rows")
+            rows: jax.Array = self.get_variable("params", "rows")
             return ops.convolution_by_rows(x, rows, self.kernel, self.stride, self.padding)
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
         kernel = _weight(self, "kernel", _convolution_init, shape)
@@ -130,8 +130,11 @@ class BatchNorm(nn.Module):
             self.put_variable("batch_stats", "mean", mean)
             self.put_variable("batch_stats", "var", variance)
             return y
-        statistics = [self.get_variable("batch_stats", name) for name in ("mean", "var")]
-        return norm.batch_norm_inference(x, scale, bias, *statistics, self.activation, self.epsilon)
+        mean = self.get_variable("batch_stats", "mean")
+        variance = self.get_variable("batch_stats", "var")
+        return norm.batch_norm_inference(
+            x, scale, bias, mean, variance, self.activation, self.epsilon
+        )
 
 
 class SqueezeExcite(nn.Module):
@@ -297,6 +300,7 @@ def _skip(
     if layer.skip == "none":
         return y
     if block.drop and train:
+        assert keep is not None and key is not None
         # Rescaled in training, so that inference needs no scaling.
         kept = jax.random.bernoulli(key, keep, (len(y), 1, 1, 1))
         y = jnp.where(kept, y / keep, 0).astype(y.dtype)
@@ -333,6 +337,7 @@ class Head(nn.Module):
             x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
         x = ops.global_average_pool(x)
         if self.drop and train:
+            assert keep is not None and key is not None
             x = jnp.where(jax.random.bernoulli(key, keep, x.shape), x / keep, 0).astype(x.dtype)
         kernel = _weight(self, "kernel", _dense_init, (x.shape[-1], self.classes))
         return x @ kernel + _weight(self, "bias", nn.initializers.zeros, (self.classes,))

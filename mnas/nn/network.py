@@ -142,7 +142,8 @@ def _initial_value(rng: np.random.Generator, path: tuple[Any, ...], shape: Shape
         stddev = convolution_stddev(shape, depthwise=path[-2].key == "depthwise")
         return rng.standard_normal(shape, np.float32) * np.float32(stddev)
     if kind == "kernel":
-        return (2 * rng.random(shape, np.float32) - 1) * np.float32(dense_bound(shape))
+        uniform = 2 * rng.random(shape, np.float32) - 1
+        return np.multiply(uniform, np.float32(dense_bound(shape)))
     return np.full(shape, kind in ("scale", "var"), np.float32)
 
 

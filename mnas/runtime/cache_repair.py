@@ -15,6 +15,9 @@ from typing import Any
 
 import jax
 
+# JAX makes its settings' attributes as it starts, unknown to type checkers.
+_config: Any = jax.config
+
 _UNREADABLE = "Error reading persistent compilation cache entry"
 
 
@@ -30,7 +33,7 @@ def repaired_cache() -> Iterator[None]:
 
         def delete_or_show(message: Any, *location: Any, **options: Any) -> None:
             corrupt = str(message).startswith(_UNREADABLE)
-            if not corrupt or not delete_corrupt_entries(jax.config.jax_compilation_cache_dir):
+            if not corrupt or not delete_corrupt_entries(_config.jax_compilation_cache_dir):
                 show(message, *location, **options)
 
         warnings.showwarning = delete_or_show

@@ -1,6 +1,7 @@
 """Counters of compilations, reads of compiled programs from disk, and tracing in this process."""
 
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -22,11 +23,11 @@ class Compilations(NamedTuple):
     cache_read_seconds: float = 0.0
     trace_seconds: float = 0.0
 
-    def __add__(self, other: "Compilations") -> "Compilations":
-        return Compilations(*(a + b for a, b in zip(self, other, strict=True)))
+    def __add__(self, other: "Compilations") -> "Compilations":  # type: ignore[override]
+        return jax.tree.map(operator.add, self, other)
 
     def __sub__(self, other: "Compilations") -> "Compilations":
-        return Compilations(*(a - b for a, b in zip(self, other, strict=True)))
+        return jax.tree.map(operator.sub, self, other)
 
 
 class Recording:
@@ -57,13 +58,13 @@ class _Log:
     def __init__(self) -> None:
         self.total = Compilations()
 
-    def __call__(self, event: str, duration: float, **_: Any) -> None:
+    def __call__(self, event: str, duration_secs: float, **_: Any) -> None:
         # Every program has a compile event, whose duration includes the cache lookup; on a cache
         # hit, a retrieval event comes before it.
         if event == "/jax/core/compile/backend_compile_duration":
-            self.total += Compilations(1, duration)
+            self.total += Compilations(1, duration_secs)
         elif event == "/jax/compilation_cache/cache_retrieval_time_sec":
-            self.total += Compilations(-1, -duration, 1, duration)
+            self.total += Compilations(-1, -duration_secs, 1, duration_secs)
 
 
 @functools.cache

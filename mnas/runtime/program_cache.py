@@ -32,6 +32,9 @@ from jax.experimental import serialize_executable
 from mnas.runtime.compile_stats import Recording, record_reading
 from mnas.runtime.machine import package_versions, processor_features
 
+# JAX makes its settings' attributes as it starts, unknown to type checkers.
+_config: Any = jax.config
+
 Program = jax.stages.Compiled
 
 # Program sets kept in memory, of those on disk. A child has some twenty blocks. Random children
@@ -107,8 +110,10 @@ def _read(path: Path) -> tuple[tuple[Program, ...], Any] | None:
     try:
         packed, metadata = pickle.loads(zlib.decompress(path.read_bytes()))
         programs = tuple(
-            serialize_executable.deserialize_and_load(*program, execution_devices=[_device()])
-            for program in packed
+            serialize_executable.deserialize_and_load(
+                executable, arguments, results, execution_devices=[_device()]
+            )
+            for executable, arguments, results in packed
         )
     except Exception:  # the file system, zlib, pickle and XLA each raise their own errors
         return None
@@ -155,8 +160,8 @@ def _outside_jax_cache() -> Iterator[None]:
 
 def entry_path(signature: tuple[Any, ...]) -> Path | None:
     """Return the path of an entry; None if JAX's cache is off or not in a local directory."""
-    directory = jax.config.jax_compilation_cache_dir
-    if not directory or "://" in directory or not jax.config.jax_enable_compilation_cache:
+    directory = _config.jax_compilation_cache_dir
+    if not directory or "://" in directory or not _config.jax_enable_compilation_cache:
         return None
     key = repr((signature, _settings(), package_versions(), processor_features()))
     return Path(directory) / "blocks" / hashlib.sha256(key.encode()).hexdigest()
@@ -172,7 +177,7 @@ def source_digest(folders: Iterable[Path]) -> str:
 
 
 def _device() -> jax.Device:
-    return jax.config.jax_default_device or jax.local_devices()[0]
+    return _config.jax_default_device or jax.local_devices()[0]
 
 
 def _settings() -> tuple[Any, ...]:

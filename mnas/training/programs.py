@@ -14,7 +14,7 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -213,4 +213,4 @@ def _backward(
 
 
 def _infer(block: nn.Module, variables: Variables, x: jax.Array) -> jax.Array:
-    return block.apply(variables, x, False)
+    return cast(jax.Array, block.apply(variables, x, False))

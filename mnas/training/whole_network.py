@@ -75,14 +75,14 @@ class _Program:
         self, params: Any, x: jax.Array, key: jax.Array | None
     ) -> tuple[jax.Array, dict[str, Any]]:
         """Return logits [B, classes] and {block: batch statistics}; without a key, drop nothing."""
-        statistics = {}
+        statistics: dict[str, Any] = {}
         for index, ((name, block), keep) in enumerate(zip(self.blocks, self.keeps, strict=True)):
             if keep is None or key is None:
-                block, dropping = without_drop(block), (None, None)
+                block, keep, block_key = without_drop(block), None, None
             else:
-                dropping = (keep, jax.random.fold_in(key, index))
+                block_key = jax.random.fold_in(key, index)
             x, written = block.apply(
-                {"params": params[name]}, x, True, *dropping, mutable=["batch_stats"]
+                {"params": params[name]}, x, True, keep, block_key, mutable=["batch_stats"]
             )
             statistics[name] = written.get("batch_stats", {})
         return x, statistics
@@ -254,7 +254,7 @@ class Retraining:
                     f"{self._checkpoint}: {name} = {saved[name]!r}, now {value!r}; "
                     "accepted: the same value, or another directory"
                 )
-        tree = jax.tree.structure(self._state)
-        leaves = [arrays[f"leaf_{index}"] for index in range(tree.num_leaves)]
+        before, tree = jax.tree.flatten(self._state)
+        leaves = [arrays[f"leaf_{index}"] for index in range(len(before))]
         self._state = jax.device_put(jax.tree.unflatten(tree, leaves))
         self.history = [Epoch(**epoch) for epoch in head["history"]]
