@@ -46,6 +46,6 @@ class HillClimbing:
             return State(jnp.asarray(proposals.decisions)[rewards.argmax()], rewards.max())
 
         def summary(state: State) -> dict[str, float]:
-            return {"best": float(state.reward)}
+            return {"best": float(state.reward) if jnp.isfinite(state.reward) else 0.0}
 
         return Controller(init, ask, tell, summary)
