@@ -1,6 +1,7 @@
-"""What all tests share: a cache of their own, the `quick` mark."""
+"""Shared by all tests: strict promotion in JAX, a cache of their own, the `quick` mark."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,39 @@ QUICK = (
     *("architecture", "analysis", "loop", "search_spaces", "reports"),
     *("test_layering.py", "test_reward.py", "test_space.py", "test_public_interface.py"),
 )
+# Directories whose tests trace networks: per-channel arithmetic broadcasts [N, H, W, C] with [C].
+TRACES_NETWORKS = (
+    *("nn", "training", "data", "runtime", "export", "interchange", "preparation", "evaluators"),
+    *("benchmark", "experiments", "engines", "cli", "test_readme.py", "test_contributing.py"),
+)
+# Directories whose tests start Ray, pin cores or measure time: one after the other.
+ONE_AT_A_TIME = ("engines", "preparation", "benchmark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the inner loop."""
+    """Mark the tests of the inner loop, and those that pytest-xdist must not run side by side."""
     for item in items:
-        if item.path.relative_to(HERE).parts[0] in QUICK and not item.get_closest_marker("slow"):
+        directory = item.path.relative_to(HERE).parts[0]
+        if directory in QUICK and not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.quick)
+        if directory in ONE_AT_A_TIME or item.path.name == "test_prepare.py":
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
+@pytest.fixture(autouse=True)
+def _strict_promotion(request):
+    """Raise where JAX would promote ranks or dtypes silently.
+
+    `pytest.mark.promotes_dtypes` allows the latter, for modules in which optax or a reference does.
+    """
+    jax = sys.modules.get("jax")
+    if jax is None or request.path.relative_to(HERE).parts[0] in TRACES_NETWORKS:
+        yield
+        return
+    promotes = request.node.get_closest_marker("promotes_dtypes")
+    dtypes = "standard" if promotes else "strict"
+    with jax.numpy_dtype_promotion(dtypes), jax.numpy_rank_promotion("raise"):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -83,10 +83,14 @@ def test_pipes_are_written_in_place(tmp_path):
 
 
 def test_text_is_utf8_in_a_c_locale(tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from mnas.files import *;"
-        "p = Path(sys.argv[1]); write_text(p, f'{chr(34)}{chr(945)}{chr(34)}'); assert read_json(p) == chr(945)"
-    )
+    program = """
+import sys
+from pathlib import Path
+from mnas.files import read_json, write_text
+path = Path(sys.argv[1])
+write_text(path, '"' + chr(945) + '"')
+assert read_json(path) == chr(945)
+"""
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     path = tmp_path / "file"
     subprocess.run([sys.executable, "-c", program, str(path)], env=environment, check=True)

@@ -29,6 +29,7 @@ def test_types_for_checkers_are_the_names_of_the_program():
     assert sorted(typed) == sorted(mnas.__all__)
 
 
+@pytest.mark.promotes_dtypes  # optax does
 def test_searches_and_reads_the_run_back(tmp_path):
     out = tmp_path / "run"
     run = mnas.search("b0-imagenet", out=out, trials=32)

@@ -53,4 +53,5 @@ def incumbent_of(space: Space, features: Features, model: Model, mean: Quadratic
 
 def agreement(incumbent: Incumbent, decisions: jax.Array) -> jax.Array:
     """Return the weighted number of decisions [N, D] equal to the incumbent's: float32 [N]."""
-    return ((decisions == incumbent.decisions[None]) * incumbent.weights[None]).sum(-1)
+    equal = decisions == incumbent.decisions[None]
+    return jnp.where(equal, incumbent.weights[None], 0.0).sum(-1)

@@ -36,6 +36,8 @@ def repaired_cache() -> Iterator[None]:
             if not corrupt or not delete_corrupt_entries(_config.jax_compilation_cache_dir):
                 show(message, *location, **options)
 
+        # Shown, also where warnings are errors or were shown before.
+        warnings.filterwarnings("always", message=_UNREADABLE)
         warnings.showwarning = delete_or_show
         yield
 

@@ -31,10 +31,7 @@ SPACE = EfficientNetSpace().build()  # D = 42, with conditions
 N = 12
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.promotes_dtypes  # optax does
 
 
 @pytest.fixture(scope="module")

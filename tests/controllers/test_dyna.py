@@ -24,11 +24,7 @@ from tests.controllers.spaces import (
     with_stages_exchanged,
 )
 
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):  # optax needs dtype promotion
-        yield
+pytestmark = pytest.mark.promotes_dtypes  # optax does
 
 
 def key(seed):

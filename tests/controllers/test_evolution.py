@@ -20,12 +20,6 @@ from tests.controllers.spaces import conditional
 SPACE = conditional(stride=OneOf(2))  # a sixth decision, with one choice
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
-
-
 def key(seed):
     return jax.random.key(seed)
 

@@ -33,12 +33,6 @@ SPACE = Space(
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
-
-
 CONTROLLER = Exhaustive().build(SPACE)
 
 

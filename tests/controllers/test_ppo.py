@@ -15,11 +15,7 @@ from mnas.controllers.reinforce import Reinforce
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from tests.controllers.spaces import TWO
 
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):  # optax itself needs dtype promotion
-        yield
+pytestmark = pytest.mark.promotes_dtypes  # optax does
 
 
 @functools.cache  # building compiles

@@ -31,12 +31,6 @@ SPACE = Space(
 )
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
-
-
 CONTROLLER = RandomSearch().build(SPACE)
 
 

@@ -17,11 +17,7 @@ from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from mnas.space import OneOf, Space
 from tests.controllers.spaces import TWO
 
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):  # optax itself needs dtype promotion
-        yield
+pytestmark = pytest.mark.promotes_dtypes  # optax does
 
 
 def tell(controller, state, decisions, rewards):

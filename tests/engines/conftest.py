@@ -11,6 +11,16 @@ def local_ray():
     ray.shutdown()
 
 
+@pytest.fixture(autouse=True)
+def _close_journals():
+    """Close the journals of the test's searches."""
+    from tests.engines.searches import OPEN_JOURNALS
+
+    yield
+    while OPEN_JOURNALS:
+        OPEN_JOURNALS.pop().close()
+
+
 @pytest.fixture
 def reference(tmp_path):
     """Function that runs a search on the inline engine and returns its facts."""

@@ -20,6 +20,9 @@ from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 
 
+OPEN_JOURNALS: list[Journal] = []  # closed after each test
+
+
 def space() -> Space:
     """Return a space of 54 networks, so that a search of some dozens has duplicates."""
     return Space(
@@ -69,7 +72,9 @@ def build_search(path: Path, **config) -> Search:
     config = {"trials": 22, "batch": 6, "failed_batches": 0, **config}
     tiny = space()
     reward = RewardConfig(target_madds=1e6)
-    return Search(tiny, controller(tiny), reward, SearchConfig(**config), Journal(path))
+    journal = Journal(path)
+    OPEN_JOURNALS.append(journal)
+    return Search(tiny, controller(tiny), reward, SearchConfig(**config), journal)
 
 
 def facts(path: Path) -> list[str]:

@@ -72,12 +72,13 @@ def test_a_worker_gets_as_many_cores_as_threads_or_none(worker):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-def test_actors_and_their_replacements_are_pinned(tmp_path, local_ray):
+@pytest.mark.parametrize("kind", ["ray", pytest.param("tune", marks=pytest.mark.slow)])
+def test_workers_and_their_replacements_are_pinned(kind, tmp_path, local_ray):
     evaluator = TableConfig(
         fault="kill-once", every=5, directory=str(tmp_path), note_cores=True, seconds=0.05
     )
     search = build_search(tmp_path / "journal.jsonl", trials=8, batch=8)
-    drive(search, evaluator, EngineConfig(kind="ray", workers=2))
+    drive(search, evaluator, EngineConfig(kind=kind, workers=2))
     cores_by_process = dict(line.split(":") for line in notes(tmp_path, "cores"))
     assert len(cores_by_process) > 2  # some were killed
     # One core each; which ones is open, as a worker that starts late may get no child.
@@ -93,9 +94,10 @@ def test_workers_of_tune_are_pinned(tmp_path, local_ray):
     assert cores <= {str(core) for core in allowed_cores()}
 
 
-def test_actors_are_not_pinned_where_pin_is_off(tmp_path, local_ray):
+@pytest.mark.parametrize("kind", ["ray", pytest.param("tune", marks=pytest.mark.slow)])
+def test_workers_are_not_pinned_where_pin_is_off(kind, tmp_path, local_ray):
     search = build_search(tmp_path / "journal.jsonl", trials=2, batch=2)
     evaluator = TableConfig(directory=str(tmp_path), note_cores=True)
-    drive(search, evaluator, EngineConfig(kind="ray", workers=1, pin=False))
+    drive(search, evaluator, EngineConfig(kind=kind, workers=1, pin=False))
     cores = {line.split(":")[1] for line in notes(tmp_path, "cores")}
     assert cores == {",".join(map(str, allowed_cores()))}

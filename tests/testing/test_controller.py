@@ -85,7 +85,7 @@ def test_a_valid_controller_passes():
 
 
 def ask_not_canonical(space, state, key, n):
-    decisions = jax.random.randint(key, (n, len(space.sizes)), 0, jnp.asarray(space.sizes))
+    decisions = jax.random.randint(key, (n, len(space.sizes)), 0, jnp.asarray(space.sizes)[None])
     return Proposals(decisions.astype(jnp.int32), jnp.full(n, -3.0, jnp.float32))
 
 

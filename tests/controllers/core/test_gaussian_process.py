@@ -11,11 +11,7 @@ from mnas.controllers.core import gaussian_process
 from mnas.controllers.core.gaussian_process import Quadratic
 from tests.controllers.spaces import NETWORKS, SPACE, levels
 
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.promotes_dtypes  # optax does
 
 
 def key(seed):

@@ -3,11 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mnas.controllers.core import gaussian_process
 from mnas.controllers.core.gaussian_process import indicator_features, posterior_samples
 from mnas.controllers.core.incumbent import Incumbent, agreement, incumbent_of, undefined
 from tests.controllers.spaces import NETWORKS, SPACE
+
+pytestmark = pytest.mark.promotes_dtypes  # the mean of the model does
 
 
 def test_agreement_is_the_weight_of_equal_decisions():

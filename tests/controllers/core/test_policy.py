@@ -33,12 +33,6 @@ POLICIES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
-
-
 @pytest.fixture(params=POLICIES)
 def policy(request):
     return POLICIES[request.param]
