@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 # The inner loop: tests without Ray, and next to no compiling. Seconds, all together.
 QUICK = (
     *("architecture", "analysis", "loop", "search_spaces", "reports"),
-    *("test_layering.py", "test_reward.py", "test_space.py", "test_public_interface.py"),
+    *("space", "test_layering.py", "test_reward.py", "test_errors.py", "test_evaluation.py"),
 )
 # Directories whose tests trace networks: per-channel arithmetic broadcasts [N, H, W, C] with [C].
 TRACES_NETWORKS = (

@@ -19,7 +19,6 @@ from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 
-
 OPEN_JOURNALS: list[Journal] = []  # closed after each test
 
 
