@@ -24,13 +24,14 @@ ONE_AT_A_TIME = ("engines", "preparation", "benchmark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the inner loop, and those that pytest-xdist must not run side by side."""
+    """Mark the tests of the inner loop; say which must run in the same process of pytest-xdist."""
     for item in items:
-        directory = item.path.relative_to(HERE).parts[0]
-        if directory in QUICK and not item.get_closest_marker("slow"):
+        path = item.path.relative_to(HERE)
+        if path.parts[0] in QUICK and not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.quick)
-        if directory in ONE_AT_A_TIME or item.path.name == "test_prepare.py":
-            item.add_marker(pytest.mark.xdist_group("machine"))
+        # Tests of a file share fixtures, which may have taken seconds to make.
+        alone = path.parts[0] in ONE_AT_A_TIME or path.name == "test_prepare.py"
+        item.add_marker(pytest.mark.xdist_group("machine" if alone else str(path)))
 
 
 @pytest.fixture(autouse=True)
