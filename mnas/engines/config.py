@@ -9,7 +9,7 @@ from mnas.errors import UsageError, require_at_least, require_positive, require_
 
 @dataclasses.dataclass(frozen=True)
 class EngineConfig:
-    """Where children are evaluated. Only `threads` affects results."""
+    """Engine and resources of a search. Only `threads` affects results."""
 
     kind: Literal["ray", "inline", "tune"] = "ray"
     """ray: persistent Ray actors; inline: this process; tune: one Ray Tune run per batch."""

@@ -108,7 +108,7 @@ class ProxyEvaluator:
             )
         assert result.accuracy is not None  # because of the validation images
         if self.config.measure_latency:
-            latency_ms = blockwise.latency_ms(architecture, result)
+            latency_ms = blockwise.measure_latency_ms(architecture, result)
         return Evaluation(
             accuracy=result.accuracy,
             latency_ms=latency_ms,

@@ -18,7 +18,7 @@ from mnas.nn.network import (
     network_blocks,
     network_variables,
 )
-from mnas.training.blockwise import accuracy, latency_ms, train
+from mnas.training.blockwise import accuracy, measure_latency_ms, train
 from mnas.training.config import TrainingConfig
 from mnas.training.precompile import compile_batches, compile_block
 from tests.compiling import quick_jit
@@ -290,7 +290,7 @@ def test_batch_is_limited_to_the_number_of_images():
 
 
 def test_latency_is_positive(trained):
-    assert 0 < latency_ms(TINY, trained, repeats=3) < 1000
+    assert 0 < measure_latency_ms(TINY, trained, repeats=3) < 1000
 
 
 def test_unsuitable_images_and_labels_are_rejected():
