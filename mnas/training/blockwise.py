@@ -181,7 +181,9 @@ def accuracy(
     return top1_accuracy(network_blocks(architecture), result.variables, data, batch_size)
 
 
-def measure_latency_ms(architecture: Architecture, result: TrainingResult, repeats: int = 30) -> float:
+def measure_latency_ms(
+    architecture: Architecture, result: TrainingResult, repeats: int = 30
+) -> float:
     """Return the median latency of inference of one image on this device, warm, milliseconds.
 
     Runs block by block, which adds about 0.02 ms per block to the latency of the network compiled

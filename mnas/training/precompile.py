@@ -42,6 +42,6 @@ def compile_block(
 
 
 def compile_block_latency(architecture: Architecture, index: int) -> None:
-    """Compile what `latency_ms` runs for the block at `index`: inference of one image."""
+    """Compile what `measure_latency_ms` runs for the block at `index`: inference of one image."""
     _, block, shape = blocks_with_inputs(architecture, 1)[index]
     inference_program(block, block_shapes(block, shape)[0], shape)
