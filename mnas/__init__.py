@@ -19,7 +19,7 @@ loads neither JAX nor Ray. The parts that ship are in `mnas.search_spaces`, `mna
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__: str  # of the installed package, read when it is used
 
 __all__ = [
     "Architecture",
@@ -90,6 +90,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("mnas")
     if name not in _MODULES:
         raise AttributeError(f"module 'mnas' has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[name]), name)

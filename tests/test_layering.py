@@ -14,13 +14,12 @@ INSTANCES = ("search_spaces", "controllers", "experiments")
 CONTRACTS = {"space", "controller", "evaluation", "reward"}
 BASE = {"architecture", "errors", "files"}
 
-# Each package or contract with what it may import besides itself. `version` is `mnas/__init__.py`,
-# which imports nothing before a name of it is used.
+# Each package or contract with what it may import besides itself.
 MAY_IMPORT = {
     "errors": set(),
     "runtime": set(),
     "files": {"errors"},
-    "architecture": {"errors", "files", "version"},
+    "architecture": {"errors", "files"},
     "space": {"architecture", "errors"},
     "controller": {"space"},
     "evaluation": {"architecture"},
@@ -29,20 +28,20 @@ MAY_IMPORT = {
     "data": BASE,
     "training": BASE | {"data", "evaluation", "nn", "runtime"},
     "evaluators": BASE | {"data", "evaluation", "nn", "runtime", "training"},
-    "loop": BASE | CONTRACTS | {"version"},
+    "loop": BASE | CONTRACTS,
     "engines": BASE | CONTRACTS | {"loop", "runtime"},
-    "experiment": BASE | CONTRACTS | {"engines", "loop", "version"},
+    "experiment": BASE | CONTRACTS | {"engines", "loop"},
     "preparation": BASE | CONTRACTS | {"engines", "evaluators", "nn", "runtime", "training"},
-    "analysis": BASE | CONTRACTS | {"experiment", "loop", "version"},
-    "reports": BASE | CONTRACTS | {"analysis", "experiment", "loop", "version"},
+    "analysis": BASE | CONTRACTS | {"experiment", "loop"},
+    "reports": BASE | CONTRACTS | {"analysis", "experiment", "loop"},
     "export": BASE | {"nn"},
     "testing": BASE | CONTRACTS | {"loop"},
-    "benchmark": BASE | {"engines", "nn", "runtime", "space", "training", "version"},
+    "benchmark": BASE | {"engines", "nn", "runtime", "space", "training"},
     "search_spaces": BASE | {"space"},
     "controllers": {"controller", "errors", "loop", "space"},
 }
-# The command and the experiments may use everything below them.
-TOPMOST = {"cli", "__main__", "experiments", "search"}
+# The public interface, the command and the experiments may use everything below them.
+TOPMOST = {"mnas", "cli", "__main__", "experiments", "search"}
 
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
@@ -89,14 +88,14 @@ def imported_names(module: str) -> set[str]:
 
 
 def imports(module: str) -> set[str]:
-    """Return the modules of ours that a module imports, but for the package of the version."""
+    """Return the modules of ours that a module imports."""
     return {name for name in imported_names(module) if name in MODULES} - {module}
 
 
 def package(module: str) -> str:
     """Return the first level below `mnas`, by which MAY_IMPORT is ordered."""
     parts = module.split(".")
-    return "version" if module == "mnas" else parts[0] if len(parts) == 1 else parts[1]
+    return parts[0] if len(parts) == 1 else parts[1]
 
 
 def test_finds_modules_and_their_imports():
@@ -107,7 +106,7 @@ def test_finds_modules_and_their_imports():
 
 
 def test_every_package_has_a_row():
-    assert {package(module) for module in MODULES} - TOPMOST - {"version"} == set(MAY_IMPORT)
+    assert {package(module) for module in MODULES} - TOPMOST == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("name", MAY_IMPORT)
@@ -122,7 +121,7 @@ def test_package_imports_only_what_it_may(name):
 
 
 def test_table_of_packages_has_no_cycle():
-    waiting = {name: set(below) - {"version"} for name, below in MAY_IMPORT.items()}
+    waiting = {name: set(below) for name, below in MAY_IMPORT.items()}
     while waiting:
         ready = {name for name, below in waiting.items() if not below & set(waiting)}
         assert ready, f"packages that import each other: {sorted(waiting)}"

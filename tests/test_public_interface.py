@@ -1,6 +1,7 @@
 """The public interface: what `import mnas` gives, and a search in a notebook's few lines."""
 
 import ast
+import importlib.metadata
 import typing
 from pathlib import Path
 
@@ -19,6 +20,10 @@ def test_imports_every_public_name_when_used(name):
 def test_rejects_a_name_that_is_not_public():
     with pytest.raises(AttributeError, match="no attribute 'Serach'"):
         _ = mnas.Serach
+
+
+def test_version_is_that_of_the_installed_package():
+    assert mnas.__version__ == importlib.metadata.version("mnas")
 
 
 def test_types_for_checkers_are_the_names_of_the_program():

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import mnas
 from mnas.benchmark.contender import ContenderFailed, ContenderSpec
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import child_environment
@@ -138,7 +137,7 @@ def _environment(contender: ContenderSpec, threads: int, cache: Path) -> dict[st
     # Keeps the folder of the program off the import path: its modules would hide others.
     environment["PYTHONSAFEPATH"] = "1"
     if not contender.torch:  # another interpreter must not import this one's packages
-        root = str(Path(mnas.__file__).parents[1])
+        root = str(Path(__file__).parents[2])
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([root, inherited] if inherited else [root])
     return environment

@@ -3,10 +3,10 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-import mnas
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import to_spec
 from mnas.errors import UsageError
@@ -135,6 +135,6 @@ def result_spec(
         "latency_ms": result.latency_ms,
         "selection": selection,
         "seed": seed,
-        "version": mnas.__version__,
+        "version": version("mnas"),
     }
     return to_spec(architecture_of(result, experiment_name), provenance)

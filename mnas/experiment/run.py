@@ -16,10 +16,10 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mnas
 from mnas.controller import Controller
 from mnas.engines.config import check_engine
 from mnas.engines.drive import drive as drive_engine
@@ -103,7 +103,7 @@ def create(experiment: Experiment, directory: Path) -> None:
 
 def write_experiment(experiment: Experiment, directory: Path) -> None:
     """Write experiment.json: name, version of mnas, classes of the parts, all settings."""
-    head = {"name": experiment.name, "version": mnas.__version__, "kinds": experiment.kinds()}
+    head = {"name": experiment.name, "version": version("mnas"), "kinds": experiment.kinds()}
     write_json(directory / "experiment.json", {**head, **experiment.settings()})
 
 

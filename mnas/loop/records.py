@@ -13,10 +13,10 @@ import dataclasses
 import math
 import types
 import typing
+from importlib import metadata
 from time import time as now
 from typing import Any, ClassVar
 
-import mnas
 from mnas.errors import UsageError, is_number, rejected
 from mnas.evaluation import Evaluation
 from mnas.loop.trial import Result
@@ -37,7 +37,7 @@ class ExperimentRecord:
 
     kind: ClassVar[str] = "experiment"
     format: str = FORMAT
-    version: str = mnas.__version__
+    version: str = dataclasses.field(default_factory=lambda: metadata.version("mnas"))
     name: str = ""
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     reference: str | None = None
