@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # which JAX reads as it is imported
+# JAX reads both as it starts. Compiling takes most of the suite's time, a third less without LLVM's
+# optimizations; CI also runs the tests of numerics as users compile (XLA_FLAGS= pytest tests/nn).
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 HERE = Path(__file__).parent
 # The inner loop: tests without Ray, and next to no compiling. Seconds, all together.
@@ -52,9 +55,11 @@ def _strict_promotion(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Neither read nor write the user's cache of compiled programs."""
+    """Neither read nor write the user's cache of compiled programs; share one in this session."""
+    base = tmp_path_factory.getbasetemp()
+    in_worker = "PYTEST_XDIST_WORKER" in os.environ  # whose directory lies in the session's
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str((base.parent if in_worker else base) / "cache"))
         yield
 
 

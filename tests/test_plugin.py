@@ -83,7 +83,7 @@ def test_folders_of_the_user_shadow_nothing(mnas, tmp_path):
     for name in ("controllers", "search_spaces", "experiments"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('the user has this one')")
-    done = mnas("search", "small-networks", "--controller", "dyna", "--out", "run")
+    done = mnas("search", "small-networks", "--controller", "random", "--out", "run")
     assert done.returncode == 0, done.stderr
 
 
