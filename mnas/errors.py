@@ -20,12 +20,19 @@ class UsageError(ValueError):
 
 def rejected(owner: str, field: str, value: Any, accepted: str) -> UsageError:
     """Return the error for a setting, for conditions that no check of this module covers."""
-    return UsageError(f"{owner}: {field} = {value!r}; accepted: {accepted}")
+    return UsageError(f"{owner}: {field} = {shown(value)}; accepted: {accepted}")
+
+
+def shown(value: Any, length: int = 120) -> str:
+    """Return the repr of a value for a message, shortened to `length` characters."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a `name` that is not among `known`, with the nearest one as a hint."""
     known = list(known)
+    name = name[:120]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
     return UsageError(f"unknown {what} {name!r}; {hint}")
@@ -36,11 +43,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def require_whole(owner: str, field: str, value: Any, least: int = 1) -> None:
-    """Require an int of at least `least`."""
+def require_whole(
+    owner: str, field: str, value: Any, least: int = 1, most: int | None = None
+) -> None:
+    """Require an int of at least `least` and, if given, at most `most`."""
     # type() rather than isinstance(): bool is a subclass of int.
-    if type(value) is not int or value < least:
-        raise rejected(owner, field, value, f"a whole number of at least {least}")
+    if type(value) is not int or value < least or (most is not None and value > most):
+        above = f" and at most {most:,}" if most is not None else ""
+        raise rejected(owner, field, value, f"a whole number of at least {least}{above}")
 
 
 def require_odd(owner: str, field: str, value: Any) -> None:

@@ -5,6 +5,7 @@ a reader, or a machine that loses power, sees the old content or the new one. Te
 the locale, and permissions follow the umask. Writers raise OSError where the file can't be written.
 """
 
+import codecs
 import contextlib
 import csv
 import io
@@ -19,15 +20,46 @@ import numpy as np
 
 from mnas.errors import UsageError
 
+# Limit of text files that are read whole; devices such as /dev/zero have no end.
+MAX_TEXT = 100_000_000
+
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raises UsageError if it is missing or malformed."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, source: str) -> Any:
+    """Return the content of JSON text. Raises UsageError, which starts with `source`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{source} is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{source} is not JSON that can be read: nested too deeply") from None
+
+
+def read_text(path: Path) -> str:
+    """Return the content of a text file.
+
+    Text is UTF-8, or UTF-16 with a byte order mark, as shells of Windows write it. Raises
+    UsageError if the file is missing, in another encoding, or larger than MAX_TEXT bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_TEXT + 1)
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from None
+    if len(content) > MAX_TEXT:
+        raise UsageError(f"{path} is longer than {MAX_TEXT:,} bytes; accepted: a text file")
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not text in UTF-8: byte {error.start} is 0x{content[error.start]:02x}; "
+            "accepted: UTF-8, or UTF-16 with a byte order mark"
+        ) from None
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -13,6 +13,10 @@ NO_NUMBERS = (math.nan, math.inf, -math.inf, True, "1", None)
     [
         (errors.require_whole, (), (1, 7), (0, -1, 1.0), "a whole number of at least 1"),
         (errors.require_whole, (0,), (0, 1), (-1, 0.5), "a whole number of at least 0"),
+        (
+            *(errors.require_whole, (1, 9), (1, 9), (0, 10)),
+            "a whole number of at least 1 and at most 9",
+        ),
         (errors.require_odd, (), (1, 3), (0, 2, -1, 3.0), "an odd whole number (3, 5, 7, ...)"),
         (errors.require_finite, (), (0, -2.5, 1e300), (), "a number"),
         (errors.require_positive, (), (1e-9, 3), (0, -1), "a number above 0"),
@@ -45,3 +49,9 @@ def test_an_unknown_name_has_the_nearest_as_a_hint():
     assert str(error) == "unknown controller 'evolutoin'; did you mean evolution?"
     error = errors.unknown("controller", "x", iter(["evolution", "ppo"]))
     assert str(error) == "unknown controller 'x'; accepted: evolution, ppo"
+
+
+def test_long_values_are_shortened_in_messages():
+    error = errors.rejected("owner", "field", "x" * 10_000, "text")
+    assert str(error) == f"owner: field = '{'x' * 118}…; accepted: text"
+    assert len(str(errors.unknown("field", "x" * 10_000, ["name"]))) < 200

@@ -100,9 +100,27 @@ assert read_json(path) == chr(945)
 def test_missing_and_malformed_json_are_usage_errors(path):
     with pytest.raises(UsageError, match="file is not JSON"):
         files.read_json(path)
-    path.write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="file is not JSON"):
+    path.write_text("[" * 100_000)
+    with pytest.raises(UsageError, match="file is not JSON that can be read: nested too deeply"):
         files.read_json(path)
     path.unlink()
     with pytest.raises(UsageError, match="file can't be read: No such file"):
         files.read_json(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_is_read_with_and_without_a_byte_order_mark(path, encoding):
+    path.write_bytes('{"φ": 1}\r\n'.encode(encoding))
+    assert files.read_json(path) == {"φ": 1}
+
+
+def test_text_in_another_encoding_is_rejected_by_its_first_wrong_byte(path):
+    path.write_bytes('"café"'.encode("latin-1"))
+    with pytest.raises(UsageError, match="file is not text in UTF-8: byte 4 is 0xe9; accepted"):
+        files.read_json(path)
+
+
+def test_files_without_an_end_are_not_read_whole(monkeypatch):
+    monkeypatch.setattr(files, "MAX_TEXT", 1000)
+    with pytest.raises(UsageError, match="/dev/zero is longer than 1,000 bytes"):
+        files.read_text(Path("/dev/zero"))
