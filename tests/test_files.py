@@ -2,6 +2,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,7 @@ def test_pipes_are_written_in_place(tmp_path):
 def test_text_is_utf8_in_a_c_locale(tmp_path):
     program = """
 import sys
+from pathlib import Path
 from pathlib import Path
 from mnas.files import read_json, write_text
 path = Path(sys.argv[1])
