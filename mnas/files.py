@@ -3,15 +3,18 @@
 Each writer fills a temporary file in the same directory, flushes it to disk and renames it, so that
 a reader, or a machine that loses power, sees the old content or the new one. Text is UTF-8 whatever
 the locale, and permissions follow the umask. Writers raise OSError where the file can't be written.
+`lock` keeps two processes from writing the same file or directory.
 """
 
 import codecs
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -127,3 +130,24 @@ def _sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def lock(descriptor: int, path: Path, use: str) -> None:
+    """Lock an open file or directory for this process, until the descriptor is closed.
+
+    path  the name in messages
+    use   what the holder of the lock does: "is writing this journal"
+
+    Raises UsageError "PATH: another process USE" where another process holds the lock. On file
+    systems without locks (some network and container ones) this warns and returns.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # EWOULDBLOCK: the only error that means a held lock
+        raise UsageError(f"{path}: another process {use}") from None
+    except OSError as error:
+        print(
+            f"mnas: {path} can't be locked ({error.strerror}); make sure that no other process "
+            "writes it",
+            file=sys.stderr,
+        )

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import subprocess
@@ -126,3 +127,23 @@ def test_files_without_an_end_are_not_read_whole(monkeypatch):
     monkeypatch.setattr(files, "MAX_TEXT", 1000)
     with pytest.raises(UsageError, match="/dev/zero is longer than 1,000 bytes"):
         files.read_text(Path("/dev/zero"))
+
+
+def test_a_locked_file_is_rejected_until_it_is_closed(path):
+    with open(path) as first, open(path) as second:
+        files.lock(first.fileno(), path, "is writing it")
+        with pytest.raises(UsageError, match=r"file: another process is writing it$"):
+            files.lock(second.fileno(), path, "is writing it")
+        first.close()
+        files.lock(second.fileno(), path, "is writing it")
+
+
+def test_a_file_system_without_locks_is_a_warning(path, monkeypatch, capsys):
+    def unsupported(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(files.fcntl, "flock", unsupported)
+    with open(path) as file:
+        files.lock(file.fileno(), path, "is writing it")
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and "can't be locked (Function not implemented)" in printed
