@@ -16,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mnas.cli.arguments import parse
 from mnas.cli.named_experiment import exchange, parts_description
 from mnas.cli.run import INTERRUPTED
-from mnas.engines.environment import compilation_cache
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry, run
@@ -25,6 +24,7 @@ from mnas.preparation.latency import measure_blocks, measure_networks
 from mnas.preparation.latency_check import write_check
 from mnas.preparation.space_blocks import space_blocks
 from mnas.preparation.warmup import LostWorker, compile_ahead
+from mnas.runtime.cache_directory import compilation_cache
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,10 +6,11 @@ The driver is the process that holds the search and its controller.
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from mnas.engines.config import EngineConfig
 from mnas.runtime import memory
+from mnas.runtime.cache_directory import compilation_cache
+from mnas.runtime.jax_settings import without_shell_variables
 
 
 def child_environment(config: EngineConfig) -> dict[str, str]:
@@ -55,20 +56,11 @@ def prepare_driver(config: EngineConfig) -> None:
         jax.config.update("jax_platforms", "cpu")
 
 
-def compilation_cache() -> str:
-    """Return the directory of JAX's persistent compilation cache.
-
-    `JAX_COMPILATION_CACHE_DIR` where set, else `mnas/xla` in the user's cache directory.
-    """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(base / "mnas" / "xla")
-
-
-def process_environment(
-    config: EngineConfig,
-) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def process_environment(config: EngineConfig) -> Iterator[None]:
     """Give processes that are started within the context the environment of a worker."""
-    return environment_variables(child_environment(config))
+    with without_shell_variables(), environment_variables(child_environment(config)):
+        yield
 
 
 @contextlib.contextmanager

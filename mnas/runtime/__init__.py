@@ -3,13 +3,16 @@
 In: numbers of cores, callables that compile, a digest of the caller's sources. Out: compiled
 programs, from memory or disk, and records of what compiling and reading them cost.
 
-    pinning         exclusive CPU cores for a worker process
-    memory          allocator settings of a worker process
-    machine         processor, memory and versions of this machine
-    compile_stats   counters of compiled, read and traced programs
-    cache_repair    deletion of corrupt entries of JAX's persistent compilation cache
-    program_cache   LRU cache of compiled programs, on disk and in memory
+    pinning             exclusive CPU cores for a worker process
+    memory              allocator settings of a worker process
+    machine             processor, memory and versions of this machine
+    compile_stats       counters of compiled, read and traced programs
+    jax_settings        defaults of JAX's settings, whatever the user's shell or process has set
+    cache_directory     where compiled programs are kept, and the secret key of their user
+    cache_repair        deletion of corrupt entries of JAX's persistent compilation cache
+    authenticated_file  files that only holders of a key can have written
+    program_cache       LRU cache of compiled programs, on disk and in memory
 
-May import nothing of this project. `pinning`, `memory` and `machine` do not import JAX: they run
-before it does.
+May import nothing of this project. Only `compile_stats`, `cache_repair` and `program_cache` import
+JAX; the others may run before it does.
 """

@@ -3,32 +3,38 @@
 JAX's persistent cache can look a program up only after tracing and lowering it, which takes several
 times as long as reading it. Here an entry's key is a signature known beforehand:
 
-    <jax_compilation_cache_dir>/blocks/<SHA-256 of signature, settings, versions and processor>
+    <jax_compilation_cache_dir>/blocks/<HMAC-SHA-256 of signature, settings, versions, processor>
 
 An entry is read in a few milliseconds, so a program needs no memory while it is not in use (4 to
 6 MB for those of a block: XLA keeps analyses beside the machine code). Programs read from JAX's own
 cache cannot be serialised again on CPUs, since XLA's client drops the machine code when loading it;
 programs compiled here are therefore kept out of that cache.
 
-Entries are pickles and machine code: like JAX's own, they belong in trusted directories only.
+Entries are pickles and machine code: whoever writes one runs code in the process that reads it, and
+damaged machine code ends that process. So entries are authenticated with a secret key of the user's
+own (`mnas.runtime.cache_directory`) before anything in them is used. An entry that is damaged or
+was written by somebody else is compiled again and overwritten. Users with other keys have entries
+of other names.
 """
 
 import collections
 import contextlib
 import hashlib
+import hmac
 import os
 import pickle
 import threading
 import time
-import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import serialize_executable
 
+from mnas.runtime.authenticated_file import read_authenticated, write_authenticated
+from mnas.runtime.cache_directory import cache_key
 from mnas.runtime.compile_stats import Recording, record_reading
 from mnas.runtime.machine import package_versions, processor_features
 
@@ -77,17 +83,17 @@ class ProgramSet:
             return contents
 
     def _read_or_compile(self) -> tuple[tuple[Program, ...], Any]:
-        path = entry_path(self._signature)
-        if path is not None and (contents := _read(path)):
+        entry = entry_of(self._signature)
+        if entry is not None and (contents := entry.read()):
             self._on_disk = True
             return contents
         recording = Recording()
-        with _outside_jax_cache() if path else contextlib.nullcontext():
+        with _outside_jax_cache() if entry else contextlib.nullcontext():
             programs, metadata = self._compile_all()
         contents = tuple(programs), metadata
         # JAX's cache may contain them nevertheless, written by other code.
-        if path is not None and not recording.compilations.cache_reads:
-            self._on_disk = _write(path, contents)
+        if entry is not None and not recording.compilations.cache_reads:
+            self._on_disk = entry.write(contents)
         return contents
 
 
@@ -104,43 +110,40 @@ _lock = threading.Lock()
 # --- entries ------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> tuple[tuple[Program, ...], Any] | None:
-    """Return the contents of an entry; None if it is missing or corrupt, to be overwritten."""
-    began = time.perf_counter()
-    try:
-        packed, metadata = pickle.loads(zlib.decompress(path.read_bytes()))
-        programs = tuple(
-            serialize_executable.deserialize_and_load(
-                executable, arguments, results, execution_devices=[_device()]
+class Entry(NamedTuple):
+    """A program set on disk: its file, and the key that authenticates it."""
+
+    path: Path
+    key: bytes
+
+    def read(self) -> tuple[tuple[Program, ...], Any] | None:
+        """Return the contents; None if they are missing or not usable, and to be overwritten."""
+        began = time.perf_counter()
+        compressed = read_authenticated(self.path, self.key)
+        if compressed is None:
+            return None
+        packed, metadata = pickle.loads(zlib.decompress(compressed))
+        try:
+            programs = tuple(
+                serialize_executable.deserialize_and_load(
+                    executable, arguments, results, execution_devices=[_device()]
+                )
+                for executable, arguments, results in packed
             )
-            for executable, arguments, results in packed
-        )
-    except Exception:  # the file system, zlib, pickle and XLA each raise their own errors
-        return None
-    record_reading(len(programs), time.perf_counter() - began)
-    return programs, metadata
+        except (ValueError, jax.errors.JaxRuntimeError):
+            return None  # a driver or device that the key does not tell from another
+        record_reading(len(programs), time.perf_counter() - began)
+        return programs, metadata
 
-
-def _write(path: Path, contents: tuple[tuple[Program, ...], Any]) -> bool:
-    """Write an entry atomically; return whether it was written."""
-    programs, metadata = contents
-    try:
-        packed = [serialize_executable.serialize(program) for program in programs]
-        entry = zlib.compress(pickle.dumps((packed, metadata)), 1)
-    except (NotImplementedError, ValueError, jax.errors.JaxRuntimeError):
-        return False  # not every device can serialise programs
-    # A unique name, since workers on many machines may write the same entry. Not `tempfile`, whose
-    # permissions would hide the entry from other users of the cache.
-    temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(entry)
-        temporary.replace(path)
-    except OSError:  # as in JAX's own cache, a full disk stops no search
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        return False
-    return True
+    def write(self, contents: tuple[tuple[Program, ...], Any]) -> bool:
+        """Write the contents atomically; return whether they were written."""
+        programs, metadata = contents
+        try:
+            packed = [serialize_executable.serialize(program) for program in programs]
+        except (NotImplementedError, ValueError, jax.errors.JaxRuntimeError):
+            return False  # not every device can serialise programs
+        compressed = zlib.compress(pickle.dumps((packed, metadata)), 1)
+        return write_authenticated(self.path, compressed, self.key)
 
 
 @contextlib.contextmanager
@@ -158,13 +161,17 @@ def _outside_jax_cache() -> Iterator[None]:
 # --- keys ---------------------------------------------------------------------------------------
 
 
-def entry_path(signature: tuple[Any, ...]) -> Path | None:
-    """Return the path of an entry; None if JAX's cache is off or not in a local directory."""
+def entry_of(signature: tuple[Any, ...]) -> Entry | None:
+    """Return the entry of a signature; None if JAX's cache is off or not in a local directory."""
     directory = _config.jax_compilation_cache_dir
     if not directory or "://" in directory or not _config.jax_enable_compilation_cache:
         return None
-    key = repr((signature, _settings(), package_versions(), processor_features()))
-    return Path(directory) / "blocks" / hashlib.sha256(key.encode()).hexdigest()
+    key = cache_key(Path(directory))
+    if key is None:
+        return None
+    identity = repr((signature, _settings(), package_versions(), processor_features()))
+    name = hmac.new(key, identity.encode(), "sha256").hexdigest()
+    return Entry(Path(directory) / "blocks" / name, key)
 
 
 def source_digest(folders: Iterable[Path]) -> str:

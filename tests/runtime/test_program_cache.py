@@ -1,5 +1,9 @@
 """Programs are found on disk by everything they depend on, and kept in memory while in use."""
 
+import pickle
+import zlib
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -7,9 +11,9 @@ import pytest
 from mnas.architecture.block import Layer
 from mnas.nn.blocks import layer_block
 from mnas.nn.network import block_shapes
-from mnas.runtime import program_cache
+from mnas.runtime import authenticated_file, program_cache
 from mnas.runtime.compile_stats import Compilations, Recording
-from mnas.runtime.program_cache import entry_path, source_digest
+from mnas.runtime.program_cache import entry_of, source_digest
 from mnas.training.optimizer import Optimizer
 from mnas.training.programs import forget_programs, inference_program, training_programs
 
@@ -101,25 +105,25 @@ def test_inference_programs_are_on_disk_too(cache):
 
 @pytest.mark.parametrize("dependency", ["package_versions", "processor_features"])
 def test_key_depends_on_versions_and_processor(cache, monkeypatch, dependency):
-    before = entry_path(("signature",))
-    assert entry_path(("signature",)) == before
+    before = entry_of(("signature",))
+    assert entry_of(("signature",)) == before
     monkeypatch.setattr(program_cache, dependency, lambda: ("another",))
-    assert entry_path(("signature",)) != before
+    assert entry_of(("signature",)) != before
 
 
 def test_key_depends_on_signature_and_environment(cache, monkeypatch):
-    before = entry_path(("signature",))
-    assert entry_path(("another",)) != before
+    before = entry_of(("signature",))
+    assert entry_of(("another",)) != before
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
-    assert entry_path(("signature",)) != before
+    assert entry_of(("signature",)) != before
 
 
 def test_key_depends_on_settings_of_jax_except_for_logging(cache):
-    before = entry_path(("signature",))
+    before = entry_of(("signature",))
     with jax.default_matmul_precision("highest"):
-        assert entry_path(("signature",)) != before
+        assert entry_of(("signature",)) != before
     with jax.log_compiles():
-        assert entry_path(("signature",)) == before
+        assert entry_of(("signature",)) == before
 
 
 def test_another_key_is_another_entry(cache):
@@ -143,6 +147,11 @@ def test_source_digest_depends_on_every_python_file(tmp_path):
     assert source_digest(folders) != before
 
 
+@pytest.fixture(autouse=True)
+def _nothing_reported(monkeypatch):
+    monkeypatch.setattr(authenticated_file, "_reported", set())
+
+
 @pytest.mark.parametrize("size", [0, 100])
 def test_truncated_entry_is_replaced(cache, size):
     training()
@@ -152,6 +161,62 @@ def test_truncated_entry_is_replaced(cache, size):
     assert compiled_and_read(training) == (2, 0)
     forget_programs()
     assert compiled_and_read(training) == (0, 2)
+
+
+class Planted:
+    """An object whose unpickling writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.write_text, (self.path, "code of somebody else has run")
+
+
+@pytest.mark.parametrize("key", [None, b"k" * 32])
+def test_planted_entry_is_not_unpickled_but_replaced(cache, tmp_path, capsys, key):
+    training()
+    (entry,) = block_entries(cache)
+    planted = zlib.compress(pickle.dumps(([], Planted(tmp_path / "proof"))))
+    assert authenticated_file.write_authenticated(entry, planted, key or b"")
+    if key is None:
+        entry.write_bytes(planted)
+    forget_programs()
+    assert compiled_and_read(training) == (2, 0)
+    assert not (tmp_path / "proof").exists()
+    assert "was written with another key" in capsys.readouterr().err
+    forget_programs()
+    assert compiled_and_read(training) == (0, 2)
+
+
+def test_entry_with_damaged_machine_code_is_replaced(cache):
+    """LLVM would end the process."""
+    expected = step(training())
+    (entry,) = block_entries(cache)
+    content = bytearray(entry.read_bytes())
+    content[len(content) // 2] ^= 255
+    entry.write_bytes(content)
+    forget_programs()
+    assert_same_step(training(), expected)
+    forget_programs()
+    assert compiled_and_read(training) == (0, 2)
+
+
+def test_entry_in_the_place_of_another_is_not_read(cache):
+    """Its HMAC is right, but its programs are those of another block."""
+    training("relu")
+    (relu,) = block_entries(cache)
+    expected = step(training("swish"))
+    (swish,) = {*block_entries(cache)} - {relu}
+    swish.write_bytes(relu.read_bytes())
+    forget_programs()
+    assert_same_step(training("swish"), expected)
+
+
+def test_entries_of_users_with_other_keys_have_other_names(cache, monkeypatch):
+    path = entry_of(("signature",)).path
+    monkeypatch.setattr(program_cache, "cache_key", lambda directory: b"k" * 32)
+    assert entry_of(("signature",)).path != path
 
 
 def test_least_recently_used_programs_are_evicted_and_read_again(cache, monkeypatch):
@@ -180,13 +245,13 @@ def test_programs_are_never_evicted_without_a_cache_directory(no_cache, monkeypa
 @pytest.mark.parametrize("directory", ["gs://bucket/cache", None])
 def test_entries_need_a_local_directory(cache, directory):
     jax.config.update("jax_compilation_cache_dir", directory)
-    assert entry_path(("training",)) is None
+    assert entry_of(("training",)) is None
 
 
 def test_programs_read_from_jaxs_cache_are_not_written_again(cache, monkeypatch):
     """XLA's CPU client would write them without their machine code."""
     with monkeypatch.context() as patched:
-        patched.setattr(program_cache, "entry_path", lambda signature: None)
+        patched.setattr(program_cache, "entry_of", lambda signature: None)
         expected = step(training())
     assert (len(block_entries(cache)), len(jax_entries(cache))) == (0, 2)
     forget_programs()
@@ -198,20 +263,13 @@ def test_programs_read_from_jaxs_cache_are_not_written_again(cache, monkeypatch)
     assert_same_step(training(), expected)
 
 
-def test_entry_has_the_permissions_of_other_files_in_the_directory(cache):
-    (cache / "other").write_text("")
-    training()
-    (entry,) = block_entries(cache)  # no temporary file is left beside it
-    assert entry.stat().st_mode == (cache / "other").stat().st_mode
-
-
 def test_failed_write_leaves_no_file(cache, monkeypatch):
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(program_cache.Path, "replace", full)
+    monkeypatch.setattr(authenticated_file.Path, "replace", full)
     assert compiled_and_read(training) == (2, 0)
-    assert block_entries(cache) == []
+    assert block_entries(cache) == []  # nor a temporary file
 
 
 def test_programs_work_without_a_writable_directory(cache):
