@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "data": BASE,
     "training": BASE | {"data", "evaluation", "nn", "runtime"},
     "evaluators": BASE | {"data", "evaluation", "nn", "runtime", "training"},
-    "loop": BASE | CONTRACTS,
+    "loop": BASE | CONTRACTS | {"runtime"},
     "engines": BASE | CONTRACTS | {"loop", "runtime"},
     "experiment": BASE | CONTRACTS | {"engines", "loop"},
     "preparation": BASE | CONTRACTS | {"engines", "evaluators", "nn", "runtime", "training"},

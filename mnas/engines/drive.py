@@ -7,6 +7,7 @@ from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError
 from mnas.evaluation import EvaluatorConfig
 from mnas.loop.search import Search
+from mnas.runtime.jax_settings import default_settings
 
 # Imported when used: Ray need not be installed for the inline engine.
 ENGINES = {
@@ -17,7 +18,7 @@ ENGINES = {
 
 
 def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any) -> None:
-    """Run `search` until it is done, on the engine `config.kind`.
+    """Run `search` until it is done, on the engine `config.kind`, with JAX's default settings.
 
     options  further arguments of that engine's `run`: `scheduler` and `storage_path` of the engine
              tune
@@ -32,4 +33,5 @@ def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **op
             f"engine: kind = {config.kind!r} needs {error.name}, which is not installed; "
             "accepted here: inline"
         ) from None
-    engine.run(search, evaluator, config, **options)
+    with default_settings(other_threads=True):
+        engine.run(search, evaluator, config, **options)

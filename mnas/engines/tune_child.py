@@ -12,6 +12,7 @@ from ray import tune
 from mnas.architecture.architecture import Architecture
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.loop.early_stopping import StoppingRule
+from mnas.runtime.jax_settings import reset_process
 from mnas.runtime.pinning import pin
 
 METRIC, MODE = "accuracy", "max"
@@ -32,6 +33,7 @@ class Child(tune.Trainable):
         cores: int,
         reports: bool,
     ) -> None:
+        reset_process()
         _set_environment(environment)
         if cores:
             pin(cores)

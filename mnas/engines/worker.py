@@ -2,6 +2,7 @@
 
 from mnas.architecture.architecture import Architecture
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely
+from mnas.runtime.jax_settings import reset_process
 from mnas.runtime.pinning import pin
 
 
@@ -12,6 +13,7 @@ class Worker:
     """
 
     def __init__(self, config: EvaluatorConfig, cores: int) -> None:
+        reset_process()
         if cores:
             pin(cores)
         self._evaluate = config.build()

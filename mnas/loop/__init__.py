@@ -20,5 +20,5 @@ kernel          covariance function of the Gaussian processes over decisions
 selection       which evaluated network a search exports
 search          `Search`, which combines them
 
-Imports the contracts, `architecture`, `errors` and `files`. Only `search` imports JAX.
+Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only `search` imports JAX.
 """

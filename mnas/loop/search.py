@@ -16,6 +16,9 @@ depends on neither that nor the order of results:
   one's evaluation (a duplicate);
 - early stopping compares a child with the batches before its own (`mnas.loop.early_stopping`).
 
+The controller computes with JAX's default settings (`mnas.runtime.jax_settings`), whatever those of
+the user are.
+
 Every step is recorded in the journal before it takes effect. A search built on a journal that has
 records replays them and continues.
 """
@@ -45,6 +48,7 @@ from mnas.loop.records import (
 )
 from mnas.loop.trial import Result, Trial
 from mnas.reward import RewardConfig
+from mnas.runtime.jax_settings import default_settings
 from mnas.space import Space
 
 Observer = Callable[[Record], None]
@@ -83,8 +87,9 @@ class Search:
         self.results: dict[int, Result] = {}
         self.best: Result | None = None
         self.batches_done = 0
-        self._key = jax.random.key(config.seed)
-        self.state = controller.init(jax.random.fold_in(self._key, 0))
+        with default_settings():
+            self._key = jax.random.key(config.seed)
+            self.state = controller.init(jax.random.fold_in(self._key, 0))
         self._curves = Curves()  # Of complete batches.
         self._first_by_hash: dict[str, int] = {}
         # The current batch: proposals, all trials, the duplicates among them, trials to hand out.
@@ -138,11 +143,12 @@ class Search:
         """Sample a batch from the controller, record it and begin it."""
         batch, first = self.batches_done, len(self.results)
         count = min(self.config.batch, self.trials - first)
-        key = jax.random.fold_in(jax.random.fold_in(self._key, 1), batch)
-        proposals = self.controller.ask(self.state, key, count)
-        # In the precision of the journal, so that a resumed search updates with the same values.
-        decisions = self.space.canonical(proposals.decisions)
-        log_probs = np.asarray(proposals.log_probs, np.float32)
+        with default_settings():
+            key = jax.random.fold_in(jax.random.fold_in(self._key, 1), batch)
+            proposals = self.controller.ask(self.state, key, count)
+            # In the journal's precision, so that a resumed search updates with the same values.
+            decisions = self.space.canonical(proposals.decisions)
+            log_probs = np.asarray(proposals.log_probs, np.float32)
         self._append(
             ProposalsRecord(
                 batch=batch,
@@ -229,7 +235,8 @@ class Search:
         """Update the controller and the learning curves with the complete batch, and end it."""
         results = [self.results[trial.number] for trial in self._batch]
         rewards = np.array([result.reward for result in results], np.float32)
-        self.state = self.controller.tell(self.state, self._proposals, rewards)
+        with default_settings():
+            self.state = self.controller.tell(self.state, self._proposals, rewards)
         for result in results:
             if result.duplicate_of is None:
                 self._curves.add(result.evaluation)
@@ -238,7 +245,8 @@ class Search:
 
     def _update_record(self, batch: list[Trial], proposals: Proposals) -> UpdateRecord:
         rewards = [self.results[trial.number].reward for trial in batch]
-        summary = self.controller.summary(self.state)
+        with default_settings():
+            summary = self.controller.summary(self.state)
         return UpdateRecord(
             batch=self.batches_done - 1,
             mean_reward=sum(rewards) / len(rewards),
