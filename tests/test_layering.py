@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "evaluators": BASE | {"data", "evaluation", "nn", "runtime", "training"},
     "loop": BASE | CONTRACTS | {"runtime"},
     "engines": BASE | CONTRACTS | {"loop", "runtime"},
-    "experiment": BASE | CONTRACTS | {"engines", "loop"},
+    "experiment": BASE | CONTRACTS | {"engines", "loop", "runtime"},
     "preparation": BASE | CONTRACTS | {"engines", "evaluators", "nn", "runtime", "training"},
     "analysis": BASE | CONTRACTS | {"experiment", "loop"},
     "reports": BASE | CONTRACTS | {"analysis", "experiment", "loop"},

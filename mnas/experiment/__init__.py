@@ -15,6 +15,6 @@ run        check an experiment; create, resume, drive and export its run
 study      `Study`: variants of an experiment and several seeds of each
 api        `search`: a whole run in one call
 
-Imports `engines`, `loop`, the contracts, `architecture`, `errors` and `files`. `settings`,
-`overrides`, `registry` and `results` import no JAX.
+Imports `engines`, `loop`, `runtime`, the contracts, `architecture`, `errors` and `files`.
+`settings`, `overrides`, `registry` and `results` import no JAX.
 """

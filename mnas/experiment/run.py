@@ -36,6 +36,7 @@ from mnas.loop.journal import Journal
 from mnas.loop.records import ExperimentRecord, ResultRecord
 from mnas.loop.search import Observer, Search
 from mnas.loop.trial import Result
+from mnas.runtime.jax_settings import default_settings
 from mnas.space import Space
 
 # Number of specs in top.json.
@@ -156,8 +157,9 @@ def opened(
 @functools.cache
 def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller]:
     """Build space and controller once per pair of configurations, which share compiled code."""
-    space = space_config.build()
-    return space, controller_config.build(space)
+    with default_settings():
+        space = space_config.build()
+        return space, controller_config.build(space)
 
 
 def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Path) -> None:
