@@ -25,7 +25,10 @@ def rejected(owner: str, field: str, value: Any, accepted: str) -> UsageError:
 
 def shown(value: Any, length: int = 120) -> str:
     """Return the repr of a value for a message, shortened to `length` characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of thousands of digits
+        text = f"{type(value).__name__} that is too long to show"
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -41,6 +44,14 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
 def is_number(value: Any) -> bool:
     """Return whether `value` is an int or a float; bool is not a number here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether `value` is a number that a float can represent, neither NaN nor infinite."""
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:  # an int beyond the floats
+        return False
 
 
 def require_whole(
@@ -67,45 +78,41 @@ def require_one_of(owner: str, field: str, value: Any, accepted: Sequence[Any]) 
 
 def require_finite(owner: str, field: str, value: Any) -> None:
     """Require a finite number."""
-    if not _is_finite(value):
+    if not is_finite(value):
         raise rejected(owner, field, value, "a number")
 
 
 def require_positive(owner: str, field: str, value: Any) -> None:
     """Require a finite number above 0."""
-    if not (_is_finite(value) and value > 0):
+    if not (is_finite(value) and value > 0):
         raise rejected(owner, field, value, "a number above 0")
 
 
 def require_at_least(owner: str, field: str, value: Any, least: float) -> None:
     """Require a finite number of at least `least`."""
-    if not (_is_finite(value) and value >= least):
+    if not (is_finite(value) and value >= least):
         raise rejected(owner, field, value, f"a number of at least {least}")
 
 
 def require_at_most(owner: str, field: str, value: Any, most: float) -> None:
     """Require a finite number of at most `most`."""
-    if not (_is_finite(value) and value <= most):
+    if not (is_finite(value) and value <= most):
         raise rejected(owner, field, value, f"a number of at most {most}")
 
 
 def require_between(owner: str, field: str, value: Any, least: float, most: float) -> None:
     """Require a number from `least` to `most`, both included."""
-    if not (_is_finite(value) and least <= value <= most):
+    if not (is_finite(value) and least <= value <= most):
         raise rejected(owner, field, value, f"{least} to {most}")
 
 
 def require_fraction(owner: str, field: str, value: Any) -> None:
     """Require a number from 0 (included) to 1 (excluded): a rate, a decay, a momentum."""
-    if not (_is_finite(value) and 0 <= value < 1):
+    if not (is_finite(value) and 0 <= value < 1):
         raise rejected(owner, field, value, "0 or more, below 1")
 
 
 def require_open_fraction(owner: str, field: str, value: Any) -> None:
     """Require a number strictly between 0 and 1."""
-    if not (_is_finite(value) and 0 < value < 1):
+    if not (is_finite(value) and 0 < value < 1):
         raise rejected(owner, field, value, "above 0, below 1")
-
-
-def _is_finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)

@@ -3,7 +3,8 @@
 Each writer fills a temporary file in the same directory, flushes it to disk and renames it, so that
 a reader, or a machine that loses power, sees the old content or the new one. Text is UTF-8 whatever
 the locale, and permissions follow the umask. Writers raise OSError where the file can't be written.
-`lock` keeps two processes from writing the same file or directory.
+`lock` keeps two processes from writing the same file or directory. `ArrayFile` reads `.npz` files
+that others may have written: nothing is unpickled, and no more memory is taken than the file fills.
 """
 
 import codecs
@@ -12,12 +13,16 @@ import csv
 import fcntl
 import io
 import json
+import math
 import os
 import secrets
 import sys
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -25,6 +30,8 @@ from mnas.errors import UsageError
 
 # Limit of text files that are read whole; devices such as /dev/zero have no end.
 MAX_TEXT = 100_000_000
+# A deflated stream expands to at most 1,032 times its length.
+MAX_EXPANSION = 1032
 
 
 def read_json(path: Path) -> Any:
@@ -119,11 +126,11 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(target.parent)
+    sync_directory(target.parent)
 
 
-def _sync_directory(path: Path) -> None:
-    """Flush a rename to disk, on systems that can open a directory."""
+def sync_directory(path: Path) -> None:
+    """Flush a directory's new names to disk, on systems that can open a directory."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -151,3 +158,96 @@ def lock(descriptor: int, path: Path, use: str) -> None:
             "writes it",
             file=sys.stderr,
         )
+
+
+class ArrayHeader(NamedTuple):
+    """Shape, dtype and memory order of an array that has not been read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the array in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
+class ArrayFile:
+    """Arrays of an `.npz` file, each read when it is asked for.
+
+    names  names of the arrays
+
+    All methods raise UsageError, which names the file, where it is damaged: checksums are compared.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():  # a pipe would block
+            raise UsageError(f"{path} can't be read as .npz: no such file")
+        with self._archive() as archive:
+            self.names = tuple(name.removesuffix(".npy") for name in archive.namelist())
+        if doubled := [name for name in self.names if self.names.count(name) > 1]:
+            raise self._damaged(f"two arrays named {doubled[0]}")
+
+    def header(self, name: str) -> ArrayHeader:
+        """Return the header of an array, whose claim of size the file can fulfil."""
+        with self._archive() as archive, archive.open(f"{name}.npy") as member:
+            return self._header(name, member, archive.getinfo(f"{name}.npy"))
+
+    def read(self, name: str) -> np.ndarray:
+        """Return an array."""
+        with self._archive() as archive, archive.open(f"{name}.npy") as member:
+            header = self._header(name, member, archive.getinfo(f"{name}.npy"))
+            if header.dtype.hasobject:
+                raise UsageError(
+                    f"{self.path}: {name} holds Python objects, which are not unpickled; "
+                    "accepted: arrays of numbers or text"
+                )
+            content = np.empty(header.nbytes, np.uint8)
+            filled = 0
+            while chunk := member.read(1 << 24):  # to the end, where the checksum is compared
+                content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
+                filled += len(chunk)
+            if filled < header.nbytes:
+                raise self._damaged(f"{name} ends after {filled:,} of {header.nbytes:,} bytes")
+        order = "F" if header.fortran else "C"
+        return np.ndarray(header.shape, header.dtype, content, order=order)
+
+    def _header(self, name: str, member: IO[bytes], info: zipfile.ZipInfo) -> ArrayHeader:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                version = np.lib.format.read_magic(member)
+                read = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }[version]
+                shape, fortran, dtype = read(member)
+        except Exception:  # NumPy evaluates the header as Python, which may raise anything.
+            raise self._damaged(f"{name} has no header of NumPy's format 1 or 2") from None
+        header = ArrayHeader(shape, dtype, fortran)
+        held = info.file_size - member.tell()
+        compressed = min(info.compress_size, self.path.stat().st_size)
+        if min(shape, default=0) < 0 or len(shape) > 32 or header.nbytes != held:
+            raise self._damaged(f"{name} claims to be {header} and holds {held:,} bytes")
+        if info.file_size > MAX_EXPANSION * (compressed + 1):
+            raise self._damaged(f"{name} claims {info.file_size:,} bytes of {compressed:,}")
+        return header
+
+    @contextlib.contextmanager
+    def _archive(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                yield archive
+        except (
+            *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
+            *(RuntimeError, KeyError),  # encrypted, another compression; a name in two spellings
+            *(UnicodeDecodeError, OverflowError),  # offsets and names of a damaged directory
+        ) as error:
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, cause: str) -> UsageError:
+        return UsageError(f"{self.path} can't be read as .npz: {cause}")

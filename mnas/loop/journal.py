@@ -1,21 +1,34 @@
 """The append-only file of a search: one JSON line per record, on disk before it counts.
 
-    {"kind": "experiment", "format": "mnas-journal/1", ...}   the first line
-    {"kind": "proposals", "batch": 0, "first_trial": 0, "decisions": [[...]], "log_probs": [...]}
-    {"kind": "result", "trial": 0, "reward": ..., "accuracy": ..., "error": null, ...}
-    {"kind": "update", "batch": 0, ...}
+    {"n":0,"kind":"experiment","format":"mnas-journal/1",...,"sum":"..."}     the first line
+    {"n":1,"kind":"proposals","batch":0,"first_trial":0,"decisions":[[...]],...,"sum":"..."}
+    {"n":2,"kind":"result","trial":0,"reward":...,"accuracy":...,"error":null,...,"sum":"..."}
+    {"n":3,"kind":"update","batch":0,...,"sum":"..."}
+
+`n` is the record's number and `sum` its checksum, over the record and the checksum before it:
+
+    sum = first 16 hex digits of SHA-256(sum of the line before + line without `,"sum":"..."`)
+
+The first line follows the empty text. A line that was deleted, doubled, exchanged, inserted or
+edited therefore doesn't fit where it stands, and the file is rejected by that line's number. The
+last line is dropped if it has no newline: the process or machine died while writing it.
 
 `mnas.loop.records` defines the records. Replaying them gives the state of the search
 (`mnas.loop.search`). The cost of appending does not depend on the length of the file.
 """
 
-import fcntl
+import contextlib
+import dataclasses
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mnas.errors import UsageError
+from mnas.files import lock, sync_directory
 from mnas.loop.records import (
     FORMAT,
     ExperimentRecord,
@@ -25,39 +38,61 @@ from mnas.loop.records import (
     to_json,
 )
 
+# The end of a line before its newline, and the beginning of the first line.
+TAIL = re.compile(rb',"sum":"([0-9a-f]{16})"}')
+TAIL_LENGTH = len(',"sum":"0123456789abcdef"}')
+BEGINNING = f'{{"n":0,"kind":"experiment","format":"{FORMAT}"'.encode()
+UNCHANGED = "accepted: the journal as it was written"
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """The complete records of a file.
+
+    length     number of bytes of their lines
+    last_sum   checksum of the last one; empty where there is none
+    """
+
+    records: list[Record]
+    length: int = 0
+    last_sum: bytes = b""
+
 
 class Journal:
     """A journal open for appending, by one process at a time.
 
     records  the records of the file at opening, the `ExperimentRecord` first
+    new      whether the file had none
 
     A new file begins with `head`. An incomplete last line, left by a process or machine that died
     while writing it, is removed.
 
-    Raises UsageError where another process has the journal open, or where a line is no record.
+    Raises UsageError where another process has the journal open, where a line is damaged, or where
+    the file can't be read or written.
     """
 
-    def __init__(self, path: Path, head: ExperimentRecord | None = None) -> None:
+    def __init__(self, path: Path | str, head: ExperimentRecord | None = None) -> None:
         self.path = Path(path)
-        self._file = open(self.path, "ab")  # noqa: SIM115 - closed by close()
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.records, length = read_with_length(self.path)
-        except OSError:
-            self._file.close()
-            raise UsageError(f"{self.path}: another process is writing this journal") from None
-        except UsageError:
+            # Unbuffered, so that nothing is left to be written after a failed write.
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise UsageError(f"{self.path} can't be written: {error.strerror}") from None
+        try:
+            lock(self._file.fileno(), self.path, "is writing this journal")
+            content = read_content(self.path)
+            if content.length < os.fstat(self._file.fileno()).st_size:
+                self._file.truncate(content.length)
+            # A new file is durable only once its directory entry is.
+            sync_directory(self.path.parent)
+            self.records, self.new = content.records, not content.records
+            self._count, self._sum = len(content.records), content.last_sum
+            if self.new:
+                self.records = [head or ExperimentRecord()]
+                self.append(self.records[0])
+        except BaseException:
             self._file.close()
             raise
-        if length < os.fstat(self._file.fileno()).st_size:
-            self._file.truncate(length)
-        # A new file is durable only once its directory entry is.
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
-        if not self.records:
-            self.records = [head or ExperimentRecord()]
-            self.append(self.records[0])
 
     @property
     def head(self) -> ExperimentRecord:
@@ -67,11 +102,22 @@ class Journal:
         return first
 
     def append(self, record: Record) -> None:
-        """Write one record; it is on disk when this returns."""
-        line = json.dumps(to_json(record), allow_nan=False, separators=(",", ":"))
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write one record; it is on disk when this returns.
+
+        Raises UsageError where it can't be written, as on a full disk; the file is then unchanged.
+        """
+        line, checksum = _line(record, self._count, self._sum)
+        length = os.fstat(self._file.fileno()).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(length)
+            raise UsageError(f"{self.path} can't be written: {error.strerror}") from None
+        self._count, self._sum = self._count + 1, checksum
 
     def close(self) -> None:
         """Close the file and release its lock."""
@@ -87,9 +133,9 @@ class Journal:
 def read(path: Path) -> list[Record]:
     """Return all complete records of a journal.
 
-    Raises UsageError that names the file and the line that is no record.
+    Raises UsageError that names the file and the line that is damaged or no record.
     """
-    return read_with_length(path)[0]
+    return read_content(path).records
 
 
 def decisions_of(records: Iterable[Record]) -> dict[int, tuple[int, ...]]:
@@ -102,32 +148,97 @@ def decisions_of(records: Iterable[Record]) -> dict[int, tuple[int, ...]]:
     }
 
 
-def read_with_length(path: Path) -> tuple[list[Record], int]:
-    """Return all complete records and the number of bytes of their lines; errors as `read`."""
+def read_content(path: Path) -> Content:
+    """Return the records with the length and checksum after which to append; errors as `read`."""
     records: list[Record] = []
-    length = 0
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.endswith(b"\n"):
-            break  # Incomplete.
+    length, checksum = 0, b""
+    for number, line in enumerate(_lines(path)):
         try:
-            data = json.loads(line)
-            if number == 1:
-                _check_format(data)
+            if not line.endswith(b"\n"):
+                _check_torn(line, number)
+                break
+            data, checksum = _verified(line, number, checksum)
             records.append(from_json(data))
         except UsageError as error:
-            raise UsageError(f"{path}, line {number}: {error}") from None
-        except ValueError:
-            shown = line[:60].decode(errors="replace").strip()
-            raise UsageError(f"{path}, line {number}: not JSON: {shown!r}") from None
+            raise UsageError(f"{path}, line {number + 1}: {error}") from None
         length += len(line)
-    return records, length
+    return Content(records, length, checksum)
 
 
-def _check_format(data: object) -> None:
+def _line(record: Record, number: int, previous_sum: bytes) -> tuple[bytes, bytes]:
+    """Return the line of a record and its checksum."""
+    data = {"n": number, **to_json(record)}
+    body = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+    checksum = _checksum(previous_sum, body)
+    return body[:-1] + b',"sum":"' + checksum + b'"}\n', checksum
+
+
+def _checksum(previous_sum: bytes, body: bytes) -> bytes:
+    return hashlib.sha256(previous_sum + body).hexdigest()[:16].encode()
+
+
+def _verified(line: bytes, number: int, previous_sum: bytes) -> tuple[Any, bytes]:
+    """Return the JSON value of a complete line without `n` and `sum`, and its checksum.
+
+    Raises UsageError where the line isn't what was written after the lines before it.
+    """
+    if number == 0:
+        _check_format(line)
+    checksum = _sum_in(line)
+    if checksum is None:
+        raise UsageError(f"no checksum at the end of {_shown(line)}; {UNCHANGED}")
+    body = line[: -TAIL_LENGTH - 1] + b"}"
+    own = re.match(rb'{"n":(\d{1,18})\b', body)
+    if own is not None and int(own[1]) != number:
+        raise UsageError(
+            f"record {int(own[1])} in the place of record {number}: lines were deleted, doubled or "
+            f"exchanged; {UNCHANGED}"
+        )
+    if own is None or checksum != _checksum(previous_sum, body):
+        raise UsageError(
+            f"the checksum doesn't match: this line or the one before was changed; {UNCHANGED}"
+        )
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UsageError(f"not JSON: {_shown(line)}") from None
+    del data["n"]
+    return data, checksum
+
+
+def _sum_in(line: bytes) -> bytes | None:
+    """Return the checksum before the last byte of a line, which is a newline if undamaged."""
+    tail = TAIL.fullmatch(line[-TAIL_LENGTH - 1 : -1])
+    return None if tail is None else tail[1]
+
+
+def _check_format(line: bytes) -> None:
     """Raise UsageError where the first line is not the head of a journal of this format."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        data = None
     written = data.get("format") if isinstance(data, dict) else None
     if written != FORMAT:
         raise UsageError(f"format {written!r}; accepted: {FORMAT!r}")
+
+
+def _check_torn(line: bytes, number: int) -> None:
+    """Raise UsageError where a last line without newline is more than an incomplete record.
+
+    Zero bytes at the end are what file systems leave after a loss of power. A whole record with
+    another byte in the place of its newline was damaged, and a file that doesn't begin like a
+    journal is none.
+    """
+    text = line.rstrip(b"\0")
+    if text == line and _sum_in(line) is not None:
+        raise UsageError(f"{line[-1:]!r} in the place of the newline; {UNCHANGED}")
+    if number == 0 and text[: len(BEGINNING)] != BEGINNING[: len(text)]:
+        raise UsageError(f"not the head of a journal: {_shown(line)}; accepted: {FORMAT!r}")
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:60].decode(errors="replace").strip())
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -10,14 +10,16 @@ Letters: N proposals of a batch, D decisions.
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
+from collections.abc import Callable
 from importlib import metadata
 from time import time as now
 from typing import Any, ClassVar
 
-from mnas.errors import UsageError, is_number, rejected
+from mnas.errors import UsageError, is_finite, rejected
 from mnas.evaluation import Evaluation
 from mnas.loop.trial import Result
 
@@ -179,21 +181,21 @@ def from_json(data: Any) -> Record:
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise UsageError(f"kind = {kind!r}; accepted: an object of kind {', '.join(KINDS)}")
-    record = KINDS[kind]
-    annotations = _FIELDS[kind]
-    for key in data.keys() - annotations.keys() - {"kind"}:
-        raise UsageError(f"{kind}: unknown key {key!r}; accepted: {', '.join(annotations)}")
+    converters = _CONVERTERS[kind]
+    for key in data.keys() - converters.keys() - {"kind"}:
+        raise UsageError(f"{kind}: unknown key {key!r}; accepted: {', '.join(converters)}")
     values = {}
-    for key, annotation in annotations.items():
+    for key, convert in converters.items():
         if key not in data:
             raise UsageError(f"{kind}: no key {key!r}")
         try:
-            values[key] = _from_json(data[key], annotation)
+            values[key] = convert(data[key])
         except TypeError:
+            annotation = _FIELDS[kind][key]
             plain = isinstance(annotation, type) and not typing.get_args(annotation)
             accepted = annotation.__name__ if plain else str(annotation)
             raise rejected(kind, key, data[key], accepted) from None
-    return record(**values)
+    return KINDS[kind](**values)
 
 
 def _annotations(record: type[Record]) -> dict[str, Any]:
@@ -201,27 +203,60 @@ def _annotations(record: type[Record]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
-_FIELDS = {kind: _annotations(record) for kind, record in KINDS.items()}
+@functools.cache
+def _converter(annotation: Any) -> Callable[[Any], Any]:
+    """Return the function from JSON values to instances of a field's annotation.
 
-
-def _from_json(value: Any, annotation: Any) -> Any:
-    """Return a JSON value as an instance of a field's annotation; TypeError if it is not one."""
+    It raises TypeError for a value that is not one.
+    """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is types.UnionType:  # X | None
-        return None if value is None else _from_json(value, arguments[0])
-    if origin is tuple and isinstance(value, list):
-        if arguments[-1] is Ellipsis:
-            return tuple(_from_json(item, arguments[0]) for item in value)
-        if len(value) == len(arguments):
-            return tuple(map(_from_json, value, arguments))
-    elif origin is dict and isinstance(value, dict):
-        return {name: _from_json(item, arguments[1]) for name, item in value.items()}
-    elif annotation is float:
-        if is_number(value) and math.isfinite(value):
-            return float(value)
-    elif annotation is Any or type(value) is annotation:
-        return value
-    raise TypeError
+        inner = _converter(arguments[0])
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        return _tuple_converter(arguments)
+    if origin is dict:
+        inner = _converter(arguments[1])
+        return lambda value: {name: inner(item) for name, item in _checked(value, dict).items()}
+    if annotation is float:
+        return _finite_float
+    return (
+        (lambda value: value) if annotation is Any else functools.partial(_checked, kind=annotation)
+    )
+
+
+def _tuple_converter(arguments: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return the converter of lists: of any length for (X, ...), else one item per argument."""
+    if arguments[-1] is Ellipsis:
+        inner = _converter(arguments[0])
+        return lambda value: tuple(map(inner, _checked(value, list)))
+    converters = [_converter(argument) for argument in arguments]
+
+    def convert(value: Any) -> tuple[Any, ...]:
+        if len(_checked(value, list)) != len(converters):
+            raise TypeError
+        return tuple(inner(item) for inner, item in zip(converters, value, strict=True))
+
+    return convert
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError
+    return value
+
+
+def _finite_float(value: Any) -> float:
+    if not is_finite(value):
+        raise TypeError
+    return float(value)
+
+
+_FIELDS = {kind: _annotations(record) for kind, record in KINDS.items()}
+_CONVERTERS = {
+    kind: {key: _converter(annotation) for key, annotation in fields.items()}
+    for kind, fields in _FIELDS.items()
+}
 
 
 def finite_or_none(value: float) -> float | None:
