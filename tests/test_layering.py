@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "evaluation": {"architecture"},
     "reward": {"errors"},
     "nn": BASE,
-    "data": BASE,
+    "data": BASE | {"runtime"},
     "training": BASE | {"data", "evaluation", "nn", "runtime"},
     "evaluators": BASE | {"data", "evaluation", "nn", "runtime", "training"},
     "loop": BASE | CONTRACTS | {"runtime"},
