@@ -1,0 +1,58 @@
+"""The contract of every reader of files and text that people bring.
+
+A reader returns a right result, or raises `UsageError` with one short line; it raises nothing else,
+ends within seconds, and takes no more memory than its input justifies.
+"""
+
+import contextlib
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from mnas.errors import UsageError
+
+T = TypeVar("T")
+
+SECONDS = 10  # a machine with other work included
+MESSAGE_LENGTH = 500
+MEMORY_BYTES = 2 << 30
+
+
+class TookTooLong(BaseException):
+    """A reader that has not ended in time; no reader catches it."""
+
+
+def read(reader: Callable[[], T], named: object) -> T | None:
+    """Return the result of a reader; None where it raises UsageError that names `named`."""
+    with limited():
+        try:
+            return reader()
+        except UsageError as error:
+            message = str(error)
+    assert len(message) < MESSAGE_LENGTH, f"{len(message)} characters: {message[:300]} ..."
+    assert len(message.splitlines()) == 1, repr(message)
+    assert message.isprintable(), repr(message)
+    assert str(named) in message, message
+    return None
+
+
+@contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """Raise within the context after `SECONDS`, and for allocations beyond `MEMORY_BYTES`."""
+
+    def stop(*_: object) -> None:
+        raise TookTooLong
+
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    handler = signal.signal(signal.SIGALRM, stop)
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, limits[1]))
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        signal.signal(signal.SIGALRM, handler)
