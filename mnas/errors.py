@@ -18,6 +18,10 @@ class UsageError(ValueError):
     """A value that the user can correct; the message names it and what would be accepted."""
 
 
+class RunFailure(RuntimeError):
+    """A run that can't go on, for a cause outside this project's code; the message names it."""
+
+
 def rejected(owner: str, field: str, value: Any, accepted: str) -> UsageError:
     """Return the error for a setting, for conditions that no check of this module covers."""
     return UsageError(f"{owner}: {field} = {shown(value)}; accepted: {accepted}")

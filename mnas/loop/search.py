@@ -32,7 +32,7 @@ import numpy as np
 
 from mnas.architecture.cost import network_cost
 from mnas.controller import Controller, Proposals
-from mnas.errors import UsageError
+from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import Evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import Curves, StoppingRule
@@ -54,7 +54,7 @@ from mnas.space import Space
 Observer = Callable[[Record], None]
 
 
-class TooManyFailures(RuntimeError):
+class TooManyFailures(RunFailure):
     """More evaluations failed than the search allows; the message names the commonest cause."""
 
 

@@ -18,6 +18,7 @@ import jax
 from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import process_environment
+from mnas.errors import RunFailure
 from mnas.evaluation import BlockCompiler, EvaluatorConfig
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
@@ -28,7 +29,7 @@ from mnas.training.programs import forget_programs
 PROCESS_BYTES = 1 << 30  # upper bound of the memory of a compiling process
 
 
-class LostWorker(RuntimeError):
+class LostWorker(RunFailure):
     """A compiling process was killed; the message says how to continue."""
 
 
