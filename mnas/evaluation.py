@@ -7,13 +7,15 @@ An evaluator is any callable
 so a table, a simulator or a job on another machine qualifies as well as training does. `report`,
 if not None, is called as `report(epoch, accuracy)` after each evaluated epoch, and may return
 "stop": the evaluation then ends with that epoch. An evaluator that never calls it is never stopped.
-An evaluator may raise any exception: `evaluate_safely` records it as a failed evaluation.
+An evaluator may raise any exception and return anything: `evaluate_safely` records an exception, and
+whatever is no `Evaluation` of numbers in their ranges, as a failed evaluation.
 
 Evaluators are described by frozen dataclasses with `build()` (`EvaluatorConfig`), so that a worker
 in another process builds its own. What else a configuration or an evaluator can do is optional; a
 user of such a method checks the protocol with `isinstance`:
 
-    FileDependent       configuration: names the files that results depend on
+    ContentDependent    configuration: digests of the files that results depend on
+    DataDescription     configuration: one line about the data that evaluations read
     ArchitectureCheck   configuration: rejects an architecture before anything is started
     WrapperConfig       configuration: modifies the results of another configuration's evaluator
     BlockCompiler       evaluator: compiles the programs of single blocks ahead of a search
@@ -23,10 +25,18 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from mnas.architecture.architecture import Architecture
+from mnas.errors import UsageError, rejected, require_whole
+
+# Limits of what an evaluation holds, so that no child can fill the journal.
+MAX_CAUSE = 300  # characters
+MAX_REPORTS = 100_000
+MAX_TIMINGS, MAX_NAME = 100, 100  # items, characters
+MAX_WHOLE = 10**12
+# Accuracies are means of floats: sums of weights may exceed 1 in the last digits.
+ROUNDING = 1e-6
 
 Report = Callable[[int, float], Literal["stop"] | None]
 
@@ -35,7 +45,8 @@ Report = Callable[[int, float], Literal["stop"] | None]
 class Evaluation:
     """Result of evaluating one child. Mult-adds and parameters follow from its architecture.
 
-    accuracy    top-1 on held-out images, 0 to 1; NaN if the evaluation failed
+    accuracy    top-1 on held-out images, 0 to 1; NaN if the evaluation failed. Any other value is
+                an error, which the evaluation then has
     latency_ms  of one image; None if the evaluator doesn't provide it
     epochs      epochs trained
     seconds     total time; `timings` holds parts of it by name
@@ -54,8 +65,11 @@ class Evaluation:
     stopped: bool = False
 
     def __post_init__(self) -> None:
-        if self.error is None and not math.isfinite(self.accuracy):
-            object.__setattr__(self, "error", f"accuracy is not a number: {self.accuracy}")
+        if self.error is None:
+            try:
+                _accuracy(self.accuracy)
+            except UsageError as wrong:
+                object.__setattr__(self, "error", _cause(wrong))
 
 
 class Evaluator(Protocol):
@@ -81,11 +95,27 @@ class EvaluatorConfig(Protocol):
 
 
 @runtime_checkable
-class FileDependent(Protocol):
-    """Configuration whose results depend on the content of files."""
+class ContentDependent(Protocol):
+    """Configuration whose results depend on the content of files, not on their paths."""
 
-    def files(self) -> dict[str, Path]:
-        """Return the files by setting (`data.source`); a resumed run requires the same content."""
+    def contents(self) -> dict[str, str]:
+        """Return digests of contents by the setting that holds the path (`data.source`).
+
+        A resumed run requires the same digests; the paths may have changed. Raises UsageError if a
+        file can't be read.
+        """
+        ...
+
+
+@runtime_checkable
+class DataDescription(Protocol):
+    """Configuration that can tell users what data evaluations read."""
+
+    def describe_data(self) -> str | None:
+        """Return one line: what was read and what was left out; None where there are no data.
+
+        Raises UsageError if the data can't be read.
+        """
         ...
 
 
@@ -134,11 +164,8 @@ def unwrapped(config: Any) -> Any:
 
 
 def failure(error: BaseException | str, seconds: float = 0.0) -> Evaluation:
-    """Return a failed evaluation with the cause in one line."""
-    if isinstance(error, BaseException):
-        lines = str(error).strip().splitlines() or [""]
-        error = f"{type(error).__name__}: {lines[0]}" if lines[0] else type(error).__name__
-    return Evaluation(error=error, seconds=seconds)
+    """Return a failed evaluation with the cause in one line of at most 300 characters."""
+    return Evaluation(error=_cause(error), seconds=seconds)
 
 
 def evaluate_safely(
@@ -147,32 +174,185 @@ def evaluate_safely(
     """Return the result of `evaluate`, or a failed `Evaluation` if it raises.
 
     All engines evaluate through this function. With a `report`, the reports and the stop are
-    recorded in the evaluation. KeyboardInterrupt and SystemExit propagate: they end the search.
+    recorded in the evaluation. The result is checked (`plain_evaluation`). Of exceptions,
+    KeyboardInterrupt propagates, because it ends the search, and so does the SystemExit by which
+    Ray ends a worker.
     """
     start = time.perf_counter()
     recorder = None if report is None else _RecordingReport(report)
     try:
         evaluation: Any = evaluate(architecture, seed, recorder)  # whatever users return
-    except Exception as error:
-        return failure(error, time.perf_counter() - start)
-    if not isinstance(evaluation, Evaluation):
-        return failure(f"the evaluator returned {type(evaluation).__name__}, not an Evaluation")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if hasattr(error, "ray_terminate_msg"):
+            raise
+        cause = error if recorder is None or recorder.wrong is None else recorder.wrong
+        return failure(cause, time.perf_counter() - start)
+    if recorder is not None and recorder.wrong is not None:
+        return failure(recorder.wrong, time.perf_counter() - start)
+    evaluation = plain_evaluation(evaluation)
     if recorder is not None and evaluation.error is None:
-        history = tuple(recorder.history)
+        history = _history(recorder.history)
         evaluation = dataclasses.replace(evaluation, history=history, stopped=recorder.stopped)
     return evaluation
 
 
 class _RecordingReport:
-    """Report that records its calls, and whether the last one returned "stop"."""
+    """Report that records its calls, and whether the last one returned "stop".
+
+    wrong  the first call that was no epoch and accuracy; it raises UsageError
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self.history: list[tuple[int, float]] = []
         self.stopped = False
+        self.wrong: str | None = None
 
     def __call__(self, epoch: int, accuracy: float) -> Literal["stop"] | None:
-        answer = self._report(epoch, accuracy)
-        self.history.append((epoch, accuracy))
+        try:
+            plain = _pair((epoch, accuracy))
+            require_whole("report", "number of reports", len(self.history) + 1, most=MAX_REPORTS)
+        except (Exception, SystemExit) as error:  # of conversions of foreign objects
+            self.wrong = self.wrong or f"report: {_cause(error)}"
+            raise UsageError(self.wrong) from None
+        answer = self._report(*plain)
+        self.history.append(plain)
         self.stopped = answer == "stop"
         return answer
+
+
+# --- whatever an evaluator returns, as plain data ---
+
+
+def plain_evaluation(result: Any) -> Evaluation:
+    """Return an evaluator's result in Python's own numbers, as the journal gives it back.
+
+    Scalars of NumPy and JAX become Python's. Values of `timings` and `history` that are not finite
+    are left out; such a latency becomes None. Everything else that isn't of the field's kind and
+    range makes the evaluation a failed one that names the field. Raises nothing.
+    """
+    if not isinstance(result, Evaluation):
+        return failure(f"the evaluator returned {type(result).__name__}, not an Evaluation")
+    try:
+        error = None if result.error is None else _cause(result.error)
+    except (Exception, SystemExit) as wrong:
+        return failure(f"evaluation: {_cause(wrong)}")
+    try:
+        return Evaluation(
+            accuracy=_accuracy(result.accuracy, failed=error is not None),
+            latency_ms=_latency(result.latency_ms),
+            epochs=_whole("epochs", result.epochs),
+            seconds=_seconds(result.seconds),
+            error=error,
+            timings=_timings(result.timings),
+            history=_history(result.history),
+            stopped=_flag("stopped", result.stopped),
+        )
+    except (Exception, SystemExit) as wrong:  # of conversions of foreign objects
+        return failure(_cause(wrong) if error is None else error)
+
+
+def _cause(error: Any) -> str:
+    """Return the text of an exception, or a text, in one printable line; TypeError for others."""
+    if isinstance(error, UsageError):
+        text = str(error)
+    elif isinstance(error, BaseException):
+        try:
+            lines = str(error).strip()[:MAX_CAUSE].splitlines()
+        except (Exception, SystemExit):
+            lines = ["its text can't be made"]
+        text = type(error).__name__ + (f": {lines[0]}" if lines else "")
+    elif isinstance(error, str):
+        text = str(error).strip()
+    else:
+        raise rejected("evaluation", "error", type(error).__name__, "a text, or None")
+    text = text[: 2 * MAX_CAUSE]
+    text = " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+    return text if len(text) <= MAX_CAUSE else text[: MAX_CAUSE - 1] + "…"
+
+
+def _wrong(field: str, value: Any, accepted: str) -> UsageError:
+    return rejected("evaluation", field, value, accepted)
+
+
+def _number(field: str, value: Any) -> float:
+    """Return a real number of Python, NumPy or JAX as a float, which may be NaN or infinite."""
+    # Arrays of one element, texts and booleans would be converted, too.
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if isinstance(value, bool | str | bytes | None) or kind in tuple("bcSUOMm"):
+        raise _wrong(field, value, "a number")
+    if getattr(value, "shape", ()) != ():
+        raise _wrong(field, value, "one number")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(field, value, "a number") from None
+
+
+def _accuracy(value: Any, failed: bool = False) -> float:
+    """Return an accuracy; NaN is accepted of failed evaluations."""
+    number = _number("accuracy", value)
+    if math.isnan(number) and failed:
+        return number
+    if not math.isfinite(number):
+        raise UsageError(f"accuracy is not a number: {number}")
+    if not -ROUNDING <= number <= 1 + ROUNDING:
+        raise _wrong("accuracy", number, "0 to 1")
+    return min(max(number, 0.0), 1.0)
+
+
+def _latency(value: Any) -> float | None:
+    number = math.nan if value is None else _number("latency_ms", value)
+    if not math.isfinite(number):
+        return None
+    if number <= 0:
+        raise _wrong("latency_ms", number, "a number above 0, or None")
+    return number
+
+
+def _whole(field: str, value: Any) -> int:
+    number = _number(field, value)
+    if not (number.is_integer() and 0 <= number <= MAX_WHOLE):
+        raise _wrong(field, value, f"a whole number from 0 to {MAX_WHOLE}")
+    return int(number)
+
+
+def _seconds(value: Any) -> float:
+    number = _number("seconds", value)
+    if not (math.isfinite(number) and number >= 0):
+        raise _wrong("seconds", number, "a number of at least 0")
+    return number
+
+
+def _flag(field: str, value: Any) -> bool:
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if not (isinstance(value, bool) or (kind == "b" and value.shape == ())):
+        raise _wrong(field, value, "True or False")
+    return bool(value)
+
+
+def _timings(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping) or len(value) > MAX_TIMINGS:
+        raise _wrong("timings", value, f"at most {MAX_TIMINGS} numbers by name")
+    for name in value:
+        if not isinstance(name, str) or len(name) > MAX_NAME:
+            raise _wrong("timings", name, f"names of at most {MAX_NAME} characters")
+    numbers = {str(name): _number(f"timings[{name!r}]", item) for name, item in value.items()}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _history(value: Any) -> tuple[tuple[int, float], ...]:
+    if not isinstance(value, list | tuple) or len(value) > MAX_REPORTS:
+        raise _wrong("history", value, f"at most {MAX_REPORTS} pairs of epoch and accuracy")
+    return tuple(pair for pair in map(_pair, value) if math.isfinite(pair[1]))
+
+
+def _pair(value: Any) -> tuple[int, float]:
+    """Return an epoch and an accuracy, which may be no number: a child that diverged."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise _wrong("history", value, "pairs of epoch and accuracy")
+    epoch, accuracy = value
+    number = _number("accuracy", accuracy)
+    return _whole("epoch", epoch), _accuracy(number) if math.isfinite(number) else number

@@ -11,6 +11,7 @@ import codecs
 import contextlib
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -70,6 +71,15 @@ def read_text(path: Path) -> str:
             f"{path} is not text in UTF-8: byte {error.start} is 0x{content[error.start]:02x}; "
             "accepted: UTF-8, or UTF-16 with a byte order mark"
         ) from None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content. Raises UsageError if it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -6,8 +6,9 @@ from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ContentDependent,
+    DataDescription,
     Evaluation,
-    FileDependent,
     evaluate_safely,
     failure,
 )
@@ -70,8 +71,9 @@ def test_reports_and_the_stop_are_recorded(stop_at, stopped):
 
 def test_optional_hooks_are_recognised():
     proxy = ProxyConfig()
-    assert isinstance(proxy, FileDependent) and isinstance(proxy, ArchitectureCheck)
+    assert isinstance(proxy, ContentDependent) and isinstance(proxy, ArchitectureCheck)
+    assert isinstance(proxy, DataDescription)
     assert isinstance(proxy.build(), BlockCompiler)
     surrogate = SurrogateConfig()
-    assert isinstance(surrogate, ArchitectureCheck) and not isinstance(surrogate, FileDependent)
+    assert isinstance(surrogate, ArchitectureCheck) and not isinstance(surrogate, ContentDependent)
     assert not isinstance(surrogate.build(), BlockCompiler)

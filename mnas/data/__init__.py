@@ -1,12 +1,19 @@
 """Images: from a data set on disk to normalised batches on the device.
 
 In: a `DataConfig` and a resolution R. Out: `Images`, uint8 RGB [N, R, R, 3] with labels int32 [N]
-in train, validation and test splits, and batches float32 [B, R, R, 3] of them. The validation
-split is taken from the training set, never from the test set, and depends on `split_seed` only.
-Missing or malformed data raise UsageError.
+in train and validation splits and, if asked for, the test set; and batches float32 [B, R, R, 3] of
+them. The validation split is taken from the training set, never from the test set, and depends on
+`split_seed` only. Each source tells in one line what it read and left out, and a digest of its
+content. Missing, malformed or ambiguous data raise UsageError.
 
-    images    sources ('digits', `.npz`, image folders), resizing, splits
+    source    contract of a source of labelled images, and the line that describes it
+    pixels    one image file to 8-bit RGB; resizing
+    digits    source: the embedded digits
+    arrays    source: `.npz` files
+    folders   source: folders of images
+    images    `DataConfig` to `Images`: splits
     batches   images on the device; normalisation and augmentation, batches of an epoch
 
-May import `mnas.architecture`, `mnas.errors`. `images` does not import JAX.
+May import `mnas.architecture`, `mnas.errors`, `mnas.files`, `mnas.runtime`. Only `batches` imports
+JAX.
 """

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,9 +11,10 @@ from mnas.errors import require_at_least
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ContentDependent,
+    DataDescription,
     Evaluation,
     Evaluator,
-    FileDependent,
     Report,
 )
 from mnas.evaluators.surrogate import SEED_STD_POINTS, SurrogateConfig
@@ -44,11 +44,17 @@ class NoisyConfig:
             return NoisyBlockCompiler(evaluator, self.std_points, evaluator)
         return NoisyEvaluator(evaluator, self.std_points)
 
-    def files(self) -> dict[str, Path]:
-        """Return the files of the undisturbed evaluator."""
-        if not isinstance(self.evaluator, FileDependent):
+    def contents(self) -> dict[str, str]:
+        """Return the digests of the undisturbed evaluator's files."""
+        if not isinstance(self.evaluator, ContentDependent):
             return {}
-        return {f"evaluator.{name}": path for name, path in self.evaluator.files().items()}
+        return {f"evaluator.{name}": digest for name, digest in self.evaluator.contents().items()}
+
+    def describe_data(self) -> str | None:
+        """Return the line about the undisturbed evaluator's data."""
+        if not isinstance(self.evaluator, DataDescription):
+            return None
+        return self.evaluator.describe_data()
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if the undisturbed evaluator rejects the architecture."""

@@ -1,14 +1,17 @@
 """Proxy training: a short training of each child on few, small images."""
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.images import DataConfig, Images, load
+from mnas.data.images import EMBEDDED, DataConfig, Images, load, open_source
+from mnas.data.source import shortened
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
+from mnas.files import file_digest
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.training import blockwise, precompile
 from mnas.training.config import TrainingConfig
@@ -33,19 +36,25 @@ class ProxyConfig:
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
                 "accepted: one of the two"
             )
+        if self.latency_table is not None:  # absolute, for a resumption from any directory
+            object.__setattr__(self, "latency_table", os.path.abspath(self.latency_table))
 
     def build(self) -> "ProxyEvaluator":
         """Return a new evaluator. Raises UsageError if the latency table can't be read."""
         return ProxyEvaluator(self)
 
-    def files(self) -> dict[str, Path]:
-        """Return the files that results depend on by setting, except folders of images."""
-        files = {}
-        if self.data.source.endswith(".npz"):
-            files["data.source"] = Path(self.data.source)
+    def contents(self) -> dict[str, str]:
+        """Return digests of the images and of the latency table by setting."""
+        contents = {}
+        if self.data.source != EMBEDDED:
+            contents["data.source"] = open_source(self.data).digest()
         if self.latency_table is not None:
-            files["latency_table"] = Path(self.latency_table)
-        return files
+            contents["latency_table"] = file_digest(Path(self.latency_table))
+        return contents
+
+    def describe_data(self) -> str:
+        """Return one line: images, classes, sizes, and what was left out."""
+        return open_source(self.data).describe()
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if the images don't fit the network, or its latency is unknown."""
@@ -78,9 +87,10 @@ class ProxyEvaluator:
             self._images[resolution] = load(self.config.data, resolution)
         images = self._images[resolution]
         if architecture.classes != len(images.classes):
+            count = len(images.classes)
             raise UsageError(
-                f"the architecture has {architecture.classes} classes, "
-                f"{self.config.data.source} has {len(images.classes)}"
+                f"space: classes = {architecture.classes}, and {self.config.data.source} has "
+                f"{count} ({shortened(images.classes)}); accepted: --space.classes {count}"
             )
         return images
 

@@ -13,7 +13,6 @@ writes the specs.
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -25,7 +24,7 @@ from mnas.engines.config import check_engine
 from mnas.engines.drive import drive as drive_engine
 from mnas.engines.environment import prepare_driver
 from mnas.errors import UsageError
-from mnas.evaluation import ArchitectureCheck, FileDependent
+from mnas.evaluation import ArchitectureCheck, ContentDependent
 from mnas.experiment import registry
 from mnas.experiment.overrides import override
 from mnas.experiment.results import result_spec
@@ -61,23 +60,15 @@ def check(experiment: Experiment) -> None:
 def identity(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that determine the search, as the journal's first record holds them.
 
-    Beside the settings: `kinds`, the classes of the parts, and `contents`, the SHA-256 sums of
-    files that results depend on. Raises UsageError where such a file cannot be read.
+    Beside the settings: `kinds`, the classes of the parts, and `contents`, digests of the files
+    that results depend on. Raises UsageError where such a file cannot be read.
     """
     settings = json.loads(json.dumps(experiment.settings()))
     settings["engine"] = {"threads": experiment.engine.threads}
     evaluator = experiment.evaluator
-    files = evaluator.files() if isinstance(evaluator, FileDependent) else {}
-    settings["contents"] = {name: _digest(path) for name, path in files.items()}
+    is_dependent = isinstance(evaluator, ContentDependent)
+    settings["contents"] = evaluator.contents() if is_dependent else {}
     return {"kinds": experiment.kinds(), **settings}
-
-
-def _digest(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}") from None
 
 
 def new_directory(root: Path, name: str) -> Path:
@@ -163,12 +154,25 @@ def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller
 
 
 def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Path) -> None:
-    """Raise UsageError that names the setting in which a resumed run differs from its journal."""
+    """Raise UsageError that names the setting in which a resumed run differs from its journal.
+
+    Files that results depend on may have been moved: their contents are compared, not their paths.
+    """
     before = {"name": recorded.name, **_flat(recorded.settings)}
     now = {"name": current.name, **_flat(current.settings)}
+    contents = {name for name in before.keys() & now.keys() if name.startswith("contents.")}
+    paths = {name.replace("contents.", "evaluator.", 1) for name in contents}
     parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
     for name in parts_first:
-        if name not in RESUMABLE_SETTINGS and before.get(name) != now.get(name):
+        if before.get(name) == now.get(name) or name in paths or name in RESUMABLE_SETTINGS:
+            continue
+        if name in contents:
+            setting = name.replace("contents.", "evaluator.", 1)
+            raise UsageError(
+                f"{path}: the content of {setting} = {now[setting]!r} is not that of the run; "
+                "accepted: the same content, under any path"
+            )
+        if not name.startswith("contents."):  # else its path was set or unset, and is named
             raise UsageError(
                 f"{path}: {name} was {before.get(name)!r} and is {now.get(name)!r} now; "
                 f"accepted: the settings of the run, except {', '.join(RESUMABLE_SETTINGS)} and "

@@ -4,16 +4,16 @@ import dataclasses
 import math
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from mnas.architecture.architecture import Architecture
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ContentDependent,
+    DataDescription,
     Evaluation,
     EvaluatorConfig,
-    FileDependent,
     Report,
     WrapperConfig,
     evaluate_safely,
@@ -41,10 +41,17 @@ def check_settings(config: Any) -> None:
 
 def check_hooks(config: EvaluatorConfig, architecture: Architecture) -> None:
     """Check the optional methods of the configuration and the evaluator, where they exist."""
-    if isinstance(config, FileDependent):
-        for setting, path in config.files().items():
-            assert isinstance(path, Path), f"files: {setting} is {path!r}; a Path expected"
-            assert path.is_file(), f"files: {setting} = {path} is no file"
+    if isinstance(config, ContentDependent):
+        first, second = config.contents(), config.contents()
+        assert first == second, f"contents: {first} and then {second} of the same files"
+        for setting, digest in first.items():
+            assert isinstance(digest, str), f"contents: {setting} is {digest!r}; a str expected"
+            _check_setting(config, setting)
+    if isinstance(config, DataDescription):
+        line: Any = config.describe_data()
+        assert line is None or (isinstance(line, str) and "\n" not in line), (
+            f"describe_data returned {line!r}; one line or None expected"
+        )
     if isinstance(config, ArchitectureCheck):
         check: Callable[[Architecture], Any] = config.check
         assert check(architecture) is None, "check returned a value; it must raise or not"
@@ -57,6 +64,14 @@ def check_hooks(config: EvaluatorConfig, architecture: Architecture) -> None:
     if isinstance(evaluator, BlockCompiler):
         evaluator.compile_batches(architecture)
         evaluator.compile_block(architecture, 0)
+
+
+def _check_setting(config: Any, path: str) -> None:
+    """Check that a dotted path names a setting."""
+    value = config
+    for name in path.split("."):
+        assert hasattr(value, name), f"contents: {path} is no setting of {type(config).__name__}"
+        value = getattr(value, name)
 
 
 def check_determinism(config: EvaluatorConfig, architecture: Architecture, seed: int = 0) -> None:

@@ -68,4 +68,4 @@ def test_a_latency_table_is_filled_once_and_used_by_a_search(tmp_path, capsys):
     table.write_text(table.read_text().replace('"call_ms": ', '"call_ms": 1'))
     capsys.readouterr()
     assert run_search("--resume", f"{tmp_path}/run") == 2
-    assert "contents.latency_table was" in capsys.readouterr().err
+    assert "the content of evaluator.latency_table" in capsys.readouterr().err

@@ -8,8 +8,9 @@ from mnas.errors import UsageError
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ContentDependent,
+    DataDescription,
     Evaluation,
-    FileDependent,
     WrapperConfig,
     evaluate_safely,
     unwrapped,
@@ -97,11 +98,16 @@ def test_latency_is_that_of_the_inner_evaluator():
     assert NoisyConfig(inner).build()(B0, 5).latency_ms == inner.build()(B0, 0).latency_ms
 
 
-def test_optional_hooks_are_forwarded():
-    proxy = ProxyConfig(data=dataclasses.replace(ProxyConfig().data, source="images.npz"))
+def test_optional_hooks_are_forwarded(tmp_path):
+    images = np.zeros((4, 8, 8), np.uint8)
+    np.savez(tmp_path / "images.npz", train_images=images, train_labels=np.arange(4))
+    source = str(tmp_path / "images.npz")
+    proxy = ProxyConfig(data=dataclasses.replace(ProxyConfig().data, source=source))
     noisy = NoisyConfig(proxy)
-    assert isinstance(noisy, FileDependent) and isinstance(noisy, ArchitectureCheck)
-    assert noisy.files() == {"evaluator.data.source": proxy.files()["data.source"]}
+    assert isinstance(noisy, ContentDependent) and isinstance(noisy, ArchitectureCheck)
+    assert noisy.contents() == {"evaluator.data.source": proxy.contents()["data.source"]}
+    assert isinstance(noisy, DataDescription)
+    assert noisy.describe_data() == proxy.describe_data()
     assert isinstance(noisy.build(), BlockCompiler)
     with pytest.raises(UsageError, match=r"classes = 10 of .* was never measured"):
         NoisyConfig(SurrogateConfig()).check(B0.replace(classes=10))
@@ -109,7 +115,7 @@ def test_optional_hooks_are_forwarded():
 
 def test_hooks_that_the_inner_evaluator_lacks_are_empty():
     noisy = NoisyConfig(CurveConfig())
-    assert noisy.files() == {}
+    assert noisy.contents() == {} and noisy.describe_data() is None
     noisy.check(B0)
     assert not isinstance(noisy.build(), BlockCompiler)
 

@@ -43,11 +43,12 @@ def test_resumed_run_requires_unchanged_files(experiment, tmp_path):
     open_and_close(experiment, tmp_path)
     open_and_close(experiment, tmp_path)
     write_images(tmp_path, 1)
-    with pytest.raises(UsageError, match=r"contents\.data\.source was .* is .* now"):
+    message = r"the content of evaluator\.data\.source = '.*images\.npz' is not that of the run"
+    with pytest.raises(UsageError, match=message):
         open_and_close(experiment, tmp_path)
     write_images(tmp_path, 0)
     write_table(tmp_path, 2.0)
-    with pytest.raises(UsageError, match=r"contents\.latency_table was"):
+    with pytest.raises(UsageError, match=r"the content of evaluator\.latency_table = "):
         open_and_close(experiment, tmp_path)
 
 

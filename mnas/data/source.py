@@ -1,0 +1,113 @@
+"""The contract of a data set's source, and the line that says what was found in it."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from mnas.errors import UsageError
+from mnas.runtime.machine import available_bytes
+
+Labelled = tuple[np.ndarray, np.ndarray]
+"""Images uint8 [N, R, R, 3] and labels int32 [N]."""
+
+
+class Source(Protocol):
+    """Training images with labels, and a test set that is read when it is asked for.
+
+    classes  names of the K classes, in order of the labels
+    labels   int32 [N], 0 to K - 1
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+
+    def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
+        """Return the training images at `indices` [M], uint8 RGB [M, R, R, 3]."""
+        ...
+
+    def test(self, resolution: int) -> Labelled | None:
+        """Return the test set at resolution R; None if there is none."""
+        ...
+
+    def describe(self) -> str:
+        """Return one line: images, classes, smallest and largest size, and what was left out."""
+        ...
+
+    def digest(self) -> str:
+        """Return a digest of training images, labels and class names, whatever their path."""
+        ...
+
+
+def description(
+    count: int,
+    classes: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    left_out: Counter[str],
+    notes: Sequence[str] = (),
+) -> str:
+    """Return the line that says what was found.
+
+    sizes     (height, width) of the images
+    left_out  number of left-out things by kind: a suffix (".txt", or "" for none), or a noun
+    """
+    small, large = (
+        f"{height}×{width}"
+        for height, width in (
+            pick(sizes, key=lambda size: size[0] * size[1]) for pick in (min, max)
+        )
+    )
+    parts = [
+        f"{counted(count, 'image')}, {counted(len(classes), 'class')} ({shortened(classes)})",
+        f"{small} to {large}",
+        *notes,
+    ]
+    line = ", ".join(parts)
+    return f"{line}; left out: {_kinds(left_out)}" if left_out else line
+
+
+def shortened(names: Sequence[object] | np.ndarray, most: int = 10) -> str:
+    """Return names separated by commas, the middle of a long list as "..."."""
+    shown = [*names] if len(names) <= most else [*names[: most // 2], "...", names[-1]]
+    return ", ".join(printable(str(name)) for name in shown)
+
+
+def printable(name: str, most: int = 40) -> str:
+    """Return a name of someone else's in one line of at most `most` characters."""
+    name = name if name.isprintable() else ascii(name)[1:-1]
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 image", "2 images", "2 classes", "2 folders without images"."""
+    noun, *rest = re.split(r"(?= (?:of|to|without) )", noun, maxsplit=1)
+    if count != 1:
+        noun += "es" if noun.endswith("s") else "s"
+    return "".join([f"{count:,} {noun}", *rest])
+
+
+def _kinds(left_out: Counter[str]) -> str:
+    """Return "3 files (2 .txt, 1 .csv), 1 hidden folder"."""
+    suffixes = {kind: n for kind, n in left_out.items() if kind.startswith(".") or not kind}
+    others = [counted(n, kind) for kind, n in sorted(left_out.items()) if kind not in suffixes]
+    if not suffixes:
+        return ", ".join(others)
+    total = counted(sum(suffixes.values()), "file")
+    common = Counter(suffixes).most_common(5)
+    named = [f"{n} {printable(kind) or 'without suffix'}" for kind, n in common]
+    if len(suffixes) == 1:
+        named = [printable(kind) or "without suffix" for kind, _ in common]
+    more = ["..."] if len(suffixes) > len(common) else []
+    return ", ".join([f"{total} ({', '.join([*named, *more])})", *others])
+
+
+def require_memory(what: str, nbytes: int) -> None:
+    """Raise UsageError if `nbytes` bytes for `what` are more than this machine has available."""
+    available = available_bytes()
+    if nbytes > available:
+        raise UsageError(
+            f"data: {what} need {nbytes / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB "
+            "are available; accepted: fewer images (train_images), or a lower resolution"
+        )
