@@ -1,6 +1,8 @@
 """The `mnas` command: `mnas VERB ...`, or `python -m mnas VERB ...`."""
 
 import importlib
+import importlib.metadata
+import platform
 import sys
 
 from mnas.cli.command import run_command
@@ -24,11 +26,16 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command, by default that of the process, and return its exit status."""
-    verb, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
+    words = sys.argv[1:] if arguments is None else arguments
+    # Wherever it stands: for every verb, and for mistakes in the words around it.
+    verb, *rest = [word for word in words if word != "--traceback"] or [""]
 
     def command() -> int | None:
         if verb in ("-h", "--help"):
             print(help_text())
+            return 0
+        if verb == "--version":
+            print(version_text())
             return 0
         if not verb:
             raise UsageError(f"no verb given; accepted: {', '.join(VERBS)}")
@@ -37,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         module = importlib.import_module(f"mnas.cli.{verb.replace('-', '_')}")
         return module.main(rest)
 
-    return run_command(f"mnas {verb}" if verb in VERBS else "mnas", command)
+    program = f"mnas {verb}" if verb in VERBS else "mnas"
+    return run_command(program, command, tracebacks="--traceback" in words)
 
 
 def help_text() -> str:
@@ -48,8 +56,24 @@ def help_text() -> str:
         "Neural architecture search for MBConv networks.\n\n"
         f"{verbs}\n\n"
         "Arguments of a verb: mnas VERB --help\n"
+        "Every verb accepts --traceback, which shows where an error arose.\n"
+        "Versions of mnas and of what it computes with: mnas --version\n"
         "Example: mnas search b0-imagenet --seed 1"
     )
+
+
+def version_text() -> str:
+    """Return the versions of mnas, Python, the libraries that compute, and the system."""
+    names = ("mnas", "jax", "jaxlib", "flax", "ray", "numpy")
+    versions = [f"{name} {_version(name)}" for name in names]
+    return "\n".join([*versions, f"Python {platform.python_version()}", platform.platform()])
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -1,36 +1,151 @@
-"""Exit status of a command."""
+"""Exceptions of a command as one line on standard error and an exit status.
 
+2    a mistake of the user: `UsageError`, a file or directory that can't be read or written, a full
+     standard output, a device that JAX can't use; printed in one line
+1    a run that can't go on: `RunFailure`, divergence, out of memory; printed in one line
+130  Ctrl-C, 143 SIGTERM; one line, with the command that continues the run
+141  the reader of standard output is gone, as after `| head`; nothing printed
+1    a defect, which is any other exception: its traceback
+"""
+
+import contextlib
+import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+import sysconfig
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-from mnas.errors import UsageError
+from mnas.cli.streams import OutputError, usable_streams
+from mnas.errors import RunFailure, UsageError
+from mnas.runtime.jax_settings import without_shell_variables
 
+FAILED = 1
 USAGE_ERROR = 2
-BROKEN_PIPE = 141  # a shell's status for a program that SIGPIPE ended
+INTERRUPTED = 130  # a shell's status for a program that Ctrl-C ended
+BROKEN_PIPE = 141  # that SIGPIPE ended
+TERMINATED = 143  # that SIGTERM ended
+
+REPORT = (
+    "This is a defect of mnas. Please report it to the maintainers (CONTRIBUTING.md), with this "
+    "traceback, the command and the output of `mnas --version`."
+)
 
 
-def run_command(program: str, command: Callable[[], int | None]) -> int:
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command in the same way as Ctrl-C, but for the exit status."""
+
+
+def run_command(program: str, command: Callable[[], int | None], tracebacks: bool = False) -> int:
     """Call `command` and return the exit status of the process.
 
-    The status is what `command` returns, or 0 for None. A `UsageError` is printed in one line on
-    standard error, as "PROGRAM: message", with status 2. Where the reader of standard output is
-    gone, as after `| head`, the remaining output is dropped and the status is 141. Any other
-    exception propagates.
+    The status is what `command` returns, or 0 for None. An exception of the table above is printed
+    as "PROGRAM: message" and becomes its status; a defect propagates, with a note that asks for a
+    report. Where the reader of standard output is gone, the remaining output is dropped.
+
+    tracebacks  print the traceback of every error
+
+    JAX's settings in the user's shell do not apply (`mnas.runtime.jax_settings`).
     """
-    try:
-        status = command() or 0
-        sys.stdout.flush()
-        return status
-    except UsageError as error:
-        message = " ".join(str(error).split())
-        print(f"{program}: {message}", file=sys.stderr)
-        return USAGE_ERROR
-    except BrokenPipeError:
+    with usable_streams(), without_shell_variables(), _terminable():
         try:
-            print(flush=True)  # fails too where the broken pipe is standard output
-        except BrokenPipeError:
-            # The interpreter flushes standard output at exit and would report the error again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return BROKEN_PIPE
+            try:
+                status = command() or 0
+            except SystemExit:  # the help was printed
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
+            return status
+        except BaseException as error:
+            explained = _explanation(error)
+            if explained is None:
+                if isinstance(error, Exception):
+                    error.add_note(REPORT)
+                raise
+            message, status = explained
+            if tracebacks:
+                traceback.print_exc()
+            if message:
+                print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+            return status
+
+
+@contextlib.contextmanager
+def continued_by(command: str) -> Iterator[None]:
+    """Name the command that continues what Ctrl-C or SIGTERM interrupts within the context."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        if not getattr(interruption, "__notes__", None):
+            interruption.add_note(f"to continue: {command}")
         raise
+
+
+def _explanation(error: BaseException) -> tuple[str, int] | None:
+    """Return the message and the exit status of an error; None for a defect."""
+    if isinstance(error, UsageError):
+        return str(error), USAGE_ERROR
+    if isinstance(error, RunFailure | FloatingPointError):  # the latter: a training diverged
+        return str(error), FAILED
+    if isinstance(error, KeyboardInterrupt):
+        status = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return "; ".join(["stopped", *getattr(error, "__notes__", [])]), status
+    if isinstance(error, MemoryError):
+        return ": ".join(filter(None, ["out of memory", str(error)])), FAILED
+    if not isinstance(error, Exception):
+        return None
+    if isinstance(error, OutputError):
+        if error.errno == errno.EPIPE:
+            return "", BROKEN_PIPE
+        return f"standard output can't be written: {error.strerror}", USAGE_ERROR
+    return _file_error(error) or _device_error()
+
+
+def _file_error(error: Exception) -> tuple[str, int] | None:
+    """Return the explanation of an error at a file of the user, not one of the installation."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
+        return None
+    path = Path(os.fsdecode(error.filename))
+    installed = [Path(__file__).parents[1], Path(sysconfig.get_path("stdlib"))]
+    if any(path.is_relative_to(directory) for directory in installed):
+        return None
+    return f"{path}: {error.strerror}", USAGE_ERROR
+
+
+def _device_error() -> tuple[str, int] | None:
+    """Return the explanation where JAX has no device, whatever the error was that this has led to.
+
+    JAX raises errors of several classes, one of them without a message.
+    """
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if not platforms or "jax" not in sys.modules:
+        return None
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:
+        cause = (str(error).strip() or "it has no device").splitlines()[0]
+        return f"JAX_PLATFORMS = {platforms!r}: {cause}; accepted: cpu", USAGE_ERROR
+    return None
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise `Terminated` for SIGTERM within the context, once."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
