@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mnas.analysis.comparison import compare
 from mnas.architecture.published import PUBLISHED
-from mnas.evaluation import unwrapped
+from mnas.evaluation import DataDescription, unwrapped
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import run
@@ -33,6 +33,10 @@ def run_experiment(experiment: Experiment, directory: Path) -> int:
         run.write_experiment(experiment, directory)
         size = search.space.cardinality()
         console.print(f"{experiment.name}: {size:.2g} networks, in {directory}", soft_wrap=True)
+        if isinstance(experiment.evaluator, DataDescription):
+            line = experiment.evaluator.describe_data()
+            if line is not None:
+                console.print(f"data: {line}", soft_wrap=True, markup=False)
         if search.results:
             console.print(f"resumed after {len(search.results)} trials")
         status = 0
