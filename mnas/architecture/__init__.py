@@ -18,6 +18,9 @@ Modules, in the order in which data flows:
 - `signatures`: keys of blocks that share their compiled programs;
 - `scaling`: compound scaling, one dimension alone, and EfficientNet's published table;
 - `published`: EfficientNet, MnasNet, MobileNet and ResNet, also under timm's names;
-- `spec`: spec files (`mnas-spec/1`), and the network that a SPEC of the command line names;
+- `spec`: spec files (`mnas-spec/1`);
+- `timm_arguments`, `block_text`: whole networks as the arguments of timm's model, and as TF block
+  strings in a text file;
+- `sources`: the network that a SPEC of the command line names, with its origin;
 - `scaling_grid`: the points (α, β, γ) of the grid search for compound-scaling coefficients.
 """

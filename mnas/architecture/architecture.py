@@ -5,11 +5,12 @@ A network is a stem, a sequence of stages and a head. A stage is a `Block`.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from mnas.architecture.block import Block, Layer
+from mnas.architecture.block import LARGEST, MOST_LAYERS, Block, Layer
 from mnas.architecture.block_strings import format_blocks, parse_block_string, require_chain
 from mnas.errors import (
     UsageError,
@@ -18,6 +19,7 @@ from mnas.errors import (
     require_one_of,
     require_open_fraction,
     require_whole,
+    shown,
     unknown,
 )
 
@@ -46,7 +48,9 @@ class Architecture:
                  number of pixels
     bn_epsilon   constant that BatchNorm adds to the variance: 1e-3 in TensorFlow's networks, 1e-5
                  in timm's
-    name         label for people; not part of the network's identity
+    timm_stages  number of blocks in each stage of timm's `arch_def`, whose weights are named by
+                 stage; None: one. Like `name`, not part of the network's identity
+    name         label for people
 
     Raises UsageError for a field outside these values.
     """
@@ -61,26 +65,45 @@ class Architecture:
     stem_pool: bool = False
     padding: Padding = "same"
     bn_epsilon: float = 1e-3
+    timm_stages: tuple[int, ...] | None = None
     name: str = "unnamed"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if not self.blocks or not all(isinstance(block, Block) for block in self.blocks):
             raise rejected("architecture", "blocks", self.blocks, "one Block or more")
-        for field in ("resolution", "stem", "classes"):
-            require_whole("architecture", field, getattr(self, field))
-        require_whole("architecture", "head", self.head, least=0)
+        for field in ("resolution", "stem", "classes", "stem_kernel"):
+            require_whole("architecture", field, getattr(self, field), most=LARGEST)
+        require_whole("architecture", "head", self.head, least=0, most=LARGEST)
+        layers = sum(block.repeats for block in self.blocks)
+        require_whole("architecture", "number of layers", layers, most=MOST_LAYERS)
         require_one_of("architecture", "activation", self.activation, ACTIVATIONS)
         require_odd("architecture", "stem_kernel", self.stem_kernel)
         if not isinstance(self.stem_pool, bool):
             raise rejected("architecture", "stem_pool", self.stem_pool, "True, False")
         require_one_of("architecture", "padding", self.padding, PADDINGS)
         require_open_fraction("architecture", "bn_epsilon", self.bn_epsilon)
+        if self.timm_stages is not None:
+            self._check_timm_stages(self.timm_stages)
         if not isinstance(self.name, str):
             raise rejected("architecture", "name", self.name, "text")
 
+    def _check_timm_stages(self, sizes: Sequence[int]) -> None:
+        """Require sizes of stages that add up to the number of blocks; keep them as a tuple."""
+        blocks = len(self.blocks)
+        whole = isinstance(sizes, list | tuple) and all(type(size) is int for size in sizes)
+        if not whole or min(sizes, default=0) < 1 or sum(sizes) != blocks:
+            accepted = f"numbers of at least 1 that add up to its {blocks} blocks, or None"
+            raise rejected("architecture", "timm_stages", sizes, accepted)
+        object.__setattr__(self, "timm_stages", tuple(sizes))
+
     def replace(self, **changes: Any) -> "Architecture":
-        """Return a copy with the fields in `changes` replaced."""
+        """Return a copy with the fields in `changes` replaced.
+
+        Another number of blocks without `timm_stages` sets them to None.
+        """
+        if len(changes.get("blocks", self.blocks)) != len(self.blocks):
+            changes = {"timm_stages": None, **changes}
         return dataclasses.replace(self, **changes)
 
     def stages(self) -> Iterator[tuple[Layer, ...]]:
@@ -89,6 +112,12 @@ class Architecture:
         for block in self.blocks:
             yield block.layers(in_filters)
             in_filters = block.filters
+
+    def timm_groups(self) -> Iterator[tuple[Block, ...]]:
+        """Yield the blocks of every stage of timm's `arch_def`."""
+        blocks = iter(self.blocks)
+        for size in self.timm_stages or (1,) * len(self.blocks):
+            yield tuple(itertools.islice(blocks, size))
 
     def layers(self) -> tuple[Layer, ...]:
         """Return the layers of all stages, in order."""
@@ -120,17 +149,22 @@ class Architecture:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON, `blocks` as block strings; the inverse of `from_dict`."""
+        """Return plain data for JSON, `blocks` as block strings; the inverse of `from_dict`.
+
+        `timm_stages` is left out where it is None, as in all networks of the search spaces.
+        """
         return {
             "name": self.name,
             "blocks": list(format_blocks(self.blocks, self.stem)),
             **self._settings(),
+            **({"timm_stages": list(self.timm_stages)} if self.timm_stages else {}),
         }
 
     def _settings(self) -> dict[str, Any]:
-        """Return all fields but `name` and `blocks`."""
+        """Return the fields that belong to the network's identity, apart from its blocks."""
+        apart = ("name", "blocks", "timm_stages")
         names = [field.name for field in dataclasses.fields(self)]
-        return {name: getattr(self, name) for name in names if name not in ("name", "blocks")}
+        return {name: getattr(self, name) for name in names if name not in apart}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Architecture":
@@ -140,7 +174,7 @@ class Architecture:
         Raises UsageError for unknown keys, invalid values and blocks whose filters don't match.
         """
         if not isinstance(data, Mapping):
-            raise UsageError(f"architecture: {data!r}; accepted: a dictionary as of to_dict")
+            raise UsageError(f"architecture: {shown(data)}; accepted: a dictionary as of to_dict")
         known = [field.name for field in dataclasses.fields(cls)]
         for key in data:
             if key not in known:

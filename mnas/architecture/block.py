@@ -13,6 +13,10 @@ from mnas.errors import (
 OPS = ("mbconv", "conv", "separable", "basic", "bottleneck")
 SKIPS = ("identity", "none", "pool", "projection")
 
+# Limits of what is described at all: larger counts are mistakes, and would fill the memory.
+LARGEST = 10_000_000  # filters, pixels, classes
+MOST_LAYERS = 10_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
@@ -59,8 +63,9 @@ class Block:
     def __post_init__(self) -> None:
         require_one_of("block", "op", self.op, OPS)
         require_odd("block", "kernel", self.kernel)
-        for field in ("stride", "filters", "expand_ratio", "repeats"):
-            require_whole("block", field, getattr(self, field))
+        for field in ("kernel", "stride", "filters", "expand_ratio"):
+            require_whole("block", field, getattr(self, field), most=LARGEST)
+        require_whole("block", "repeats", self.repeats, most=MOST_LAYERS)
         require_one_of("block", "stride", self.stride, (1, 2))
         if self.op not in ("mbconv", "bottleneck") and self.expand_ratio != 1:
             raise UsageError(

@@ -7,8 +7,9 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, shown
 
+MOST_DIGITS = 18  # Python converts up to 4,300; no setting needs more than these
 NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 
 
@@ -40,7 +41,7 @@ class Grammar:
             match = self.keys.fullmatch(token)
             if not match and token not in self.words:
                 raise UsageError(
-                    f"{source}: unknown field {token!r}; "
+                    f"{source}: unknown field {shown(token, 40)}; "
                     f"accepted: like {self.example}, with {', '.join(self.words)}"
                 )
             key, value = match.groups() if match else (token, "")
@@ -64,11 +65,10 @@ class Fields:
             raise UsageError(
                 f"{self.source}: field {key!r} is missing; accepted: like {self.example}"
             )
-        if not self.values[key].isdigit():
-            raise UsageError(
-                f"{self.source}: {key}{self.values[key]}; accepted: {key} and a whole number"
-            )
-        return int(self.values[key])
+        text = self.values[key]
+        if not text.isdigit() or len(text) > MOST_DIGITS:
+            raise UsageError(f"{self.source}: {key}{text[:40]}; accepted: {key} and a whole number")
+        return int(text)
 
     def at_most_one(self, words: Iterable[str]) -> str | None:
         """Return the word that is present, if any; UsageError for several."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from mnas.architecture.block import OPS, Block
 from mnas.architecture.block_fields import NUMBER, Grammar, number_text
-from mnas.errors import UsageError
+from mnas.errors import UsageError, shown
 
 # Fields of later TF block strings; 0 means that the variant, which we don't build, is not used.
 _ZERO_FIELDS = {
@@ -65,18 +65,20 @@ def tf_rejection(block: Block) -> str | None:
 
 def parse_block_string(string: str) -> tuple[int, Block]:
     """Return (input filters, block) of one block string; UsageError quotes an invalid one."""
-    source = f"block string {string!r}"
+    source = f"block string {shown(string)}"
     if not isinstance(string, str):
         raise UsageError(f"{source}; accepted: text like {_GRAMMAR.example}")
     fields = _GRAMMAR.parse(source, string.strip().split("_"))
     for key, meaning in _ZERO_FIELDS.items():
         if fields.values.get(key, "0") != "0":
-            raise UsageError(f"{source}: {key}{fields.values[key]} ({meaning}); accepted: {key}0")
+            raise UsageError(
+                f"{source}: {key}{fields.values[key][:40]} ({meaning}); accepted: {key}0"
+            )
     repeats, kernel, strides, expand_ratio, in_filters, filters = map(fields.whole_number, "rkseio")
     if strides not in (11, 22):
-        raise UsageError(f"{source}: s{fields.values['s']}; accepted: s11, s22")
+        raise UsageError(f"{source}: s{strides}; accepted: s11, s22")
     if in_filters < 1:
-        raise UsageError(f"{source}: i{fields.values['i']}; accepted: i1 or more")
+        raise UsageError(f"{source}: i{in_filters}; accepted: i1 or more")
     op = fields.at_most_one(_OPS)
     skip = fields.at_most_one(_SKIPS)
     try:
@@ -106,6 +108,6 @@ def require_chain(
     for string, stated, expected in zip(strings, in_filters, filters, strict=False):
         if stated != expected:
             raise UsageError(
-                f"block string {string!r}: i{stated}, but {expected} filters come in; "
+                f"block string {shown(string)}: i{stated}, but {expected} filters come in; "
                 f"accepted: i{expected}"
             )

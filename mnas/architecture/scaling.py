@@ -1,7 +1,7 @@
 """Scaling of networks: compound scaling, one dimension alone, and the published B1 to B7.
 
 Source: EfficientNet, arXiv 1905.11946, section 3, and the authors' TPU code. Functions take an
-`Architecture` and return another one; stem and head are scaled too.
+`Architecture` and return another one; stem and head are scaled too, unless `fixed` says otherwise.
 
 **The published B1 to B7 do not follow the formula.** The paper's grid search at φ = 1 gives
 α = 1.2, β = 1.1, γ = 1.15, so B1 would have depth 1.2, width 1.1 and 258 pixels. The published B1
@@ -14,10 +14,10 @@ shows them side by side.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.block import Block
 from mnas.architecture.cost import network_cost
 from mnas.errors import (
     UsageError,
@@ -68,6 +68,8 @@ VARIANTS: dict[str, Variant] = {
     "b7": Variant(2.0, 3.1, 600, 0.5),
 }
 
+Fixed = Literal["none", "head", "head-stem"]
+FIXED: tuple[Fixed, ...] = get_args(Fixed)
 Dimension = Literal["depth", "width", "resolution", "compound"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
@@ -91,14 +93,33 @@ def round_repeats(repeats: int, depth: float) -> int:
     return math.ceil(depth * repeats)
 
 
+def _scaled_repeats(repeats: Sequence[int], depth: float) -> list[int]:
+    """Return scaled repeats of the blocks of one of timm's stages, from the last block on.
+
+    For a stage of one block, this is `round_repeats`.
+    """
+    total, left = sum(repeats), round_repeats(sum(repeats), depth)
+    scaled: list[int] = []
+    for count in reversed(repeats):
+        scaled.append(max(1, round(count / total * left)))
+        total, left = total - count, left - scaled[-1]
+    return scaled[::-1]
+
+
 def multiply(
     architecture: Architecture,
     depth: float = 1.0,
     width: float = 1.0,
     resolution: float = 1.0,
     divisor: int = DIVISOR,
+    fixed: Fixed = "none",
 ) -> Architecture:
     """Return the network with layers, filters and pixels multiplied, each by its rounding rule.
+
+    fixed  what keeps its size: 'none' as in EfficientNet; 'head', the head, which only a width
+           above 1 changes, as in MobileNetV2 (arXiv 1801.04381, section 5); 'head-stem', stem, head
+           and the layers of the first and the last stage, as in EfficientNet-Lite (`fix_head_stem`
+           of the authors' code; `fix_stem` and `fix_first_last` in timm)
 
     A multiplier of 1 changes nothing, even filters that are no multiple of `divisor`. Multipliers
     below 1 give a smaller network. Pixels are rounded to the nearest whole number. A `divisor`
@@ -111,18 +132,29 @@ def multiply(
                 f"scaling: {name} = {factor:g}; accepted: a factor above 0, of at most {LARGEST}"
             )
     require_whole("scaling", "divisor", divisor)
+    require_one_of("scaling", "fixed", fixed, FIXED)
 
     def filters(count: int) -> int:
         return count if width == 1 or not count else round_filters(count, width, divisor)
 
-    def scaled(block: Block) -> Block:
-        repeats = round_repeats(block.repeats, depth)
-        return dataclasses.replace(block, filters=filters(block.filters), repeats=repeats)
-
+    groups = list(architecture.timm_groups())
+    repeats: list[int] = []
+    for index, group in enumerate(groups):
+        counts = [block.repeats for block in group]
+        is_end = index in (0, len(groups) - 1)
+        repeats += counts if fixed == "head-stem" and is_end else _scaled_repeats(counts, depth)
+    stem, head = filters(architecture.stem), filters(architecture.head)
+    if fixed == "head":
+        head = max(head, architecture.head)
+    elif fixed == "head-stem":
+        stem, head = architecture.stem, architecture.head
     return architecture.replace(
-        blocks=tuple(map(scaled, architecture.blocks)),
-        stem=filters(architecture.stem),
-        head=filters(architecture.head),
+        blocks=tuple(
+            dataclasses.replace(block, filters=filters(block.filters), repeats=count)
+            for block, count in zip(architecture.blocks, repeats, strict=True)
+        ),
+        stem=stem,
+        head=head,
         resolution=max(1, round(architecture.resolution * resolution)),
     )
 
@@ -157,13 +189,15 @@ def scale(
     beta: float = PAPER.beta,
     gamma: float = PAPER.gamma,
     divisor: int = DIVISOR,
+    fixed: Fixed = "none",
 ) -> Architecture:
     """Return the network after compound scaling: depth α^φ, width β^φ, resolution γ^φ (Eq. 3).
 
     >>> scale(PUBLISHED["efficientnet-b0"], 1).resolution
     258
     """
-    scaled = multiply(architecture, **multipliers(phi, alpha, beta, gamma), divisor=divisor)
+    factors = multipliers(phi, alpha, beta, gamma)
+    scaled = multiply(architecture, **factors, divisor=divisor, fixed=fixed)
     return scaled.replace(name=f"{architecture.name}-phi{phi:g}")
 
 
@@ -182,13 +216,14 @@ def published_multipliers(variant: str) -> dict[str, float]:
 
 
 def scale_published(
-    architecture: Architecture, variant: str, divisor: int = DIVISOR
+    architecture: Architecture, variant: str, divisor: int = DIVISOR, fixed: Fixed = "none"
 ) -> Architecture:
     """Return the network scaled by the multipliers that turn B0 into `variant`, "b0" to "b7".
 
     A network of 224 pixels, as B0, gets the published resolution; others in proportion.
     """
-    scaled = multiply(architecture, **published_multipliers(variant), divisor=divisor)
+    factors = published_multipliers(variant)
+    scaled = multiply(architecture, **factors, divisor=divisor, fixed=fixed)
     return scaled.replace(name=f"{architecture.name.removesuffix('-b0')}-{variant.lower()}")
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import DIVISOR, Coefficients, scale
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.errors import (
     UsageError,
     rejected,
@@ -31,7 +31,7 @@ def base_network(
 ) -> Architecture:
     """Return the network that `base` names, with every setting that is not None replaced.
 
-    Raises UsageError for a name that cannot be resolved (`mnas.architecture.spec.find`).
+    Raises UsageError for a name that cannot be resolved (`mnas.architecture.sources.find`).
     """
     changes = {"resolution": resolution, "classes": classes, "head": head}
     return find(base).replace(**{k: v for k, v in changes.items() if v is not None})

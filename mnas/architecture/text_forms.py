@@ -9,7 +9,7 @@ from typing import Any
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block_strings import format_blocks, tf_rejection
 from mnas.architecture.timm_strings import parse_timm_string, timm_rejection, timm_string
-from mnas.errors import UsageError
+from mnas.errors import UsageError, shown
 
 
 def block_strings(architecture: Architecture) -> tuple[str, ...]:
@@ -59,22 +59,34 @@ def arch_def(architecture: Architecture) -> list[list[str]]:
     """
     if architecture.stem_pool:
         raise UsageError("architecture: stem_pool = True has no timm form: timm's stem has no pool")
-    stages = []
+    strings = []
     for index, block in enumerate(architecture.blocks):
         try:
-            stages.append([timm_string(block)])
+            strings.append(timm_string(block))
         except UsageError as error:
             raise UsageError(f"blocks[{index}]: {error}") from None
     for index, layers in enumerate(architecture.stages()):
         for rejection in filter(None, map(timm_rejection, layers)):
             raise UsageError(f"blocks[{index}]: {rejection}: it has no timm arch_def")
-    return stages
+    remaining = iter(strings)
+    return [[next(remaining) for _ in group] for group in architecture.timm_groups()]
 
 
 def from_arch_def(stages: Sequence[Sequence[str]], **settings: Any) -> Architecture:
     """Return the architecture of a timm `arch_def`; `settings` are its other fields.
 
-    Raises UsageError for a string that is invalid or stands for a block type not supported here.
+    Stages of several strings become as many blocks and are kept as `timm_stages`, by which timm
+    names weights. Raises UsageError for what is no list of lists, and for a string that is invalid
+    or stands for a block type not supported here.
     """
-    strings = [string for stage in stages for string in stage]
-    return Architecture(blocks=tuple(map(parse_timm_string, strings)), **settings)
+    if not isinstance(stages, list | tuple) or not stages:
+        raise UsageError(f"arch_def: {shown(stages)}; accepted: a list of lists of strings")
+    for index, stage in enumerate(stages):
+        if not isinstance(stage, list | tuple) or not stage:
+            raise UsageError(
+                f"arch_def: stage {index} is {shown(stage)}; accepted: a list of strings"
+            )
+    blocks = tuple(parse_timm_string(string) for stage in stages for string in stage)
+    sizes = tuple(map(len, stages))
+    timm_stages = None if max(sizes) == 1 else sizes
+    return Architecture(**{**settings, "blocks": blocks, "timm_stages": timm_stages})

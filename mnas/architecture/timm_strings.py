@@ -4,7 +4,7 @@ import re
 
 from mnas.architecture.block import Block, Layer
 from mnas.architecture.block_fields import NUMBER, Fields, Grammar, number_text
-from mnas.errors import UsageError
+from mnas.errors import UsageError, shown
 
 # timm: 'ir' always has an expansion, the others never; 'cn' has no SE, 'dsa' no skip connection.
 _OPS = {"ds": "mbconv", "ir": "mbconv", "cn": "conv", "dsa": "separable"}
@@ -66,12 +66,12 @@ def timm_rejection(layer: Layer) -> str | None:
 
 def parse_timm_string(string: str) -> Block:
     """Return the block of one `arch_def` string; UsageError quotes an invalid one."""
-    source = f"timm block {string!r}"
+    source = f"timm block {shown(string)}"
     if not isinstance(string, str):
         raise UsageError(f"{source}; accepted: text like {_GRAMMAR.example}")
     kind, *tokens = string.split("_")
     if kind not in _OPS:
-        raise UsageError(f"{source}: type {kind!r}; accepted: {', '.join(_OPS)}")
+        raise UsageError(f"{source}: type {shown(kind, 40)}; accepted: {', '.join(_OPS)}")
     fields = _GRAMMAR.parse(source, tokens)
     repeats, kernel, stride, filters = map(fields.whole_number, "rksc")
     expand_ratio, se_ratio = _expand_ratio(kind, fields), _se_ratio(kind, fields)

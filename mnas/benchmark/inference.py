@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.benchmark import figures
 from mnas.benchmark.children import description
 from mnas.benchmark.contender import (

@@ -5,13 +5,13 @@ import json
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from mnas.analysis import comparison
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.cli.arguments import Changes, Spec, parse, rows_table
 from mnas.evaluators.surrogate_fits import predict
 from mnas.reports import comparison_tables
+from mnas.reports.terminal import plain_console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     if options.json:
         print(json.dumps(comparison.to_dict(result), indent=2))
         return
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     for heads, rows in comparison_tables.tables(result):
         console.print(rows_table(heads, rows), "")
     for note in comparison_tables.notes(result):

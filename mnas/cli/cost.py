@@ -5,12 +5,12 @@ import json
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from mnas.architecture.cost import network_cost, parts
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.architecture.text_forms import block_strings
 from mnas.cli.arguments import Changes, Spec, parse, rows_table
+from mnas.reports.terminal import plain_console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
     table = rows_table(("part", "output", "params", "mult-adds"), cells)
     table.add_section()
     table.add_row(architecture.name, "", f"{total.params:,}", f"{total.mult_adds:,}")
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     console.print(table)
     resolution = architecture.resolution
     console.print(

@@ -1,20 +1,25 @@
 """`mnas export`: an architecture, or a network with its weights, in another format."""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.spec import find
+from mnas.architecture.cost import network_cost
+from mnas.architecture.sources import Source, find_source
 from mnas.cli.arguments import Changes, Spec, parse, write_output
 from mnas.errors import UsageError, require_one_of, require_whole
 from mnas.export.formats import FORMATS, TEXT_FORMATS
 
 if TYPE_CHECKING:
     from mnas.nn.network import Variables
+
+# Four bytes each: ONNX files, and serialized programs, hold less than 2 GB.
+MOST_PARAMS = 500_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,27 +58,43 @@ def main(arguments: list[str]) -> None:
         )
     if options.format != "stablehlo" and options.platforms != ("cpu",):
         raise UsageError("--platforms applies to format 'stablehlo' only")
-    architecture = options.changes.apply(find(options.spec))
+    found = find_source(options.spec)
+    architecture = options.changes.apply(found.architecture)
+    provenance = _changed(found, architecture)
     if options.format not in TEXT_FORMATS:
-        _export_network(options, architecture)
+        _export_network(options, architecture, provenance)
     elif options.out is None:
-        print(TEXT_FORMATS[options.format](architecture))
+        print(TEXT_FORMATS[options.format](architecture, provenance))
     else:
-        write_output(options.out, TEXT_FORMATS[options.format](architecture))
+        write_output(options.out, TEXT_FORMATS[options.format](architecture, provenance))
 
 
-def _export_network(options: ExportArguments, architecture: Architecture) -> None:
+def _changed(found: Source, architecture: Architecture) -> dict[str, Any]:
+    """Return the origin of a network, which says in what the network was changed since."""
+    changes = {
+        name: getattr(architecture, name)
+        for name in ("resolution", "classes")
+        if getattr(architecture, name) != getattr(found.architecture, name)
+    }
+    if not changes:
+        return found.provenance
+    return {key: {**origin, "changed": changes} for key, origin in found.provenance.items()}
+
+
+def _export_network(
+    options: ExportArguments, architecture: Architecture, provenance: dict[str, Any]
+) -> None:
     if options.out is None:
         raise UsageError(f"format = {options.format!r} is not text; accepted: with --out FILE")
-    if not Path(options.out).absolute().parent.is_dir():
-        raise UsageError(f"{options.out} can't be written: no such directory")
+    require_whole("network", "params", network_cost(architecture).params, most=MOST_PARAMS)
+    _require_writable(Path(options.out))
     variables = _variables(options, architecture)
     try:
         match options.format:
             case "safetensors":
                 from mnas.nn.weights import save_weights
 
-                save_weights(options.out, architecture, variables)
+                save_weights(options.out, architecture, variables, provenance=provenance)
             case "stablehlo":
                 from mnas.export.stablehlo import save_stablehlo
 
@@ -85,6 +106,17 @@ def _export_network(options: ExportArguments, architecture: Architecture) -> Non
     except OSError as error:
         raise UsageError(f"{options.out} can't be written: {error.strerror}") from None
     print(f"written: {options.out}", file=sys.stderr)
+
+
+def _require_writable(path: Path) -> None:
+    """Raise UsageError, before the work, where a file can't be written."""
+    parent = path.absolute().parent
+    if not os.path.isdir(parent):
+        raise UsageError(f"{path} can't be written: no such directory")
+    if os.path.isdir(path):
+        raise UsageError(f"{path} can't be written: it is a directory; accepted: a file")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path} can't be written: no permission for its directory")
 
 
 def _variables(options: ExportArguments, architecture: Architecture) -> "dict[str, Variables]":

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.analysis.grid_ranking import Ranked, is_grid_run, ranked
@@ -13,10 +12,12 @@ from mnas.architecture import scaling
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling_grid import ScalingGrid
-from mnas.architecture.spec import find, to_spec
+from mnas.architecture.sources import find, find_source
+from mnas.architecture.spec import to_spec
 from mnas.architecture.text_forms import block_strings
 from mnas.cli.arguments import Spec, parse, rows_table, write_output
 from mnas.errors import UsageError
+from mnas.reports.terminal import plain_console
 
 METHODS = "--phi, --published, --depth, --width, --resolution, --family or --grid-search"
 PAPER = scaling.PAPER
@@ -41,11 +42,18 @@ class ScaleArguments:
     published: str | None = None
     """Multipliers of a published EfficientNet, b0 to b7; these do not follow the formula."""
     depth: float | None = None
-    """Multiplier of the number of layers."""
+    """Multiplier of the number of layers, rounded up: TF's round_repeats, timm's depth_trunc
+    'ceil'."""
     width: float | None = None
-    """Multiplier of the number of filters."""
+    """Multiplier of the number of filters, rounded to the nearest multiple of the divisor, at most
+    10% below: TF's round_filters, timm's round_channels."""
     resolution: float | None = None
     """Multiplier of the height and width of images."""
+    fixed: scaling.Fixed = "none"
+    """none: stem and head are scaled as the stages are (EfficientNet). head: the head is never
+    narrower than in SPEC (MobileNetV2 and timm's mobilenetv2_050 to _140). head-stem: stem, head,
+    and the layers of the first and last stage stay (EfficientNet-Lite; TF's fix_head_stem, timm's
+    fix_stem and fix_first_last)."""
     divisor: int = scaling.DIVISOR
     """Scaled filters are multiples of it; 8 in EfficientNet, fewer for very small networks."""
     family: bool = False
@@ -104,6 +112,10 @@ def main(arguments: list[str]) -> None:
         raise UsageError(f"alpha, beta or gamma with {used[0]}; accepted: with --phi or --family")
     if not options.grid_search and (misplaced := set(options.grid()) - {"divisor"}):
         raise UsageError(f"{min(misplaced)} with {used[0]}; accepted: with --grid-search")
+    if options.fixed != "none" and options.grid_search:
+        raise UsageError(
+            f"fixed = {options.fixed!r} with {used[0]}; accepted: with scaled networks"
+        )
     if options.out is not None and used[0] in ("--family", "--grid-search"):
         raise UsageError(f"out = {options.out!r} with {used[0]}; accepted: with one scaled network")
     if options.family:
@@ -116,35 +128,46 @@ def main(arguments: list[str]) -> None:
 
 def _scale_one(options: ScaleArguments, factors: dict[str, float]) -> None:
     """Scale to one network by phi, as a published model, or by `factors`; print and write it."""
-    base = find(options.spec)
+    base, origin = find_source(options.spec)
     provenance: dict[str, Any] = {"base": base.name}
+    if "search" in origin:
+        provenance["base_search"] = origin["search"]
     if options.phi is not None:
         coefficients = options.coefficients()
-        network = scaling.scale(base, options.phi, *coefficients, options.divisor)
+        network = scaling.scale(base, options.phi, *coefficients, options.divisor, options.fixed)
         factors = scaling.multipliers(options.phi, *coefficients)
         provenance |= {"phi": options.phi, **coefficients._asdict()}
     elif options.published is not None:
-        network = scaling.scale_published(base, options.published, options.divisor)
+        network = scaling.scale_published(base, options.published, options.divisor, options.fixed)
         factors = scaling.published_multipliers(options.published)
         line = scaling.find_variant(options.published)
         provenance |= {"published": options.published.lower(), "dropout": line.dropout}
     else:
-        network = scaling.multiply(base, **factors, divisor=options.divisor)
+        settings = {"divisor": options.divisor, "fixed": options.fixed}
+        network = scaling.multiply(base, **factors, **settings)
         network = network.replace(name=f"{base.name}-scaled")
+    if options.fixed != "none":
+        provenance["fixed"] = options.fixed
     provenance["multipliers"] = {"depth": 1.0, "width": 1.0, "resolution": 1.0, **factors}
-    spec = {**to_spec(network), "scaling": provenance}
+    spec = to_spec(network, scaling=provenance)
     if options.out is not None:
         write_output(options.out, json.dumps(spec, indent=2))
     if options.json:
         print(json.dumps(spec, indent=2))
         return
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     console.print(_side_by_side(base, network))
     console.print(
         "depth {depth:.3f}, width {width:.3f}, resolution {resolution:.3f}; "
         "one multiply-add counts once".format(**provenance["multipliers"]),
         soft_wrap=True,
     )
+    if factors.get("width", 1) != 1 and options.fixed == "none" and base.head:
+        console.print(
+            "Stem and head are scaled too, as in EfficientNet; MobileNetV2 keeps its head "
+            "(--fixed head), EfficientNet-Lite stem and head (--fixed head-stem).",
+            soft_wrap=True,
+        )
     if options.published is not None:
         phi = scaling.implied_phi(options.published)
         console.print(
@@ -192,7 +215,7 @@ def _family(options: ScaleArguments) -> None:
         {
             "phi": phi,
             "multipliers": scaling.multipliers(phi, *coefficients),
-            **_description(scaling.scale(base, phi, *coefficients, options.divisor)),
+            **_description(scaling.scale(base, phi, *coefficients, options.divisor, options.fixed)),
         }
         for phi in range(len(scaling.VARIANTS))
     ]
@@ -202,7 +225,7 @@ def _family(options: ScaleArguments) -> None:
             "multipliers": scaling.published_multipliers(variant),
             "dropout": line.dropout,
             "implied_phi": scaling.implied_phi(variant),
-            **_description(scaling.scale_published(base, variant, options.divisor)),
+            **_description(scaling.scale_published(base, variant, options.divisor, options.fixed)),
         }
         for variant, line in scaling.VARIANTS.items()
     ]
@@ -222,7 +245,7 @@ def _family(options: ScaleArguments) -> None:
         for one, other in zip(formula, published, strict=True)
     ]
     # A narrow terminal folds lines; rich, with the terminal's width, would fold every cell.
-    console = Console(highlight=False, markup=False, width=max(Console().width, 104))
+    console = plain_console(width=max(plain_console().width, 104))
     table = rows_table(("φ", *heads, "published", *heads, "φ: depth", "width", "pixels"), cells)
     console.print(
         f"{base.name} by the formula, α = {coefficients.alpha:g}, β = {coefficients.beta:g}, "
@@ -273,7 +296,7 @@ def _grid_search(options: ScaleArguments) -> None:
     ]
     if ranking is not None:
         heads += ["accuracy", "reward"]
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     console.print(rows_table(heads, cells))
     count = f"{len(rows)} of {len(points)}" if ranking is not None else f"{len(points)}"
     console.print(

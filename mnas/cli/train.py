@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.cli.arguments import Spec, parse
 from mnas.data.images import DataConfig, load
 from mnas.errors import UsageError
+from mnas.reports.terminal import plain_console
 from mnas.runtime import memory
 from mnas.training.config import TrainingConfig
 
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
     training = Retraining(
         architecture, images, options.config, options.seed, directory, options.data
     )
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     if training.history:
         console.print(f"resumed after epoch {len(training.history)}")
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from mnas.architecture.architecture import Architecture
-from mnas.export.text import to_json, to_tf, to_timm
+from mnas.export.text import Provenance, to_json, to_tf, to_timm
 
-TEXT_FORMATS: dict[str, Callable[[Architecture], str]] = {
+TEXT_FORMATS: dict[str, Callable[[Architecture, Provenance], str]] = {
     "json": to_json,
     "tf": to_tf,
     "timm": to_timm,

@@ -14,7 +14,9 @@ Kernels are [D, C / groups, k, k] in timm and [k, k, C / groups, D] in Flax, the
 written as zero and ignored when read. Networks that timm cannot build are named by the same rules.
 """
 
+import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,10 +29,11 @@ from safetensors.numpy import save
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
 from mnas.errors import UsageError
-from mnas.files import write_bytes
+from mnas.files import parse_json, write_bytes
 from mnas.nn.network import Variables, variable_shapes
 
 SPEC_KEY = "mnas_architecture"  # metadata: the architecture that the weights belong to
+PROVENANCE_KEY = "mnas_provenance"  # metadata: where the network comes from
 STEPS = "num_batches_tracked"
 
 _MBCONV = {
@@ -90,11 +93,17 @@ def module_names(architecture: Architecture) -> dict[str, dict[str, str]]:
     resnet = all(block.op in ("basic", "bottleneck") for block in architecture.blocks)
     stem, head = ("conv1", "fc") if resnet else ("conv_stem", "classifier")
     names = {"stem": {"conv": stem, "norm": "bn1"}}
-    for s, stage in enumerate(architecture.stages()):
-        for n, layer in enumerate(stage):
-            prefix = f"layer{s + 1}.{n}" if resnet else f"blocks.{s}.{n}"
+    stages = enumerate(architecture.stages(), start=1)
+    for t, group in enumerate(architecture.timm_groups()):
+        stage = f"layer{t + 1}" if resnet else f"blocks.{t}"
+        layers = [
+            (f"stage{s}_layer{n}", layer)
+            for s, block_layers in itertools.islice(stages, len(group))
+            for n, layer in enumerate(block_layers, start=1)
+        ]
+        for index, (block, layer) in enumerate(layers):
             modules = {**_layer_names(layer), **_SHORTCUT}
-            names[f"stage{s + 1}_layer{n + 1}"] = {k: f"{prefix}.{v}" for k, v in modules.items()}
+            names[block] = {k: f"{stage}.{index}.{v}" for k, v in modules.items()}
     names["head"] = {"conv": "conv_head", "norm": "bn2", "": head}
     return names
 
@@ -149,8 +158,8 @@ def from_state_dict(
 ) -> dict[str, Variables]:
     """Return variables block by block, float32, of timm's state dict.
 
-    Raises UsageError, one for all tensors, if any are missing, unknown, of another shape or not of
-    a floating-point type; `source` names the state dict in its message.
+    Raises UsageError, one for all tensors, if any are missing, unknown, of another shape, not of a
+    floating-point type or not finite; `source` names the state dict in its message.
     """
     variables: dict[str, Variables] = {}
     mismatches, expected = [], set()
@@ -168,13 +177,18 @@ def from_state_dict(
         if not jax.numpy.issubdtype(value.dtype, np.floating):  # JAX's check includes bfloat16
             mismatches.append(f"{tensor.name} is {value.dtype}, not a float")
             continue
+        with np.errstate(over="ignore"):  # a float64 beyond float32's range becomes infinite
+            value = value.astype(np.float32, copy=False)
+        if not np.isfinite(value).all():
+            mismatches.append(f"{tensor.name} holds NaN or infinity")
+            continue
         node: Any = variables
         for key in tensor.path[:-1]:
             node = node.setdefault(key, {})
         axes = np.argsort(tensor.axes)
-        node[tensor.path[-1]] = np.ascontiguousarray(np.transpose(value, axes), dtype=np.float32)
+        node[tensor.path[-1]] = np.ascontiguousarray(np.transpose(value, axes))
     extra = [n for n in state if n not in expected and not n.endswith(f".{STEPS}")]
-    mismatches += [f"{name} is unknown" for name in extra]
+    mismatches += [f"{name[:80]} is unknown" for name in extra]
     if mismatches:
         more = f" and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""
         raise UsageError(
@@ -189,11 +203,13 @@ def save_weights(
     architecture: Architecture,
     variables: Mapping[str, Variables],
     pixel_statistics: tuple[Sequence[float], Sequence[float]] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write variables block by block to a `.safetensors` file that timm's models load strictly.
 
-    The file's metadata, which timm ignores, hold the architecture and `pixel_statistics`: mean and
-    standard deviation of each channel, on the scale of 0 to 255, by which images are normalised.
+    The file's metadata, which timm ignores, hold the architecture, `pixel_statistics` (mean and
+    standard deviation of each channel, on the scale of 0 to 255, by which images are normalised)
+    and `provenance`, the network's origin as in its spec.
     Raises UsageError if the file cannot be written.
     """
     # Other readers of safetensors require 'format'.
@@ -201,10 +217,12 @@ def save_weights(
     if pixel_statistics is not None:
         mean, std = pixel_statistics
         metadata |= {"pixel_mean": json.dumps(mean), "pixel_std": json.dumps(std)}
+    if provenance:
+        metadata[PROVENANCE_KEY] = json.dumps(provenance)
     try:
         write_bytes(Path(path), save(to_state_dict(architecture, variables), metadata))
     except OSError as error:
-        raise UsageError(f"{path} can't be written: {error}") from None
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
 
 
 def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Variables]:
@@ -213,18 +231,33 @@ def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Vari
     Raises UsageError if tensors are missing, unknown or of another shape, and if a file saved here
     belongs to a network that differs in settings without tensors, such as padding.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise UsageError(f"{path} is no regular file; accepted: a .safetensors file")
     try:
         with safetensors.safe_open(path, framework="np") as file:
             saved = (file.metadata() or {}).get(SPEC_KEY)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state = {name: _tensor(file, name, path) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error}") from None
     except safetensors.SafetensorError as error:
-        raise UsageError(f"{path} is not a .safetensors file: {error}") from None
+        raise UsageError(f"{path} is not a .safetensors file: {str(error)[:200]}") from None
     variables = from_state_dict(architecture, state, str(path))
     if saved is not None:
-        _check_same(Architecture.from_dict(json.loads(saved)), architecture, path)
+        try:
+            belongs_to = Architecture.from_dict(parse_json(saved, "text"))
+        except UsageError as error:
+            raise UsageError(f"{path}: metadata {SPEC_KEY}: {error}") from None
+        _check_same(belongs_to, architecture, path)
     return variables
+
+
+def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:
+    """Return a tensor of an open file; UsageError for a type that NumPy lacks."""
+    try:
+        return file.get_tensor(name)
+    except (AttributeError, KeyError, TypeError):
+        kind = file.get_slice(name).get_dtype()
+        raise UsageError(f"{path}: {name[:80]} is {kind}; accepted: a float of NumPy's") from None
 
 
 def _check_same(saved: Architecture, architecture: Architecture, path: str | Path) -> None:

@@ -33,8 +33,10 @@ def random_architecture(rng: np.random.Generator) -> Architecture:
                 skip=str(rng.choice(["identity", "none", "pool", "projection"])),
             )
         )
+    cut = int(rng.integers(1, 1 + len(blocks)))
     return Architecture(
         blocks=tuple(blocks),
+        timm_stages=(cut, *(1,) * (len(blocks) - cut)) if cut > 1 else None,
         resolution=int(rng.integers(1, 700)),
         stem=int(rng.integers(1, 100)),
         head=int(rng.integers(0, 3000)),

@@ -21,7 +21,7 @@ from mnas.architecture.scaling import (
     scale_published,
     scale_to,
 )
-from mnas.architecture.text_forms import from_block_strings
+from mnas.architecture.text_forms import from_arch_def, from_block_strings
 from mnas.errors import UsageError
 
 B0 = PUBLISHED["efficientnet-b0"]
@@ -161,3 +161,28 @@ def test_invalid_arguments_are_named(call, expected):
         call()
     assert "\n" not in str(caught.value)
     assert all(text in str(caught.value) for text in expected), caught.value
+
+
+def test_variants_with_a_fixed_head_or_stem_have_the_published_params():
+    v2 = PUBLISHED["mobilenet-v2"]
+    # timm's mobilenetv2_050, _140, and _120d, which keeps stem, head and end stages.
+    for factors, fixed, params in (
+        ({"width": 0.5}, "head", 1_968_680),
+        ({"width": 1.4}, "head", 6_108_776),
+        ({"width": 1.2, "depth": 1.4}, "head-stem", 5_831_144),
+    ):
+        assert network_cost(multiply(v2, **factors, fixed=fixed)).params == params
+    half = multiply(v2, width=0.5)
+    assert (half.stem, half.head) == (16, 640)
+    assert multiply(v2, width=0.5, fixed="head-stem").stem == 32
+    assert multiply(PUBLISHED["mobilenet-v1"], width=0.5, fixed="head").head == 0
+    with pytest.raises(UsageError, match="fixed = 'stem'; accepted: none, head, head-stem"):
+        multiply(v2, width=0.5, fixed="stem")
+
+
+def test_layers_of_a_stage_of_several_blocks_are_scaled_together():
+    network = from_arch_def([["ds_r1_k3_s1_c16"], ["ir_r1_k5_s2_e6_c40", "ir_r3_k3_s1_e3_c40"]])
+    # ⌈1.2 · 4⌉ = 5 layers, of which round(3/4 · 5) = 4 are the last block's.
+    scaled = multiply(network, depth=1.2)
+    assert [block.repeats for block in scaled.blocks] == [2, 1, 4]
+    assert scaled.timm_stages == (1, 2)

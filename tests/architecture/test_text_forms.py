@@ -160,7 +160,28 @@ def test_strings_of_resnets_and_mobilenet_v1():
         arch_def(skipping)
 
 
+def test_stages_of_several_strings_are_kept():
+    # Stages of Single-Path NAS, arXiv 1904.02877, as timm has them.
+    stages = [
+        ["ds_r1_k3_s1_e1_c16_noskip"],
+        ["ir_r1_k5_s2_e6_c40", "ir_r3_k3_s1_e3_c40"],
+        ["ir_r4_k5_s2_e6_c192"],
+    ]
+    network = from_arch_def(stages)
+    assert network.timm_stages == (1, 2, 1) and len(network.blocks) == 4
+    assert arch_def(network) == stages
+    assert from_block_strings(block_strings(network)).timm_stages is None
+    assert Architecture.from_dict(network.to_dict()) == network
+    assert network.replace(blocks=network.blocks[:3]).timm_stages is None
+
+
 # --- rejections ---
+
+
+@pytest.mark.parametrize("stages", ["ds_r1_k3_s1_c16", [], [[]], ["ds_r1_k3_s1_c16"], None, 5, {}])
+def test_an_arch_def_is_a_list_of_lists(stages):
+    with pytest.raises(UsageError, match=r"arch_def: .*; accepted: a list of"):
+        from_arch_def(stages)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_parses_fields_in_any_order_and_stages_of_several_strings():
         ),
         Block(kernel=3, stride=1, filters=8),
     )
-    assert from_arch_def([["ir_noskip_c40_se0.25_e6_s2_k5_r2"], ["ds_r1_k3_s1_c8"]]) == one
+    assert from_arch_def([["ir_noskip_c40_se0.25_e6_s2_k5_r2", "ds_c8_r1_s1_k3"]]) == one
 
 
 @pytest.mark.parametrize(

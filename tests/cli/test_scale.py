@@ -8,7 +8,7 @@ from mnas.__main__ import main
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.scaling import VARIANTS, scale
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from tests.cli.commands import assert_one_line
 
 B0 = PUBLISHED["efficientnet-b0"]

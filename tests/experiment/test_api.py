@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.errors import UsageError
 from mnas.experiment.api import search
 from mnas.experiment.results import load_run

@@ -8,7 +8,7 @@ import pytest
 
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
-from mnas.architecture.spec import find
+from mnas.architecture.sources import find
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment.study import drive
 from mnas.experiments import flop_budgets

@@ -1,19 +1,34 @@
 """Weight files with timm's names: layouts, strict checks, errors."""
 
 import json
+import os
+import stat
+import struct
 
 import jax
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import TIMM
+from mnas.architecture.text_forms import from_arch_def
+from mnas.errors import UsageError
 from mnas.nn.network import init_variables
-from mnas.nn.weights import from_state_dict, load_weights, save_weights, tensors, to_state_dict
+from mnas.nn.weights import (
+    PROVENANCE_KEY,
+    SPEC_KEY,
+    from_state_dict,
+    load_weights,
+    module_names,
+    save_weights,
+    tensors,
+    to_state_dict,
+)
 
 TINY = Architecture(
     (
@@ -210,3 +225,88 @@ def test_variables_of_another_architecture_are_not_saved(tmp_path):
     with pytest.raises(ValueError, match="head/params/bias has shape"):
         save_weights(tmp_path / "weights.safetensors", TINY, variables)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_of_a_stage_of_several_strings_are_numbered_through():
+    network = from_arch_def(
+        [["ds_r1_k3_s1_c8"], ["ir_r1_k5_s2_e6_c16", "ir_r2_k3_s1_e3_c16"], ["ir_r1_k3_s1_e3_c16"]],
+        stem=8,
+    )
+    names = module_names(network)
+    prefixes = [modules["project"] for block, modules in names.items() if block.startswith("stage")]
+    assert prefixes == [
+        f"blocks.{index}.{name}"
+        for index, name in (
+            *(("0.0", "conv_pw"), ("1.0", "conv_pwl"), ("1.1", "conv_pwl")),
+            *(("1.2", "conv_pwl"), ("2.0", "conv_pwl")),
+        )
+    ]
+
+
+def damaged(content: bytes, how: str) -> bytes:
+    """Return a .safetensors file with a fault."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
+    if how == "header length":
+        return struct.pack("<Q", 2**63) + content[8:]
+    if how in ("cut", "header cut", "empty"):
+        return content[: {"cut": -10, "header cut": 100, "empty": 0}[how]]
+    if how == "metadata":
+        header["__metadata__"][SPEC_KEY] = '{"blocks": []}'
+    elif how == "metadata text":
+        header["__metadata__"][SPEC_KEY] = "{"
+    else:
+        header = {"bn1.bias": {"dtype": how, "shape": [8], "data_offsets": [0, 8]}}
+        body = body[:8]
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("empty", "is not a .safetensors file: .*header too small"),
+        ("header cut", "is not a .safetensors file: .*invalid header length"),
+        ("header length", "is not a .safetensors file: .*header too large"),
+        ("cut", "is not a .safetensors file: .*not fully covered"),
+        ("metadata", "metadata mnas_architecture: architecture: blocks = "),
+        ("metadata text", "metadata mnas_architecture: text is not JSON"),
+        ("F8_E4M3", "bn1.bias is F8_E4M3; accepted: a float"),
+        ("I8", "conv_stem.weight is missing"),
+    ],
+)
+def test_damaged_files_are_rejected_by_name(tmp_path, how, reason):
+    path = tmp_path / "weights"
+    save_weights(path, TINY, init_variables(TINY, 0))
+    path.write_bytes(damaged(path.read_bytes(), how))
+    with pytest.raises(UsageError, match=f"^{path}.*{reason}"):
+        load_weights(path, TINY)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_weights_that_are_not_finite_are_rejected_by_name(tmp_path, value):
+    path = tmp_path / "weights"
+    state = to_state_dict(TINY, init_variables(TINY, 0))
+    state["bn1.bias"] = np.full(8, value)
+    save_file(state, path)
+    with pytest.raises(UsageError, match=f"{path} does not fit tiny: bn1.bias holds NaN or"):
+        load_weights(path, TINY)
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UsageError, match=r"is no regular file; accepted: a \.safetensors"):
+            load_weights(path, TINY)
+
+
+def test_metadata_hold_the_provenance_and_permissions_follow_the_umask(tmp_path):
+    path = tmp_path / "weights"
+    before = os.umask(0o027)
+    try:
+        save_weights(path, TINY, init_variables(TINY, 0), provenance={"search": {"trial": 7}})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    with safe_open(path, framework="np") as file:
+        assert json.loads(file.metadata()[PROVENANCE_KEY]) == {"search": {"trial": 7}}

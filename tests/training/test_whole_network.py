@@ -10,7 +10,8 @@ import safetensors
 from mnas import __main__ as mnas_command
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
-from mnas.architecture.spec import find, to_spec
+from mnas.architecture.sources import find
+from mnas.architecture.spec import to_spec
 from mnas.data.images import DataConfig, load
 from mnas.nn.weights import load_weights
 from mnas.training.blockwise import train
