@@ -23,6 +23,7 @@ Modules, in the order of data flow:
 config         `EngineConfig`, and the checks of it that need no process
 environment    environment variables and JAX settings of the driver and of the workers
 drive          `drive(search, evaluator, config)`: calls the engine that the configuration names
+processes      tasks of this machine's worker processes, such as the searches of a study
 inline         one child after another in this process
 worker         `Worker`, the Ray actor that evaluates children
 ray            persistent Ray actors, the default

@@ -12,18 +12,20 @@ networks' true rewards; so a study may name a judge, an evaluator without noise,
 of its table.
 """
 
-import concurrent.futures
+import contextlib
 import dataclasses
 import functools
-import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mnas.engines.environment import prepare_driver
+from mnas.engines.processes import run_tasks
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import run
 from mnas.experiment.results import Run, load_run
 from mnas.experiment.settings import Experiment
+from mnas.files import lock
 from mnas.loop.records import ResultRecord
 from mnas.loop.selection import ranking
 
@@ -127,48 +129,50 @@ def drive(
     workers  number of processes for searches on the inline engine; those on an engine with workers
              of its own run one after another
     done     called with variant and seed of each finished search
+
+    Raises UsageError where another process runs the study, `mnas.loop.search.TooManyFailures`, and
+    `RunFailure` where the processes of a search were killed repeatedly. All processes have ended
+    when this returns or raises; what they have recorded is kept.
     """
-    todo = []
-    for variant, experiment, run_directory in searches(study, directory):
-        if _is_finished(experiment, run_directory):
-            done(variant, experiment.search.seed)
-        else:
-            todo.append((variant, experiment, run_directory))
-    inline = [item for item in todo if item[1].engine.kind == "inline"]
-    for variant, experiment, run_directory in todo:
-        if experiment.engine.kind != "inline" or workers == 1:
-            prepare_driver(experiment.engine)
-            run_search(experiment, run_directory)
-            done(variant, experiment.search.seed)
-    if inline and workers > 1:
-        _run_in_processes(inline, workers, done)
-    return [
-        Outcome(variant, experiment, load_run(run_directory))
-        for variant, experiment, run_directory in searches(study, directory)
-    ]
+    with _locked(directory):
+        todo = []
+        for variant, experiment, run_directory in searches(study, directory):
+            if _is_finished(experiment, run_directory):
+                done(variant, experiment.search.seed)
+            else:
+                todo.append((variant, experiment, run_directory))
+        inline = [item for item in todo if item[1].engine.kind == "inline"]
+        for variant, experiment, run_directory in todo:
+            if experiment.engine.kind != "inline" or workers == 1:
+                prepare_driver(experiment.engine)
+                run_search(experiment, run_directory)
+                done(variant, experiment.search.seed)
+        if inline and workers > 1:
+            run_tasks(
+                [functools.partial(run_search, e, run_directory) for _, e, run_directory in inline],
+                workers,
+                functools.partial(prepare_driver, inline[0][1].engine),
+                lambda index: done(inline[index][0], inline[index][1].search.seed),
+            )
+        return [
+            Outcome(variant, experiment, load_run(run_directory))
+            for variant, experiment, run_directory in searches(study, directory)
+        ]
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Lock the directory of a study for this process."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        lock(descriptor, directory, "is running this study")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_finished(experiment: Experiment, directory: Path) -> bool:
     if not (directory / "best.json").exists():
         return False
     return len(load_run(directory).results) == experiment.search.trials
-
-
-def _run_in_processes(
-    items: Sequence[tuple[str, Experiment, Path]], workers: int, done: Callable[[str, int], None]
-) -> None:
-    """Run searches in parallel processes; after an exception, start no further ones."""
-    context = multiprocessing.get_context("spawn")  # JAX does not survive a fork.
-    prepare = functools.partial(prepare_driver, items[0][1].engine)
-    with concurrent.futures.ProcessPoolExecutor(workers, context, prepare) as pool:
-        waiting = {
-            pool.submit(run_search, experiment, directory): (variant, experiment.search.seed)
-            for variant, experiment, directory in items
-        }
-        try:
-            for finished in concurrent.futures.as_completed(waiting):
-                finished.result()
-                done(*waiting[finished])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

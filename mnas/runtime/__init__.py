@@ -5,6 +5,8 @@ programs, from memory or disk, and records of what compiling and reading them co
 
     pinning             exclusive CPU cores for a worker process
     memory              allocator settings of a worker process
+    parent              processes that end when the process that started them does
+    signals             SIGINT and SIGTERM, raised at safe points
     machine             processor, memory and versions of this machine
     compile_stats       counters of compiled, read and traced programs
     jax_settings        defaults of JAX's settings, whatever the user's shell or process has set

@@ -1,0 +1,32 @@
+"""Processes that must not outlive the one that started them, in whatever way that ends."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+POLL_SECONDS = 0.5
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process as soon as its parent process, whose id is `parent`, has ended.
+
+    The kernel sees to it on Linux; elsewhere a thread of this process notices within
+    `POLL_SECONDS`. To be called once, in the main thread, by a process whose parent starts it from
+    its main thread: to the kernel, the parent is that thread.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # ended before the call
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os._exit(1)

@@ -1,0 +1,119 @@
+"""SIGINT (Ctrl-C) and SIGTERM: end a process at a safe point, and at once when asked again.
+
+Python raises KeyboardInterrupt between any two bytecodes, also within libraries that do not survive
+it: Ray's core then ends in a segmentation fault, or prints a dump and loses the exception. Within
+`deferred`, a signal is only noted, and `check` raises it where the caller says so.
+
+A second signal ends the process without further cleaning up, even if its main thread waits in a
+library. `timeout` and some schedulers send every signal twice, to the process and to its group, so
+the repetition counts from `REPEAT_SECONDS` after the first one.
+"""
+
+import contextlib
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEAT_SECONDS = 0.5
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command in the same way as Ctrl-C, but for the exit status."""
+
+
+class _State:
+    """Signals of this process: the first one received, and the number of open contexts."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.contexts = 0
+        self.deferrals = 0
+
+
+_state = _State()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt at SIGINT and `Terminated` at SIGTERM within the context.
+
+    Signals that are ignored, as under `nohup`, stay ignored. Without effect outside the main
+    thread, which alone receives signals, and within another such context.
+    """
+    if _state.contexts or not _in_main_thread():
+        yield
+        return
+    before = install()
+    _state.contexts += 1
+    try:
+        yield
+    finally:
+        _state.contexts -= 1
+        _state.received = None
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Note SIGINT and SIGTERM within the context; `check`, or the context's end, raises them."""
+    if not _in_main_thread():
+        yield
+        return
+    with interruptible():
+        _state.deferrals += 1
+        try:
+            yield
+        finally:
+            _state.deferrals -= 1
+        check()
+
+
+def check() -> None:
+    """Raise the exception of a signal that was received within the context, if any."""
+    if _state.received is not None and _in_main_thread():
+        raise _exception(_state.received)
+
+
+def install() -> dict[int, Any]:
+    """Set the handlers and return those before, by number.
+
+    `interruptible` and `deferred` do this. To be repeated after libraries that set their own.
+    """
+    before: dict[int, Any] = {}
+    if _state.received is not None or not _in_main_thread():
+        return before
+    for number in SIGNALS:
+        handler = signal.getsignal(number)
+        if handler is not signal.SIG_IGN:
+            before[number] = signal.signal(number, _handle)
+    return before
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _exception(number: int) -> KeyboardInterrupt:
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+
+
+def _handle(number: int, frame: Any) -> None:
+    if _state.received is None:
+        _state.received = number
+        threading.Thread(target=_end_at_repetition, daemon=True).start()
+        if not _state.deferrals:
+            raise _exception(number)
+
+
+def _end_at_repetition() -> None:
+    """Let the system end the process at the next signal."""
+    time.sleep(REPEAT_SECONDS)
+    for number in SIGNALS:
+        # Python allows `signal.signal` in the main thread only, which may never get to it.
+        if _state.received is not None and signal.getsignal(number) is _handle:
+            ctypes.pythonapi.PyOS_setsig(number, ctypes.c_void_p(None))  # SIG_DFL
