@@ -20,8 +20,6 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
@@ -33,6 +31,7 @@ from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Outcome, Study
 from mnas.loop.config import SearchConfig
 from mnas.loop.records import ResultRecord
+from mnas.reports.terminal import plain_console
 from mnas.reward import RewardConfig
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 
@@ -86,7 +85,7 @@ def rewards_by_fit(
 
 def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
     """Print how many seeds beat B0 on both fits, and after how many samples."""
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     reference = PUBLISHED["efficientnet-b0"]
     for variant in study.variants:
         samples = [samples_to_beat(o, reference) for o in outcomes if o.variant == variant]

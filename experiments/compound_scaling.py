@@ -20,7 +20,6 @@ images) the order of neighbours is not significant, and 8×8 digits gain nothing
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.analysis.grid_ranking import ranked
@@ -32,6 +31,7 @@ from mnas.experiment.settings import Experiment
 from mnas.files import write_csv
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
+from mnas.reports.terminal import plain_console
 from mnas.reward import RewardConfig
 from mnas.search_spaces.scaling import ScalingGridSpace
 from mnas.training.config import TrainingConfig
@@ -73,7 +73,7 @@ def finish(search: Search, directory: Path) -> None:
             f"{row['accuracy']:.4f}",
             f"{row['reward']:.4f}",
         )
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     console.print(table)
     best = points[0].coefficients
     console.print(

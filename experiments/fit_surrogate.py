@@ -24,7 +24,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
@@ -39,6 +38,7 @@ from mnas.evaluators.surrogate_fits import (
     one_hot,
     uncertainty_basis,
 )
+from mnas.reports.terminal import plain_console
 
 Coefficients = dict[str, np.ndarray]
 
@@ -298,7 +298,7 @@ def main(arguments: list[str]) -> int:
         shown.add_row(f"{device}, log", f"{explained:.4f}", f"{tau:.4f}", f"{error:.1%} median")
     stored |= fit_devices(x, devices)
     np.savez_compressed(out, allow_pickle=False, **stored)
-    Console(width=100).print(shown)
+    plain_console(width=100).print(shown)
     print(f"written: {out}, {out.stat().st_size:,} bytes")
     return 0
 

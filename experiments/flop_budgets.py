@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.architecture.architecture import Architecture
@@ -33,6 +32,7 @@ from mnas.experiments import b0_imagenet
 from mnas.files import write_csv, write_json
 from mnas.loop.config import SearchConfig
 from mnas.reports.figures import new_figure
+from mnas.reports.terminal import plain_console
 from mnas.reward import RewardConfig
 
 BUDGETS_M = (100, 200, 300, 400, 500, 600)
@@ -185,7 +185,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
             *(f"{row[f'top1_{fit}']:.4f}" for fit in FITS),
             f"{BEST_MEASURED[budget][1]:.4f}" if budget in BEST_MEASURED else "",
         )
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     console.print(table)
     console.print("measured: the best of 4,623 trained networks within the budget")
 

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.architecture.scaling import DIMENSIONS
@@ -31,6 +30,7 @@ from mnas.files import write_csv
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
 from mnas.reports.figures import new_figure
+from mnas.reports.terminal import plain_console
 from mnas.reward import RewardConfig
 from mnas.search_spaces.scaling import ScalingDimensionsSpace
 
@@ -80,7 +80,7 @@ def finish(search: Search, directory: Path) -> None:
 def write(rows: Sequence[Row], directory: Path) -> None:
     """Write scaling.csv and scaling.svg of all rows into `directory`, and print the table."""
     write_csv(directory / "scaling.csv", [row._asdict() for row in rows])
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     if not rows:
         console.print("no network could be trained; see report.html")
         return

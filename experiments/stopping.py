@@ -18,7 +18,6 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.cli.arguments import parse
@@ -32,6 +31,7 @@ from mnas.experiments import digits
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import StoppingConfig, savings
 from mnas.loop.search import Search
+from mnas.reports.terminal import plain_console
 
 RULE = StoppingConfig(quantile=0.5, min_curves=6)
 
@@ -147,7 +147,7 @@ def main(flags: list[str]) -> int:
     for name, variant in VARIANTS.items():
         finished, wall_seconds = search(variant, experiment_of(variant, arguments), out / name)
         table.add_row(*row(name, finished, wall_seconds))
-    Console(width=120).print(table)
+    plain_console(width=120).print(table)
     return 0
 
 

@@ -23,8 +23,6 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-
 from mnas.cli.arguments import parse
 from mnas.cli.command import run_command
 from mnas.engines.config import EngineConfig
@@ -39,6 +37,7 @@ from mnas.experiments.performance.harness import (
 from mnas.experiments.performance.simulation import Utilization, simulate
 from mnas.loop.journal import Journal
 from mnas.loop.records import Record, ResultRecord
+from mnas.reports.terminal import plain_console
 
 Engine = Literal["inline", "ray", "tune"]
 MIB = 2**20
@@ -172,7 +171,7 @@ def sleeping_actors(workers: int, config: Sleep, controller: str, trials: int) -
 def main(flags: list[str]) -> int:
     """Measure, simulate and print; return the exit status."""
     arguments = parse(Arguments, "mnas.experiments.performance.engine_scaling", flags, Arguments())
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     overheads: list[Overhead] = []
     for engine in arguments.engines:
         for controller in arguments.controllers:

@@ -25,7 +25,6 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import optax
-from rich.console import Console
 from rich.table import Table
 
 from mnas.architecture.architecture import Architecture
@@ -39,6 +38,7 @@ from mnas.experiments.performance.limits import Limits, measure_limits, median_s
 from mnas.experiments.performance.work import Operation, operations
 from mnas.files import write_csv
 from mnas.nn.blocks import BatchNorm
+from mnas.reports.terminal import plain_console
 from mnas.runtime.pinning import pin
 from mnas.training.child import Child
 from mnas.training.optimizer import Optimizer
@@ -279,7 +279,7 @@ def plot(rows: list[Row], limits: Limits, title: str, path: Path) -> None:
 def main(flags: list[str]) -> int:
     """Measure, print and write; return the exit status."""
     arguments = parse(Arguments, "mnas.experiments.performance.roofline", flags, Arguments())
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     context = multiprocessing.get_context("spawn")
     # The environment of a search's workers.
     with process_environment(EngineConfig()), ProcessPoolExecutor(1, context) as pool:

@@ -25,8 +25,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from mnas.cli.arguments import parse
 from mnas.cli.command import run_command
 from mnas.controllers.random_search import RandomSearch
@@ -43,6 +41,7 @@ from mnas.loop.config import SearchConfig
 from mnas.loop.journal import Journal
 from mnas.loop.records import Record, ResultRecord
 from mnas.loop.search import Search
+from mnas.reports.terminal import plain_console
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.config import TrainingConfig
 
@@ -233,7 +232,7 @@ def train_children(arrangement: Arrangement, arguments: Arguments) -> Round:
 def main(flags: list[str]) -> int:
     """Measure and print; return the exit status."""
     arguments = parse(Arguments, "mnas.experiments.performance.worker_scaling", flags, Arguments())
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     limits = ceilings()
     console.print(table(limits))
     measured = rates(arguments, console.print)

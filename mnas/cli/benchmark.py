@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from mnas.benchmark.config import QUICK, BenchmarkConfig
@@ -15,6 +14,7 @@ from mnas.benchmark.progress import BenchmarkProgress
 from mnas.benchmark.table import inference_tables, training_tables
 from mnas.benchmark.training import Benchmark
 from mnas.cli.arguments import parse, write_output
+from mnas.reports.terminal import plain_console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,6 @@ def _run(
     if options.json:
         print(json.dumps(benchmark.result, indent=2, allow_nan=False))
         return
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     for table in tables(benchmark.result):
         console.print(table, "")

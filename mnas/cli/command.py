@@ -11,10 +11,8 @@
 import contextlib
 import errno
 import os
-import signal
 import sys
 import sysconfig
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 from mnas.cli.streams import OutputError, usable_streams
 from mnas.errors import RunFailure, UsageError
 from mnas.runtime.jax_settings import without_shell_variables
+from mnas.runtime.signals import Terminated, interruptible
 
 FAILED = 1
 USAGE_ERROR = 2
@@ -36,10 +35,6 @@ REPORT = (
 )
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command in the same way as Ctrl-C, but for the exit status."""
-
-
 def run_command(program: str, command: Callable[[], int | None], tracebacks: bool = False) -> int:
     """Call `command` and return the exit status of the process.
 
@@ -51,7 +46,7 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
 
     JAX's settings in the user's shell do not apply (`mnas.runtime.jax_settings`).
     """
-    with usable_streams(), without_shell_variables(), _terminable():
+    with usable_streams(), without_shell_variables(), interruptible():
         try:
             try:
                 status = command() or 0
@@ -67,6 +62,7 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
                     error.add_note(REPORT)
                 raise
             message, status = explained
+            message = "; ".join([message, *getattr(error, "__notes__", [])])
             if tracebacks:
                 traceback.print_exc()
             if message:
@@ -75,13 +71,14 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
 
 
 @contextlib.contextmanager
-def continued_by(command: str) -> Iterator[None]:
-    """Name the command that continues what Ctrl-C or SIGTERM interrupts within the context."""
+def stop_advice(text: str) -> Iterator[None]:
+    """Add how to go on to what ends the command within the context, unless it is a `UsageError`."""
     try:
         yield
-    except KeyboardInterrupt as interruption:
-        if not getattr(interruption, "__notes__", None):
-            interruption.add_note(f"to continue: {command}")
+    except (UsageError, SystemExit):
+        raise
+    except BaseException as error:
+        error.add_note(text)
         raise
 
 
@@ -93,7 +90,7 @@ def _explanation(error: BaseException) -> tuple[str, int] | None:
         return str(error), FAILED
     if isinstance(error, KeyboardInterrupt):
         status = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        return "; ".join(["stopped", *getattr(error, "__notes__", [])]), status
+        return "stopped", status
     if isinstance(error, MemoryError):
         return ": ".join(filter(None, ["out of memory", str(error)])), FAILED
     if not isinstance(error, Exception):
@@ -132,20 +129,3 @@ def _device_error() -> tuple[str, int] | None:
         cause = (str(error).strip() or "it has no device").splitlines()[0]
         return f"JAX_PLATFORMS = {platforms!r}: {cause}; accepted: cpu", USAGE_ERROR
     return None
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Raise `Terminated` for SIGTERM within the context, once."""
-
-    def terminate(number: int, frame: Any) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

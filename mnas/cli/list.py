@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.cli.arguments import parse
 from mnas.experiment import registry
+from mnas.reports.terminal import plain_console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +17,8 @@ class ListArguments:
     """
 
 
-def main(arguments: list[str]) -> int:
-    """Run `mnas list` and return the exit status."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas list`."""
     parse(ListArguments, "mnas list", arguments)
     table = Table("experiment", "takes", "expect", box=None, pad_edge=False)
     for name, entry in registry.entries("experiment").items():
@@ -28,5 +28,4 @@ def main(arguments: list[str]) -> int:
             table.add_row(name, "", f"can't be loaded: {type(error).__name__}: {error}")
         else:
             table.add_row(name, experiment.takes, experiment.expect)
-    Console().print(table)
-    return 0
+    plain_console().print(table)

@@ -10,12 +10,11 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnas.cli.arguments import parse
+from mnas.cli.command import stop_advice
 from mnas.cli.named_experiment import exchange, parts_description
-from mnas.cli.run import INTERRUPTED
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry, run
@@ -23,7 +22,8 @@ from mnas.experiment.settings import Experiment
 from mnas.preparation.latency import measure_blocks, measure_networks
 from mnas.preparation.latency_check import write_check
 from mnas.preparation.space_blocks import space_blocks
-from mnas.preparation.warmup import LostWorker, compile_ahead
+from mnas.preparation.warmup import compile_ahead
+from mnas.reports.terminal import plain_console
 from mnas.runtime.cache_directory import compilation_cache
 
 
@@ -53,8 +53,8 @@ class LatencyArguments:
             raise rejected("latency-table", "networks", self.networks, "0, or at least 2")
 
 
-def warm_up(name: str, flags: list[str]) -> int:
-    """Compile the blocks of an experiment's space into the cache on disk; return the exit status.
+def warm_up(name: str, flags: list[str]) -> None:
+    """Compile the blocks of an experiment's space into the cache on disk.
 
     Raises: UsageError where the experiment's evaluator compiles no blocks.
     """
@@ -67,7 +67,7 @@ def warm_up(name: str, flags: list[str]) -> int:
         f"Compile the blocks of the space of {name}, without a search. "
         f"Example: mnas search --warm-up {name} --blocks 100\n\n{parts_description()}",
     )
-    experiment, console = arguments.experiment, Console(stderr=True, highlight=False)
+    experiment, console = arguments.experiment, plain_console(stderr=True)
     run.check(experiment)
     if not isinstance(experiment.evaluator.build(), BlockCompiler):
         evaluator = registry.name_of("evaluator", experiment.evaluator)
@@ -84,28 +84,23 @@ def warm_up(name: str, flags: list[str]) -> int:
     )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn())
     start = time.perf_counter()
-    try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("", total=len(blocks))
-            total = compile_ahead(
-                blocks, experiment.evaluator, experiment.engine, lambda _: bar.advance(task)
-            )
-    except KeyboardInterrupt:
-        console.print("stopped; compiled blocks are kept, and the same command continues")
-        return INTERRUPTED
-    except LostWorker as lost:
-        console.print(f"stopped: {lost}", soft_wrap=True)
-        return 1
+    with (
+        stop_advice("compiled blocks are kept, and the same command continues"),
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("", total=len(blocks))
+        total = compile_ahead(
+            blocks, experiment.evaluator, experiment.engine, lambda _: bar.advance(task)
+        )
     console.print(
         f"{total.compiles:,} programs compiled in {time.perf_counter() - start:.0f} s, "
         f"{total.cache_reads:,} were in {compilation_cache()}",
         soft_wrap=True,
     )
-    return 0
 
 
-def latency_table(path: Path, name: str, flags: list[str]) -> int:
-    """Time the blocks of an experiment's space into the table `path`; return the exit status."""
+def latency_table(path: Path, name: str, flags: list[str]) -> None:
+    """Time the blocks of an experiment's space into the table `path`."""
     experiment, flags = exchange(registry.load_experiment(name), flags)
     arguments = parse(
         LatencyArguments,
@@ -116,7 +111,7 @@ def latency_table(path: Path, name: str, flags: list[str]) -> int:
         f"Example: mnas search --latency-table {path} {name} --networks 50\n\n"
         f"{parts_description()}",
     )
-    experiment, console = arguments.experiment, Console(stderr=True, highlight=False)
+    experiment, console = arguments.experiment, plain_console(stderr=True)
     run.check(experiment)
     space = experiment.space.build()
     blocks, complete = space_blocks(space)
@@ -125,21 +120,20 @@ def latency_table(path: Path, name: str, flags: list[str]) -> int:
     rng = np.random.default_rng(0)
     networks = [space.decode(space.sample(rng)) for _ in range(arguments.networks)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    try:
-        with Progress(
+    with (
+        stop_advice("timed blocks are kept, and the same command continues"),
+        Progress(
             *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        ) as bar:
-            task = bar.add_task("blocks", total=len(blocks))
-            table = measure_blocks(path, blocks, experiment.engine, lambda: bar.advance(task))
-            measured = []
-            if networks:
-                task = bar.add_task("networks", total=len(networks))
-                for milliseconds in measure_networks(networks, experiment.engine):
-                    measured.append(milliseconds)
-                    bar.advance(task)
-    except KeyboardInterrupt:
-        console.print("stopped; timed blocks are kept, and the same command continues")
-        return INTERRUPTED
+        ) as bar,
+    ):
+        task = bar.add_task("blocks", total=len(blocks))
+        table = measure_blocks(path, blocks, experiment.engine, lambda: bar.advance(task))
+        measured = []
+        if networks:
+            task = bar.add_task("networks", total=len(networks))
+            for milliseconds in measure_networks(networks, experiment.engine):
+                measured.append(milliseconds)
+                bar.advance(task)
     console.print(f"written: {path}, {len(table.blocks):,} blocks", soft_wrap=True)
     if networks:
         check_result = write_check(table, networks, measured)
@@ -149,4 +143,3 @@ def latency_table(path: Path, name: str, flags: list[str]) -> int:
             f"written: {path.stem}-check.json, {path.stem}-check.png",
             soft_wrap=True,
         )
-    return 0

@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mnas.analysis import rescoring
@@ -13,6 +12,7 @@ from mnas.cli.arguments import Directory, parse, rows_table, write_output
 from mnas.errors import require_whole
 from mnas.experiment.results import load_run
 from mnas.loop.selection import Selection
+from mnas.reports.terminal import plain_console
 from mnas.reward import CostKind, Form, RewardConfig
 
 
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
         return
     before, now = dataclasses.asdict(own), dataclasses.asdict(reward)
     changes = [f"{name} {before[name]} to {now[name]}" for name in now if now[name] != before[name]]
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     console.print(
         f"{reward.form} reward of {reward.cost}, target {reward.target:,g}; "
         f"changed: {', '.join(changes) or 'nothing'}",

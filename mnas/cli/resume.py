@@ -19,18 +19,19 @@ A run may be resumed with another length, selection and engine (--search.trials,
 Example: mnas resume runs/digits-1 --search.trials 96"""
 
 
-def main(arguments: list[str]) -> int:
-    """Run `mnas resume` and return the exit status."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas resume`."""
     match arguments:
         case ["-h" | "--help", *_]:
             print(HELP)
-            return 0
+            return
         case [name, *flags] if not name.startswith("-"):
             directory = Path(name)
         case _:
             raise UsageError("no directory given; accepted: mnas resume DIR")
     if (directory / "study.json").is_file():
-        return study.resume(directory, flags)
+        study.resume(directory, flags)
+        return
     if not (directory / "experiment.json").is_file():
         raise UsageError(f"{directory} holds no run; accepted: a directory that mnas search made")
     experiment = run.read_experiment(directory)
@@ -48,4 +49,4 @@ def main(arguments: list[str]) -> int:
             "--reference"
         )
     run.check(parsed.experiment)
-    return run_experiment(parsed.experiment, directory)
+    run_experiment(parsed.experiment, directory)

@@ -7,57 +7,60 @@ from rich.console import Console
 
 from mnas.analysis.comparison import compare
 from mnas.architecture.published import PUBLISHED
+from mnas.cli.command import stop_advice
+from mnas.errors import RunFailure
 from mnas.evaluation import DataDescription, unwrapped
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import run
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
-from mnas.loop.search import Search, TooManyFailures
+from mnas.loop.search import Search
 from mnas.reports.console import SearchProgress
 from mnas.reports.run_report import write_report
 from mnas.reports.tensorboard import TensorBoard
+from mnas.reports.terminal import plain_console
 
-INTERRUPTED = 130  # a shell's status for a program that Ctrl-C ended
 
-
-def run_experiment(experiment: Experiment, directory: Path) -> int:
+def run_experiment(experiment: Experiment, directory: Path) -> None:
     """Run a new or resumed search until it is done or interrupted, and write its files.
 
-    Returns the exit status: 0, 130 after Ctrl-C, 1 where too many children failed. Progress and
-    summary go to standard error.
+    Progress and summary go to standard error. Raises KeyboardInterrupt and RunFailure after writing
+    the results so far; with what else ends a run, they say how to continue.
     """
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     progress, events = SearchProgress(), TensorBoard(directory)
-    with run.opened(experiment, directory, (events, progress)) as search:
+    with (
+        run.opened(experiment, directory, (events, progress)) as search,
+        stop_advice(f"to continue: {resume_command(directory)}"),
+    ):
         run.write_experiment(experiment, directory)
         size = search.space.cardinality()
         console.print(f"{experiment.name}: {size:.2g} networks, in {directory}", soft_wrap=True)
         if isinstance(experiment.evaluator, DataDescription):
             line = experiment.evaluator.describe_data()
             if line is not None:
-                console.print(f"data: {line}", soft_wrap=True, markup=False)
+                console.print(f"data: {line}", soft_wrap=True)
         if search.results:
             console.print(f"resumed after {len(search.results)} trials")
-        status = 0
         try:
             with progress.follow(search):
                 run.drive(experiment, search)
-        except KeyboardInterrupt:
-            console.print(f"stopped; to continue: {resume_command(directory)}", soft_wrap=True)
-            status = INTERRUPTED
-        except TooManyFailures as failures:
-            console.print(f"stopped: {failures}", soft_wrap=True)
-            status = 1
+        except (KeyboardInterrupt, RunFailure):
+            write_files(experiment, search, directory)
+            raise
         finally:
             events.close()
-        run.write_results(experiment, search, directory)
-        write_report([directory], directory / "report.html", predict)
-        if status == 0:
-            print_summary(experiment, search, directory, console)
-            if experiment.finish is not None and search.best is not None:
-                experiment.finish(search, directory)
-    return status
+        write_files(experiment, search, directory)
+        print_summary(experiment, search, directory, console)
+        if experiment.finish is not None and search.best is not None:
+            experiment.finish(search, directory)
+
+
+def write_files(experiment: Experiment, search: Search, directory: Path) -> None:
+    """Write specs and report of the results so far."""
+    run.write_results(experiment, search, directory)
+    write_report([directory], directory / "report.html", predict)
 
 
 def resume_command(directory: Path) -> str:
@@ -95,4 +98,4 @@ def print_summary(
         comparison = compare(best.trial.architecture, reference, predict, experiment.reward)
         for fit, (ours, theirs) in comparison.rewards.items():
             console.print(f"reward by {fit}: best {ours:.4f}, {reference.name} {theirs:.4f}")
-    console.print(f"written: {directory}/best.json, top.json, report.html")
+    console.print(f"written: {directory}/best.json, top.json, report.html", soft_wrap=True)

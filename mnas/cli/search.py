@@ -40,35 +40,40 @@ Example: mnas search b0-imagenet --reward.target-madds 300e6 --seed 1
 In a checkout, `python search.py ...` is the same command."""
 
 
-def main(arguments: list[str]) -> int:
-    """Run `mnas search` and return the exit status."""
+def main(arguments: list[str]) -> None:
+    """Run `mnas search`."""
     match arguments:
         case ["-h" | "--help", *_]:
             print(HELP)
-            return 0
+            return
         case ["--list", *rest]:
-            return list_verb.main(rest)
+            list_verb.main(rest)
+            return
         case ["--resume", *rest]:
-            return resume.main(rest)
+            resume.main(rest)
+            return
         case ["--warm-up", *rest]:
             from mnas.cli import prepare  # imports JAX
 
-            return prepare.warm_up(*split_name(rest))
+            prepare.warm_up(*split_name(rest))
+            return
         case ["--latency-table", file, *rest] if not file.startswith("-"):
             from mnas.cli import prepare  # imports JAX
 
-            return prepare.latency_table(Path(file), *split_name(rest))
+            prepare.latency_table(Path(file), *split_name(rest))
+            return
         case ["--latency-table", *_]:
             raise UsageError("--latency-table needs a file")
     name, flags = split_name(arguments)
     registered = registry.load("experiment", name)
     if isinstance(registered, Study):
-        return study.start(registered, flags)
-    return start(registered, flags)
+        study.start(registered, flags)
+    else:
+        start(registered, flags)
 
 
-def start(experiment: Experiment, flags: list[str]) -> int:
-    """Start a new run of a registered experiment with changed settings; return the exit status."""
+def start(experiment: Experiment, flags: list[str]) -> None:
+    """Start a new run of a registered experiment with changed settings."""
     name = experiment.name
     experiment, flags = exchange(experiment, flags)
     arguments = parse(
@@ -86,4 +91,4 @@ def start(experiment: Experiment, flags: list[str]) -> int:
     run.check(experiment)
     directory = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), name)
     run.create(experiment, directory)
-    return run_experiment(experiment, directory)
+    run_experiment(experiment, directory)

@@ -11,13 +11,14 @@ from rich.table import Table
 
 from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli.arguments import parse
-from mnas.cli.run import INTERRUPTED, resume_command
+from mnas.cli.command import stop_advice
+from mnas.cli.run import resume_command
 from mnas.errors import UsageError, require_whole
 from mnas.experiment import registry, run
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
-from mnas.loop.search import TooManyFailures
 from mnas.reports.study_report import summary_table, write_study_report
+from mnas.reports.terminal import plain_console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +39,8 @@ class StudyArguments:
             require_whole("study", name, getattr(self, name))
 
 
-def start(study: Study, flags: list[str]) -> int:
-    """Run a new study, all variants and seeds, and return the exit status."""
+def start(study: Study, flags: list[str]) -> None:
+    """Run a new study, all variants and seeds."""
     defaults = StudyArguments(study.seeds, study.trials, os.cpu_count() or 1)
     arguments = parse(
         StudyArguments,
@@ -64,11 +65,11 @@ def start(study: Study, flags: list[str]) -> int:
         directory = run.new_directory(Path("runs"), study.name)
     head = {"name": study.name, "seeds": study.seeds, "trials": study.trials}
     write_json(directory / "study.json", head)
-    return run_study(study, directory, arguments.workers)
+    run_study(study, directory, arguments.workers)
 
 
-def resume(directory: Path, flags: list[str]) -> int:
-    """Continue a study and return the exit status; only the number of workers may be changed."""
+def resume(directory: Path, flags: list[str]) -> None:
+    """Continue a study; only the number of workers may be changed."""
     path = directory / "study.json"
     head = read_json(path)
     name = head.get("name") if isinstance(head, dict) else head
@@ -89,16 +90,15 @@ def resume(directory: Path, flags: list[str]) -> int:
     )
     if dataclasses.replace(arguments, workers=defaults.workers) != defaults:
         raise UsageError("a resumed study keeps its size and directory; accepted: --workers")
-    return run_study(study, directory, arguments.workers)
+    run_study(study, directory, arguments.workers)
 
 
-def run_study(study: Study, directory: Path, workers: int) -> int:
+def run_study(study: Study, directory: Path, workers: int) -> None:
     """Run the remaining searches of a study, print its table and write its files.
 
-    Returns the exit status: 0, 130 after Ctrl-C, 1 where too many children of a search failed.
-    Progress and table go to standard error.
+    Progress and table go to standard error. What ends a study says how to continue it.
     """
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     total = study.seeds * len(study.variants)
     console.print(
         f"{study.name}: {len(study.variants)} variants, {study.seeds} seeds, "
@@ -106,27 +106,22 @@ def run_study(study: Study, directory: Path, workers: int) -> int:
         soft_wrap=True,
     )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("searches"), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("", total=total)
+    with (
+        stop_advice(f"to continue: {resume_command(directory)}"),
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("", total=total)
 
-            def done(variant: str, seed: int) -> None:
-                bar.advance(task)
-                if not console.is_terminal:
-                    console.print(f"done: {variant}, seed {seed}")
+        def done(variant: str, seed: int) -> None:
+            bar.advance(task)
+            if not console.is_terminal:
+                console.print(f"done: {variant}, seed {seed}", soft_wrap=True)
 
-            outcomes = drive(study, directory, workers, done)
-    except KeyboardInterrupt:
-        console.print(f"stopped; to continue: {resume_command(directory)}", soft_wrap=True)
-        return INTERRUPTED
-    except TooManyFailures as failures:
-        console.print(f"stopped: {failures}", soft_wrap=True)
-        return 1
+        outcomes = drive(study, directory, workers, done)
     write_tables(study, outcomes, directory, console)
     if study.finish is not None:
         study.finish(study, outcomes, directory)
-    console.print(f"written: {directory}/report.html, table.csv, runs.csv")
-    return 0
+    console.print(f"written: {directory}/report.html, table.csv, runs.csv", soft_wrap=True)
 
 
 def write_tables(
@@ -143,4 +138,4 @@ def write_tables(
     for line in lines:
         table.add_row(*line)
     # A narrow terminal folds lines; rich, with the terminal's width, would fold every cell.
-    Console(stderr=True, highlight=False, width=max(console.width, 160)).print(table)
+    plain_console(stderr=True, width=max(console.width, 160)).print(table)

@@ -2,7 +2,6 @@
 
 import time
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,6 +13,7 @@ from rich.progress import (
 
 from mnas.loop.records import Record, ResultRecord, UpdateRecord
 from mnas.loop.search import Search
+from mnas.reports.terminal import plain_console
 
 # Without a terminal, a batch that lasts longer than this logs lines before its end.
 QUIET_SECONDS = 60
@@ -27,7 +27,7 @@ class SearchProgress:
     """
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = plain_console(stderr=True)
         self._bar = Progress(
             TextColumn("searching"),
             BarColumn(),
