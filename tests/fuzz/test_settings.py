@@ -84,11 +84,13 @@ def test_study_file(directory, content):
         assert all(type(head[name]) is int and head[name] > 0 for name in ("seeds", "trials"))
 
 
-FLAGS = [
-    ".".join(path).replace("_", "-")
-    for path in paths(NOISY.settings())
-    if path and not isinstance(at(NOISY.settings(), path), dict)
-]
+def flag_names(experiment: Experiment) -> list[str]:
+    given = experiment.settings()
+    names = [path for path in paths(given) if not isinstance(at(given, path), dict)]
+    return [".".join(path).replace("_", "-") for path in names]
+
+
+FLAGS = flag_names(NOISY)
 words = st.one_of(
     st.sampled_from(WHOLE).map(str),
     st.sampled_from(REAL).map(str),
@@ -135,13 +137,14 @@ def test_command_line(words):
         json.dumps(experiment.settings(), allow_nan=False)
 
 
+DIGITS = EXPERIMENTS["digits"]
 numbers = st.one_of(st.sampled_from(WHOLE), st.sampled_from(REAL), st.integers(), st.floats())
 
 
 @settings(max_examples=max(40, settings().max_examples // 10))
 @given(
     st.dictionaries(
-        st.sampled_from([name for name in FLAGS if name.startswith(("controller", "search"))]),
+        st.sampled_from([f for f in flag_names(DIGITS) if f.startswith(("controller", "search"))]),
         numbers,
         min_size=1,
         max_size=2,
@@ -158,7 +161,7 @@ def test_numbers_that_fit_no_machine_are_rejected_before_the_search(changes):
         part[last] = value
 
     def checked() -> None:
-        run.check(override(NOISY, nested))
+        run.check(override(DIGITS, nested))
 
     read(checked, "")
 
