@@ -23,7 +23,7 @@ from mnas.architecture.spec import PROVENANCE, from_spec, provenance_of
 from mnas.architecture.text_forms import from_arch_def, from_block_strings
 from mnas.architecture.timm_arguments import from_timm_arguments
 from mnas.errors import UsageError, shown
-from mnas.files import parse_json, read_text
+from mnas.files import parse_json, read_json, read_text
 
 T = TypeVar("T")
 _FIRST_FIELD = re.compile(r"\s*[a-z]{1,2}\d[^/\\]*_", re.ASCII)
@@ -51,7 +51,7 @@ def find_source(text: str) -> Source:
         best = Path(text, "best.json")
         if not best.is_file():
             raise UsageError(f"{text} has no best.json; accepted: the directory of a run")
-        return read_source(best)
+        return _from_spec_file(best, read_json(best))
     if os.path.exists(text):
         return read_source(Path(text))
     if ";" in text or _FIRST_FIELD.match(text):
@@ -77,8 +77,12 @@ def read_source(path: Path) -> Source:
     is_json = text.lstrip().startswith(("{", "["))
     data = parse_json(text, str(path)) if is_json else None
     if isinstance(data, dict) and ("format" in data or "arch_def" not in data):
-        return Source(from_spec(data, str(path)), _named(path, provenance_of, data))
+        return _from_spec_file(path, data)
     return _named(path, _from_other_text, text, data, path.stem)
+
+
+def _from_spec_file(path: Path, data: Any) -> Source:
+    return Source(from_spec(data, str(path)), _named(path, provenance_of, data))
 
 
 def _from_other_text(text: str, data: Any, name: str) -> Source:

@@ -1,14 +1,19 @@
 """`mnas export`: text formats, and networks with weights."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from mnas.__main__ import main
+from mnas.architecture.sources import find_source
 from mnas.architecture.text_forms import from_block_strings
 from mnas.nn.network import init_variables
 from mnas.nn.weights import load_weights, save_weights
+from tests.cli.commands import assert_one_line
 
 SPEC = "r1_k3_s11_e1_i8_o8_se0.25;r1_k3_s22_e3_i8_o16"
 NETWORK = from_block_strings(SPEC.split(";"), resolution=8, classes=4)
@@ -64,6 +69,65 @@ def test_a_network_with_weights_is_written(kind, tmp_path, capsys):
     assert capsys.readouterr() == ("", f"written: {out}\n")
 
 
+def test_an_exported_run_keeps_its_origin_in_every_format(finished, tmp_path, capsys):
+    best = json.loads((finished / "best.json").read_text())
+    out = tmp_path / "exported"
+    for kind in ("json", "tf", "timm"):
+        assert main(["export", str(finished), "--format", kind, "--out", str(out)]) == 0
+        found, provenance = find_source(str(out))
+        assert provenance == {"search": best["search"]}
+        assert found.to_dict()["blocks"] == best["blocks"]
+        assert main(["cost", str(out), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["params"] == best["params"]
+    flags = ["--format", "safetensors", "--random-weights", "0", "--classes", "2"]
+    assert main(["export", str(finished), *flags, "--out", str(out)]) == 0
+    with safe_open(out, framework="np") as file:
+        search = json.loads(file.metadata()["mnas_provenance"])["search"]
+    assert search == {**best["search"], "changed": {"classes": 2}}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "best.json is not JSON"),
+        ('{"format": "mnas-spec/1"', "best.json is not JSON"),
+        ("[]", "best.json: list; accepted: a JSON object"),
+        ('{"format": "mnas-spec/1"}', "best.json: architecture: blocks = None"),
+        (
+            '{"format": "mnas-spec/1", "blocks": ["r1_k3_s11_e1_i8_o8"], "search": []}',
+            "best.json: spec: search = []; accepted: an object, or null",
+        ),
+    ],
+)
+def test_a_damaged_spec_of_a_run_is_rejected_by_name(content, expected, run, capsys):
+    (run / "best.json").write_text(content)
+    assert main(["export", str(run)]) == 2
+    assert_one_line(capsys, expected)
+
+
+def test_networks_too_large_for_a_file_are_rejected_before_any_weights(tmp_path, capsys):
+    strings = "r1_k3_s11_e1_i32_o9000000"
+    flags = ["--format", "onnx", "--random-weights", "0", "--out", str(tmp_path / "out")]
+    assert main(["export", strings, *flags]) == 2
+    assert_one_line(capsys, "network: params = ", "at most 500,000,000")
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "stablehlo", "onnx"])
+def test_a_full_disk_keeps_the_file_that_was_there(kind, tmp_path, monkeypatch, capsys):
+    if kind == "onnx":
+        pytest.importorskip("onnx")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "network"
+    out.write_text("before")
+    monkeypatch.setattr(os, "fsync", full)
+    assert export("--format", kind, "--random-weights", "0", "--out", str(out)) == 2
+    assert_one_line(capsys, f"{out} can't be written: No space left on device")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("network", "before")]
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
@@ -72,6 +136,15 @@ def test_a_network_with_weights_is_written(kind, tmp_path, capsys):
         ("--format safetensors --random-weights 1", ["is not text", "--out FILE"]),
         ("--format safetensors --random-weights -1 --out F", ["random_weights = -1", "at least 0"]),
         ("--format stablehlo --random-weights 1 --out no/F", ["no/F", "no such directory"]),
+        ("--format safetensors --random-weights 1 --out .", [". can't be written", "a directory"]),
+        ("--format json --out .", [". can't be written", "Is a directory"]),
+        ("--format tf --out no/F", ["no/F can't be written", "No such file"]),
+        ("--format tf --out /dev/full", ["/dev/full can't be written: No space left"]),
+        (
+            "--format safetensors --random-weights 1 --out /dev/full",
+            ["/dev/full can't be written: No space left"],
+        ),
+        ("--format tf --classes 1000000000", ["classes = 1000000000", "at most 10,000,000"]),
         ("--format stablehlo --random-weights 1 --platforms gpu --out F", ["'gpu'", "cuda"]),
         ("--format stablehlo --weights nowhere --out F", ["nowhere", "can't be read"]),
         ("--format json --random-weights 1", ["'json' contains no weights"]),

@@ -92,6 +92,33 @@ def test_the_grid_search_lists_all_points(capsys):
     assert "of 22 combinations" in capsys.readouterr().out
 
 
+def test_the_head_is_kept_as_in_the_published_variants(tmp_path, capsys):
+    path = tmp_path / "half.json"
+    half = ["scale", "mobilenet-v2", "--width", "0.5"]
+    assert main([*half, "--fixed", "head", "--out", str(path)]) == 0
+    assert "Stem and head are scaled" not in capsys.readouterr().out
+    spec = json.loads(path.read_text())
+    assert (spec["params"], spec["head"], spec["stem"]) == (1_968_680, 1280, 16)
+    assert spec["scaling"]["fixed"] == "head"
+    assert main(half) == 0
+    assert "MobileNetV2 keeps its head (--fixed head)" in capsys.readouterr().out
+
+
+def test_the_help_names_the_rules_of_tf_and_timm(capsys):
+    with pytest.raises(SystemExit):
+        main(["scale", "--help"])
+    text = capsys.readouterr().out
+    for name in ("round_filters", "round_channels", "round_repeats", "fix_head_stem", "fix_stem"):
+        assert name in text
+
+
+def test_a_scaled_network_keeps_the_origin_of_its_base(finished, capsys):
+    assert main(["scale", str(finished), "--phi", "1", "--json"]) == 0
+    spec = json.loads(capsys.readouterr().out)
+    best = json.loads((finished / "best.json").read_text())
+    assert spec["search"] is None and spec["scaling"]["base_search"] == best["search"]
+
+
 MISTAKES = [
     ("efficientnet-b0", ["no scaling given", "--phi", "--grid-search"]),
     ("efficientnet-b0 --phi -1", ["phi = -1.0", "at least 0"]),
@@ -107,6 +134,10 @@ MISTAKES = [
     ("efficientnet-b0 --grid-search --step 0", ["step = 0", "0.01"]),
     ("efficientnet-b0 --phi 1 --step 0.1", ["step with --phi", "--grid-search"]),
     ("efficientnet-b0 --phi 1 --divisor 0", ["divisor = 0", "at least 1"]),
+    ("efficientnet-b0 --phi 1e308", ["phi = 1e+308", "at most 64"]),
+    ("efficientnet-b0 --width nan", ["width = nan", "above 0"]),
+    ("efficientnet-b0 --width 2 --divisor 1000000000", ["filters = 1000000000"]),
+    ("efficientnet-b0 --grid-search --fixed head", ["fixed = 'head'", "scaled networks"]),
     ("efficientnet-bo --phi 1", ["efficientnet-bo", "did you mean efficientnet-b0"]),
     ("--phi 1", ["SPEC", "Published name"]),
 ]
