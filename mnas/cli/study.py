@@ -1,7 +1,6 @@
 """Run a study in its directory: many searches side by side, one table."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
 from mnas.reports.study_report import summary_table, write_study_report
 from mnas.reports.terminal import plain_console
+from mnas.runtime.pinning import usable_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StudyArguments:
 
 def start(study: Study, flags: list[str]) -> None:
     """Run a new study, all variants and seeds."""
-    defaults = StudyArguments(study.seeds, study.trials, os.cpu_count() or 1)
+    defaults = StudyArguments(study.seeds, study.trials, usable_cores())
     arguments = parse(
         StudyArguments,
         f"mnas search {study.name}",
@@ -80,7 +80,7 @@ def resume(directory: Path, flags: list[str]) -> None:
         raise UsageError(f"{path}: name = {name!r}; accepted: a study's name")
     if (head["seeds"], head["trials"]) != (study.seeds, study.trials):
         study = study.resized(head["seeds"], head["trials"])
-    defaults = StudyArguments(study.seeds, study.trials, os.cpu_count() or 1)
+    defaults = StudyArguments(study.seeds, study.trials, usable_cores())
     arguments = parse(
         StudyArguments,
         f"mnas resume {directory}",

@@ -7,7 +7,6 @@ Every compiled block is written at once; an interrupted warm-up continues where 
 import concurrent.futures
 import contextlib
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +23,7 @@ from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
+from mnas.runtime.pinning import usable_cores
 from mnas.training.programs import forget_programs
 
 PROCESS_BYTES = 1 << 30  # upper bound of the memory of a compiling process
@@ -75,7 +75,7 @@ def _process_count(engine: EngineConfig, blocks: int) -> int:
     if engine.gpus_per_worker:  # programs are compiled for one GPU of this machine
         workers = int(1 / engine.gpus_per_worker)
     else:
-        workers = (os.cpu_count() or 1) // engine.threads
+        workers = usable_cores() // engine.threads
     workers = min(max(1, workers), engine.workers or blocks, blocks)
     return max(1, min(workers, available_bytes() // PROCESS_BYTES))
 

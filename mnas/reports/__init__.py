@@ -5,6 +5,7 @@ events, self-contained HTML pages. Importing these modules changes no global sta
 
 console            progress of a running search, as an observer of its records
 tensorboard        TensorBoard events, as an observer of its records
+terminal           console that prints text as it is: no markup
 text               numbers as text
 figures            pieces of an HTML page: figures as SVG, tables
 comparison_tables  a comparison of two architectures as text

@@ -4,6 +4,7 @@ In: numbers of cores, callables that compile, a digest of the caller's sources. 
 programs, from memory or disk, and records of what compiling and reading them cost.
 
     pinning             exclusive CPU cores for a worker process
+    control_group       limits of processor time and memory of a container or batch job
     memory              allocator settings of a worker process
     parent              processes that end when the process that started them does
     signals             SIGINT and SIGTERM, raised at safe points

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mnas.runtime import control_group
+
 _UNKNOWN_BYTES = 1 << 62  # more than any process needs
 
 
@@ -18,13 +20,10 @@ def available_bytes() -> int:
     """
     limits = [_UNKNOWN_BYTES]
     with contextlib.suppress(OSError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         limits += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):  # ValueError: the limit reads 'max'
-        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
-        limits.append(max(0, int(limit) - int(used)))
-    return min(limits)
+    in_group = control_group.available_memory()
+    return min(limits if in_group is None else [*limits, in_group])
 
 
 def machine(cores: Sequence[int]) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def machine(cores: Sequence[int]) -> dict[str, Any]:
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        for line in information.read_text().splitlines():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -63,7 +62,7 @@ def package_versions() -> tuple[str, ...]:
 def processor_features() -> tuple[str, ...]:
     """Return the processor's model and instruction sets, for which XLA compiles."""
     with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         fields = ("model name", "flags", "Features", "CPU part")
         return tuple(sorted({line for line in lines if line.startswith(fields)}))
     return platform.machine(), platform.processor()

@@ -10,6 +10,8 @@ import socket
 import sys
 import time
 
+from mnas.runtime import control_group
+
 PATIENCE_SECONDS = 5.0
 """Wait for the core of a killed worker that has not ended yet."""
 
@@ -21,6 +23,16 @@ def allowed_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def usable_cores() -> int:
+    """Return how many cores this process can keep busy, at least 1.
+
+    The allowed ones, or fewer where a container or batch job has a quota of processor time: more
+    processes than that would wait for each other.
+    """
+    allowed, quota = len(allowed_cores()), control_group.cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def pin(count: int) -> list[int]:
