@@ -16,7 +16,7 @@ scheduler, which compares children by their time of arrival.
 
 An exception in a child is a failed `Evaluation`, not an error of the engine. A configuration that
 cannot work here raises `UsageError` before anything is started; workers that cannot start raise
-RuntimeError.
+`RunFailure`.
 
 Modules, in the order of data flow:
 

@@ -24,7 +24,7 @@ def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **op
              tune
 
     Raises: UsageError where the engine's library is missing or it cannot run as configured;
-    `mnas.loop.search.TooManyFailures`; RuntimeError where workers cannot start.
+    `mnas.loop.search.TooManyFailures`; RunFailure where workers cannot start.
     """
     try:
         engine = importlib.import_module(ENGINES[config.kind])

@@ -10,6 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -21,12 +22,14 @@ import ray.exceptions
 from mnas.engines.config import EngineConfig, check_engine
 from mnas.engines.environment import child_environment, pinned_cores
 from mnas.engines.worker import Worker
-from mnas.errors import UsageError
+from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import EvaluatorConfig, failure
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
-from mnas.runtime.pinning import allowed_cores
+from mnas.runtime.pinning import usable_cores
 
+# A socket's path has at most 107 bytes, 103 on macOS, of which Ray's own names take up to 68.
+LONGEST_PLACE = 35
 MAX_FAILED_STARTS = 3  # consecutive, before the search ends with an error
 
 
@@ -46,8 +49,8 @@ class Running:
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
     """Run `search` until it is done.
 
-    Raises: UsageError for a cluster that cannot be reached or is too small; RuntimeError where
-    workers die before their first child.
+    Raises: UsageError for a cluster that cannot be reached or is too small; RunFailure where Ray
+    does not start, or workers die before their first child.
     """
     with connect(config), contextlib.closing(_Pool(search, evaluator, config)) as pool:
         pool.drive()
@@ -58,7 +61,8 @@ def connect(config: EngineConfig) -> Iterator[None]:
     """Connect this process to Ray within the context.
 
     Uses the connection that the process has, else the cluster at `config.address`, else a new local
-    Ray that ends with the context. Raises: UsageError for an address that cannot be reached.
+    Ray that ends with the context. Raises: UsageError for an address that cannot be reached,
+    RunFailure where Ray does not start.
     """
     if ray.is_initialized():
         yield
@@ -71,8 +75,9 @@ def connect(config: EngineConfig) -> Iterator[None]:
         options |= {"address": config.address}
     else:
         needed = (config.workers or 1) * config.threads
-        cpus = max(len(allowed_cores()), needed)
+        cpus = max(usable_cores(), needed)
         options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+        options |= {"_temp_dir": local_directory()}
     try:
         with warnings.catch_warnings():
             # JAX warns about a fork of a process with threads; Ray's fork is followed by exec.
@@ -82,10 +87,30 @@ def connect(config: EngineConfig) -> Iterator[None]:
         raise UsageError(
             f"engine: address = {config.address!r}: {str(error).splitlines()[0]}"
         ) from None
+    except Exception as error:  # Ray's own errors of starting have no common class
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RunFailure(f"Ray does not start: {cause}; --engine.kind inline needs none") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def local_directory() -> str:
+    """Return the directory for the logs and sockets of a local Ray.
+
+    In the directory of temporary files, if that exists and its path is short enough for sockets
+    below it, else in one of the system's. Raises: UsageError where there is none.
+    """
+    named = os.environ.get("RAY_TMPDIR")
+    places = [*filter(None, [named]), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
+    for place in places:
+        if os.access(place, os.W_OK | os.X_OK) and len(os.fsencode(place)) <= LONGEST_PLACE:
+            return os.path.join(place, "ray")
+    raise UsageError(
+        f"TMPDIR = {os.environ.get('TMPDIR')!r}: no directory for Ray's sockets; accepted: a "
+        f"writable one with a path of at most {LONGEST_PLACE} bytes"
+    )
 
 
 def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
@@ -169,7 +194,7 @@ class _Pool:
             self.failed_starts += 1
             if self.failed_starts >= MAX_FAILED_STARTS:
                 cause = str(error).strip().splitlines()[-1]
-                raise RuntimeError(f"Ray workers don't start: {cause}") from error
+                raise RunFailure(f"Ray workers don't start: {cause}") from error
             self._start_worker()
         else:
             self.failed_starts = 0

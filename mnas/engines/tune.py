@@ -37,7 +37,7 @@ from mnas.engines.environment import child_environment, environment_variables, p
 from mnas.engines.ray import connect, worker_count
 from mnas.engines.tune_child import METRIC, MODE, Child
 from mnas.engines.tune_searcher import child_config
-from mnas.errors import UsageError
+from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import Evaluation, EvaluatorConfig, failure
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
@@ -89,7 +89,7 @@ def run(
 
     Raises: UsageError for a time limit, for a scheduler that pauses or changes children, for a
     scheduler in a search that has a stopping rule of its own (`search.config.stopping`), and for a
-    cluster that cannot be reached or is too small; RuntimeError where `evaluator.build` fails.
+    cluster that cannot be reached or is too small; RunFailure where `evaluator.build` fails.
     """
     check_engine(config)
     if scheduler is not None:
@@ -187,7 +187,7 @@ class _Recorder(tune.Callback):
         result = trial.last_result
         if "build_error" in result:
             message = f"Ray workers don't start: {result['build_error']}"
-            self._error = self._error or RuntimeError(message)
+            self._error = self._error or RunFailure(message)
         elif "evaluation" in result:
             self._tell(trial, Evaluation(**result["evaluation"]))
         elif METRIC in result:  # stopped by the scheduler
@@ -218,7 +218,7 @@ class _Recorder(tune.Callback):
             return
         if getattr(error, "actor_init_failed", False):
             cause = str(error).strip().splitlines()[-1]
-            self._error = self._error or RuntimeError(f"Ray workers don't start: {cause}")
+            self._error = self._error or RunFailure(f"Ray workers don't start: {cause}")
         elif isinstance(error, ray.exceptions.RayTaskError):
             self._tell(trial, failure(error.cause or error))
         else:
