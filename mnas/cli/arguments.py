@@ -26,8 +26,8 @@ Spec = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="SPEC",
-        help="Published name, spec file, run directory (its best), or block strings separated by "
-        "semicolons.",
+        help="Published name, spec file or other text export, run directory (its best), or block "
+        "strings separated by semicolons.",
     ),
 ]
 Directory = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
