@@ -7,8 +7,8 @@ An evaluator is any callable
 so a table, a simulator or a job on another machine qualifies as well as training does. `report`,
 if not None, is called as `report(epoch, accuracy)` after each evaluated epoch, and may return
 "stop": the evaluation then ends with that epoch. An evaluator that never calls it is never stopped.
-An evaluator may raise any exception and return anything: `evaluate_safely` records an exception, and
-whatever is no `Evaluation` of numbers in their ranges, as a failed evaluation.
+An evaluator may raise any exception and return anything: `evaluate_safely` records an exception,
+and whatever is no `Evaluation` of numbers in their ranges, as a failed evaluation.
 
 Evaluators are described by frozen dataclasses with `build()` (`EvaluatorConfig`), so that a worker
 in another process builds its own. What else a configuration or an evaluator can do is optional; a
@@ -24,7 +24,7 @@ user of such a method checks the protocol with `isinstance`:
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from mnas.architecture.architecture import Architecture
@@ -215,7 +215,7 @@ class _RecordingReport:
             plain = _pair((epoch, accuracy))
             require_whole("report", "number of reports", len(self.history) + 1, most=MAX_REPORTS)
         except (Exception, SystemExit) as error:  # of conversions of foreign objects
-            self.wrong = self.wrong or f"report: {_cause(error)}"
+            self.wrong = self.wrong or f"report: {_cause(error).removeprefix('evaluation: ')}"
             raise UsageError(self.wrong) from None
         answer = self._report(*plain)
         self.history.append(plain)

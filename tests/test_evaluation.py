@@ -45,12 +45,11 @@ def test_another_result_type_is_a_failure():
     assert evaluation.error == "the evaluator returned float, not an Evaluation"
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-def test_interrupts_propagate(interrupt):
+def test_interrupts_propagate():
     def evaluate(architecture, seed, report=None):
-        raise interrupt
+        raise KeyboardInterrupt
 
-    with pytest.raises(interrupt):
+    with pytest.raises(KeyboardInterrupt):
         evaluate_safely(evaluate, B0, 0)
 
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "architecture": {"errors", "files"},
     "space": {"architecture", "errors"},
     "controller": {"space"},
-    "evaluation": {"architecture"},
+    "evaluation": {"architecture", "errors"},
     "reward": {"errors"},
     "nn": BASE,
     "data": BASE | {"runtime"},

@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.errors import require_at_least
+from mnas.errors import require_between
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
@@ -30,7 +31,7 @@ class NoisyConfig:
     """Standard deviation of the noise, in points of top-1 accuracy."""
 
     def __post_init__(self) -> None:
-        require_at_least("noisy", "std_points", self.std_points, 0)
+        require_between("noisy", "std_points", self.std_points, 0, 100)
 
     @classmethod
     def around(cls, evaluator: Any) -> Self:
@@ -82,11 +83,16 @@ class NoisyEvaluator:
         evaluation = self._evaluator(architecture, seed, noisy_report)
         if evaluation.error is not None:
             return evaluation
-        return dataclasses.replace(evaluation, accuracy=evaluation.accuracy + noise)
+        return dataclasses.replace(evaluation, accuracy=_disturbed(evaluation.accuracy, noise))
 
 
 def _report(report: Report, noise: float, epoch: int, accuracy: float) -> Literal["stop"] | None:
-    return report(epoch, accuracy + noise)
+    return report(epoch, _disturbed(accuracy, noise))
+
+
+def _disturbed(accuracy: float, noise: float) -> float:
+    """Return the sum, limited to 0 to 1; NaN stays NaN."""
+    return accuracy if math.isnan(accuracy) else min(max(accuracy + noise, 0.0), 1.0)
 
 
 class NoisyBlockCompiler(NoisyEvaluator):

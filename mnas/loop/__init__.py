@@ -8,14 +8,16 @@ each experiment, batch of proposals, result and update.
     while (trial := search.ask()) is not None:
         search.tell(trial, evaluate(trial.architecture, trial.seed, trial.report))
 
-The journal is the state: a `Search` on a journal with records replays them and continues.
+The journal is the state: a `Search` on a journal with records replays them and continues; one that
+is damaged or of another search is rejected by line.
 Decisions, rewards and updates depend on neither the engine nor the order in which results arrive.
 
 config          number of trials, batch size, seed, failure policy
 early_stopping  thresholds below which a child is stopped, from the curves of earlier batches
+failed_reward   reward of failed evaluations: never above that of a valid network
 trial           `Trial`: a proposed network; `Result`: its evaluation and reward
 records         the typed records of the journal and their JSON form
-journal         the append-only file of records, with lock and fsync
+journal         the append-only file of numbered, checksummed records, with lock and fsync
 kernel          covariance function of the Gaussian processes over decisions
 selection       which evaluated network a search exports
 search          `Search`, which combines them

@@ -3,9 +3,13 @@
 import dataclasses
 from typing import get_args
 
-from mnas.errors import require_between, require_finite, require_one_of, require_whole
+from mnas.errors import require_between, require_one_of, require_whole
 from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.selection import Selection
+
+MAX_TRIALS, MAX_BATCH = 10**9, 100_000
+# Of the random numbers of JAX and of evaluators.
+MAX_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +23,8 @@ class SearchConfig:
     seed: int = 0
     """Random seed."""
     failed_reward: float = 0.0
-    """Reward of a child whose evaluation failed."""
+    """Reward of a child whose evaluation failed, at most 0; lowered where a valid network may have
+    less (`mnas.loop.failed_reward`)."""
     failed_fraction: float = 0.5
     """Stop the search if more than this fraction of the trials of the first batches failed."""
     failed_batches: int = 2
@@ -32,10 +37,10 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         if self.trials is not None:
-            require_whole("search", "trials", self.trials)
-        require_whole("search", "batch", self.batch)
-        require_whole("search", "seed", self.seed, least=0)
-        require_finite("search", "failed_reward", self.failed_reward)
+            require_whole("search", "trials", self.trials, most=MAX_TRIALS)
+        require_whole("search", "batch", self.batch, most=MAX_BATCH)
+        require_whole("search", "seed", self.seed, least=0, most=MAX_SEED)
+        require_between("search", "failed_reward", self.failed_reward, -1e6, 0)
         require_between("search", "failed_fraction", self.failed_fraction, 0, 1)
-        require_whole("search", "failed_batches", self.failed_batches, least=0)
+        require_whole("search", "failed_batches", self.failed_batches, least=0, most=MAX_TRIALS)
         require_one_of("search", "selection", self.selection, get_args(Selection))

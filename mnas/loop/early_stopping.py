@@ -54,8 +54,8 @@ class StoppingConfig:
 
     def __post_init__(self) -> None:
         require_fraction("stopping", "quantile", self.quantile)
-        require_whole("stopping", "min_curves", self.min_curves)
-        require_whole("stopping", "min_epochs", self.min_epochs)
+        require_whole("stopping", "min_curves", self.min_curves, most=10**9)
+        require_whole("stopping", "min_epochs", self.min_epochs, most=10**9)
 
     def rule(self, earlier: "Curves") -> StoppingRule | None:
         """Return the rule of a batch from the curves of all earlier batches; None where off.

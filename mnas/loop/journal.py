@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mnas.errors import UsageError
+from mnas.errors import RunFailure, UsageError
 from mnas.files import lock, sync_directory
 from mnas.loop.records import (
     FORMAT,
@@ -68,7 +68,7 @@ class Journal:
     while writing it, is removed.
 
     Raises UsageError where another process has the journal open, where a line is damaged, or where
-    the file can't be read or written.
+    the file can't be read or written; RunFailure where the disk is full.
     """
 
     def __init__(self, path: Path | str, head: ExperimentRecord | None = None) -> None:
@@ -104,7 +104,7 @@ class Journal:
     def append(self, record: Record) -> None:
         """Write one record; it is on disk when this returns.
 
-        Raises UsageError where it can't be written, as on a full disk; the file is then unchanged.
+        Raises RunFailure where it can't be written, as on a full disk; the file is then unchanged.
         """
         line, checksum = _line(record, self._count, self._sum)
         length = os.fstat(self._file.fileno()).st_size
@@ -116,7 +116,7 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(length)
-            raise UsageError(f"{self.path} can't be written: {error.strerror}") from None
+            raise RunFailure(f"{self.path} can't be written: {error.strerror}") from None
         self._count, self._sum = self._count + 1, checksum
 
     def close(self) -> None:

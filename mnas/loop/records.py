@@ -267,22 +267,3 @@ def finite_or_none(value: float) -> float | None:
 def number_or_nan(value: float | None) -> float:
     """Return the number, or NaN for None."""
     return math.nan if value is None else value
-
-
-def plain_evaluation(evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation in Python's own numbers, as the journal gives it back.
-
-    Evaluators may return NumPy or JAX scalars. Values of `timings` and `history` that are not
-    finite are left out; such a latency becomes None.
-    """
-    latency = evaluation.latency_ms
-    return dataclasses.replace(
-        evaluation,
-        accuracy=float(evaluation.accuracy),
-        latency_ms=None if latency is None else finite_or_none(float(latency)),
-        epochs=int(evaluation.epochs),
-        seconds=float(evaluation.seconds),
-        timings={k: float(v) for k, v in evaluation.timings.items() if math.isfinite(v)},
-        history=tuple((int(e), float(a)) for e, a in evaluation.history if math.isfinite(a)),
-        stopped=bool(evaluation.stopped),
-    )

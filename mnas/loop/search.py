@@ -19,23 +19,27 @@ depends on neither that nor the order of results:
 The controller computes with JAX's default settings (`mnas.runtime.jax_settings`), whatever those of
 the user are.
 
-Every step is recorded in the journal before it takes effect. A search built on a journal that has
-records replays them and continues.
+Every step is recorded in the journal before it takes effect; observers are called after it has. A
+search built on a journal that has records replays them and continues, if they are what this search
+would have recorded.
 """
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 from mnas.architecture.cost import network_cost
 from mnas.controller import Controller, Proposals
-from mnas.errors import RunFailure, UsageError
-from mnas.evaluation import Evaluation
+from mnas.errors import RunFailure, UsageError, shown
+from mnas.evaluation import Evaluation, plain_evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import Curves, StoppingRule
+from mnas.loop.failed_reward import FailedReward
 from mnas.loop.journal import Journal
 from mnas.loop.records import (
     ProposalsRecord,
@@ -44,7 +48,6 @@ from mnas.loop.records import (
     UpdateRecord,
     finite_or_none,
     number_or_nan,
-    plain_evaluation,
 )
 from mnas.loop.trial import Result, Trial
 from mnas.reward import RewardConfig
@@ -67,9 +70,11 @@ class Search:
                   was stopped early only if none was trained to its end
     state         the controller's state after all complete batches
     batches_done  number of complete batches
-    observers     called with each record that is added to the journal, after it is on disk
+    observers     called with each record that is added to the journal, after it is on disk and the
+                  search has the fact
 
-    Raises UsageError where the journal's records do not fit the space.
+    Raises UsageError that names the line of the first record of the journal that isn't this
+    search's.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Search:
             self._key = jax.random.key(config.seed)
             self.state = controller.init(jax.random.fold_in(self._key, 0))
         self._curves = Curves()  # Of complete batches.
+        self._failed_reward = FailedReward(config.failed_reward, reward)
         self._first_by_hash: dict[str, int] = {}
         # The current batch: proposals, all trials, the duplicates among them, trials to hand out.
         self._proposals = Proposals(np.zeros((0, len(space.sizes)), np.int32), np.zeros(0))
@@ -149,15 +155,15 @@ class Search:
             # In the journal's precision, so that a resumed search updates with the same values.
             decisions = self.space.canonical(proposals.decisions)
             log_probs = np.asarray(proposals.log_probs, np.float32)
-        self._append(
-            ProposalsRecord(
-                batch=batch,
-                first_trial=first,
-                decisions=tuple(map(tuple, decisions.tolist())),
-                log_probs=tuple(finite_or_none(value) for value in log_probs.tolist()),
-            )
+        record = ProposalsRecord(
+            batch=batch,
+            first_trial=first,
+            decisions=tuple(map(tuple, decisions.tolist())),
+            log_probs=tuple(finite_or_none(value) for value in log_probs.tolist()),
         )
+        self.journal.append(record)
         self._begin(first, Proposals(decisions, log_probs))
+        self._notify(record)
 
     def _begin(self, first: int, proposals: Proposals) -> None:
         """Make trials of the proposals, separate the duplicates and queue the others."""
@@ -166,6 +172,8 @@ class Search:
         for number, decisions in enumerate(proposals.decisions, start=first):
             trial = self._trial(number, decisions, report)
             self._batch.append(trial)
+            if (cost := self._cost(trial)) is not None:
+                self._failed_reward.add(cost)
             if self._first_by_hash.setdefault(trial.hash, number) != number:
                 self._duplicates.append(trial)
         new = [trial for trial in self._batch if self._first_by_hash[trial.hash] == trial.number]
@@ -190,22 +198,28 @@ class Search:
     ) -> Result:
         """Score an evaluation, record the result and keep it."""
         result = self._score(trial, plain_evaluation(evaluation), duplicate_of)
-        self._append(ResultRecord.of(result))
+        record = ResultRecord.of(result)
+        self.journal.append(record)
         self._keep(result)
+        self._notify(record)
         return result
+
+    def _cost(self, trial: Trial, evaluation: Evaluation | None = None) -> float | None:
+        """Return the reward's cost; of a latency None where the evaluation doesn't have one."""
+        latency = None if evaluation is None else evaluation.latency_ms
+        return {**dataclasses.asdict(trial.cost), "latency_ms": latency}[self.reward.cost]
 
     def _score(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None) -> Result:
         """Return the result with its reward; an evaluation without the reward's cost has failed."""
-        costs = {**dataclasses.asdict(trial.cost), "latency_ms": evaluation.latency_ms}
-        cost = costs[self.reward.cost]
+        cost = self._cost(trial, evaluation)
         if evaluation.error is None and cost is None:
             message = f"the evaluator measured no {self.reward.cost}"
             evaluation = dataclasses.replace(evaluation, error=message)
-        reward = self.config.failed_reward
-        if evaluation.error is None:
+        reward = self._failed_reward.value
+        if evaluation.error is None and cost is not None:
             try:
                 reward = self.reward(evaluation.accuracy, cost)
-            except ValueError as error:  # The evaluator's latency is not positive.
+            except UsageError as error:  # The reward of such a cost isn't finite.
                 evaluation = dataclasses.replace(evaluation, error=str(error))
         return Result(trial, evaluation, reward, duplicate_of)
 
@@ -226,25 +240,37 @@ class Search:
                 evaluation = self.results[first].evaluation
                 self._record(trial, dataclasses.replace(evaluation, seconds=0.0, timings={}), first)
         if self._batch and len(self.results) == self._proposed:  # Earlier batches are complete.
-            batch, proposals = self._batch, self._proposals
-            self._update()
-            self._append(self._update_record(batch, proposals))
+            proposals = self._proposals
+            record = self._update_record(self._update(), proposals)
+            self.journal.append(record)
+            self._notify(record)
             self._check_failures()
 
-    def _update(self) -> None:
-        """Update the controller and the learning curves with the complete batch, and end it."""
+    def _update(self) -> list[float]:
+        """Update controller, curves and failed reward with the complete batch, and end it.
+
+        Returns the rewards that the controller was updated with.
+        """
         results = [self.results[trial.number] for trial in self._batch]
-        rewards = np.array([result.reward for result in results], np.float32)
-        with default_settings():
-            self.state = self.controller.tell(self.state, self._proposals, rewards)
         for result in results:
+            evaluation = result.evaluation
+            if evaluation.error is None and (cost := self._cost(result.trial, evaluation)):
+                self._failed_reward.add(cost)
             if result.duplicate_of is None:
-                self._curves.add(result.evaluation)
+                self._curves.add(evaluation)
+        rewards = [
+            result.reward if result.evaluation.error is None else self._failed_reward.value
+            for result in results
+        ]
+        with default_settings():
+            self.state = self.controller.tell(
+                self.state, self._proposals, np.array(rewards, np.float32)
+            )
         self.batches_done += 1
         self._batch, self._duplicates = [], []
+        return rewards
 
-    def _update_record(self, batch: list[Trial], proposals: Proposals) -> UpdateRecord:
-        rewards = [self.results[trial.number].reward for trial in batch]
+    def _update_record(self, rewards: list[float], proposals: Proposals) -> UpdateRecord:
         with default_settings():
             summary = self.controller.summary(self.state)
         return UpdateRecord(
@@ -270,35 +296,87 @@ class Search:
 
     # --- the journal ---
 
-    def _append(self, record: Record) -> None:
-        self.journal.append(record)
+    def _notify(self, record: Record) -> None:
         for observe in self.observers:
             observe(record)
 
     def _replay(self) -> None:
         """Restore the state that the journal's records lead to, and continue an unfinished step."""
-        for record in self.journal.records:
-            if isinstance(record, ProposalsRecord):
-                self._replay_proposals(record)
-            elif isinstance(record, ResultRecord):
-                self._replay_result(record)
-            elif isinstance(record, UpdateRecord):
-                self._update()
+        steps: dict[type[Record], Callable[[Any], None]] = {
+            ProposalsRecord: self._replay_proposals,
+            ResultRecord: self._replay_result,
+            UpdateRecord: self._replay_update,
+        }
+        for line, record in enumerate(self.journal.records[1:], start=2):
+            try:
+                if type(record) not in steps:
+                    raise _misplaced(f"record of kind {record.kind}", "proposals, result or update")
+                steps[type(record)](record)
+            except UsageError as error:
+                raise UsageError(f"{self.journal.path}, line {line}: {error}") from None
         waiting = (trial for trial in self._queue if trial.number not in self.results)
         self._queue = collections.deque(waiting)
         self._settle()
 
     def _replay_proposals(self, record: ProposalsRecord) -> None:
-        decisions = self.space.canonical(np.array(record.decisions, np.int32))
+        where = f"proposals of batch {record.batch}"
+        if self._batch:
+            raise _misplaced(where, f"the update of batch {self.batches_done}")
+        _require_equal(f"{where}: batch", record.batch, self.batches_done)
+        _require_equal(f"{where}: first_trial", record.first_trial, len(self.results))
+        if not 1 <= len(record.decisions) <= self.config.batch:
+            _require_equal(f"{where}: number", len(record.decisions), self.config.batch)
+        _require_equal(f"{where}: log_probs", len(record.log_probs), len(record.decisions))
+        try:
+            decisions = self.space.canonical(np.array(record.decisions))
+        except ValueError as error:
+            raise UsageError(f"{where}: {error}") from None
+        _require_equal(
+            f"{where}: decisions", record.decisions, tuple(map(tuple, decisions.tolist()))
+        )
         log_probs = np.array([number_or_nan(value) for value in record.log_probs], np.float32)
         self._begin(record.first_trial, Proposals(decisions, log_probs))
 
     def _replay_result(self, record: ResultRecord) -> None:
+        where = f"result of trial {record.trial}"
         trial = next((trial for trial in self._batch if trial.number == record.trial), None)
-        if trial is None or trial.hash != record.hash:
-            raise UsageError(
-                f"{self.journal.path}: trial {record.trial} is network {record.hash}, which the "
-                f"decisions of space {self.space.name} do not give; accepted: the journal of a "
-                "search over this space"
-            )
-        self._keep(self._score(trial, record.evaluation, record.duplicate_of))
+        if trial is None or trial.number in self.results:
+            raise _misplaced(where, "a result of a trial that waits for one")
+        first = self._first_by_hash[trial.hash]
+        _require_equal(f"{where} of space {self.space.name}: hash", record.hash, trial.hash)
+        _require_equal(f"{where}: seed", record.seed, trial.seed)
+        _require_equal(f"{where}: params", record.params, trial.cost.params)
+        _require_equal(f"{where}: mult_adds", record.mult_adds, trial.cost.mult_adds)
+        duplicate_of = None if first == trial.number else first
+        _require_equal(f"{where}: duplicate_of", record.duplicate_of, duplicate_of)
+        if duplicate_of is not None and first not in self.results:
+            raise _misplaced(where, f"the result of trial {first}")
+        result = self._score(trial, record.evaluation, record.duplicate_of)
+        _require_equal(f"{where}: error", record.error, result.evaluation.error)
+        # Machines differ in the last bits of a power.
+        if not math.isclose(record.reward, result.reward, rel_tol=1e-9, abs_tol=1e-12):
+            _require_equal(f"{where}: reward", record.reward, result.reward)
+        self._keep(dataclasses.replace(result, reward=record.reward))
+
+    def _replay_update(self, record: UpdateRecord) -> None:
+        where = f"update of batch {record.batch}"
+        _require_equal(f"{where}: batch", record.batch, self.batches_done)
+        missing = [trial.number for trial in self._batch if trial.number not in self.results]
+        if missing or not self._batch:
+            raise _misplaced(where, f"the result of trial {[*missing, len(self.results)][0]}")
+        rewards = self._update()
+        mean = sum(rewards) / len(rewards)
+        if not math.isclose(record.mean_reward, mean, rel_tol=1e-9, abs_tol=1e-12):
+            _require_equal(f"{where}: mean_reward", record.mean_reward, mean)
+
+
+def _require_equal(field: str, recorded: Any, expected: Any) -> None:
+    if recorded != expected:
+        raise UsageError(
+            f"{field} = {shown(recorded)}, and {shown(expected)} in this search; accepted: the "
+            "journal of a search with the same space and settings"
+        )
+
+
+def _misplaced(record: str, accepted: str) -> UsageError:
+    return UsageError(f"{record} out of turn; accepted here: {accepted}")

@@ -1,7 +1,6 @@
 """Conformance of an evaluator (`mnas.evaluation`)."""
 
 import dataclasses
-import math
 import pickle
 from collections.abc import Callable
 from typing import Any, Literal
@@ -116,10 +115,4 @@ def _evaluate(
 ) -> Evaluation:
     evaluation = evaluate_safely(config.build(), architecture, seed, report)
     assert evaluation.error is None, f"the evaluation failed: {evaluation.error}"
-    assert 0 <= evaluation.accuracy <= 1, f"accuracy = {evaluation.accuracy}; 0 to 1 expected"
-    latency = evaluation.latency_ms
-    assert latency is None or (math.isfinite(latency) and latency > 0), f"latency_ms = {latency}"
-    assert type(evaluation.epochs) is int and evaluation.epochs >= 0, (
-        f"epochs = {evaluation.epochs!r}; a whole number expected"
-    )
     return evaluation

@@ -129,5 +129,5 @@ def test_wrappers_can_be_removed():
 
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "0.3"])
 def test_bad_settings_are_named(value):
-    with pytest.raises(UsageError, match=r"^noisy: std_points = .*; accepted: .* at least 0$"):
+    with pytest.raises(UsageError, match=r"^noisy: std_points = .*; accepted: 0 to 100$"):
         NoisyConfig(std_points=value)

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from mnas.errors import UsageError
+from mnas.errors import RunFailure, UsageError
 from mnas.loop.journal import Journal, read
 from mnas.loop.records import FORMAT, ExperimentRecord, UpdateRecord
 
@@ -160,7 +160,7 @@ def test_unwritable_record_leaves_the_file_as_it_was(path, monkeypatch):
         with (
             monkeypatch.context() as patch,
             pytest.raises(
-                UsageError, match=r"journal.jsonl can't be written: No space left on device$"
+                RunFailure, match=r"journal.jsonl can't be written: No space left on device$"
             ),
         ):
             patch.setattr(os, "fsync", full)

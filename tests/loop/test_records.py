@@ -13,7 +13,6 @@ from mnas.loop.records import (
     ResultRecord,
     UpdateRecord,
     from_json,
-    plain_evaluation,
     to_json,
 )
 
@@ -103,14 +102,3 @@ def test_result_record_gives_its_evaluation():
         history=((1, 0.1), (2, 0.3)),
         stopped=True,
     )
-
-
-def test_plain_evaluation_drops_values_that_json_cannot_represent():
-    evaluation = Evaluation(
-        accuracy=0.5,
-        latency_ms=math.inf,
-        timings={"train": 1.0, "odd": math.nan},
-        history=((1, math.nan), (2, 0.5)),
-    )
-    plain = plain_evaluation(evaluation)
-    assert (plain.latency_ms, plain.timings, plain.history) == (None, {"train": 1.0}, ((2, 0.5),))

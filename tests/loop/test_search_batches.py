@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mnas.architecture.cost import network_cost
+from mnas.errors import UsageError
 from mnas.evaluation import failure
 from mnas.loop.config import SearchConfig
 from mnas.loop.journal import read
@@ -179,7 +180,8 @@ def test_tell_rejects_trials_that_are_not_waiting(start):
 @pytest.mark.parametrize(
     "field, value",
     [("trials", 0), ("batch", 0), ("seed", -1), ("failed_batches", -1), ("failed_fraction", 1.5),
-     ("failed_fraction", math.nan), ("failed_reward", math.nan)],
+     ("failed_fraction", math.nan), ("failed_reward", math.nan), ("failed_reward", 0.1),
+     ("seed", 2**32), ("trials", 10**30), ("batch", 10**6)],
 )  # fmt: skip
 def test_invalid_setting_is_rejected_with_its_name(field, value):
     with pytest.raises(ValueError, match=rf"search: {field} = {value}; accepted:"):
@@ -189,9 +191,7 @@ def test_invalid_setting_is_rejected_with_its_name(field, value):
 def test_journal_of_another_space_is_rejected(start):
     search = start(scripted([A, B]), trials=2, batch=2)
     search.tell(search.ask(), accuracy(0.5))
-    with pytest.raises(
-        ValueError, match=r"trial 1 is network .*, which the decisions of space tiny do not give"
-    ):
+    with pytest.raises(UsageError, match=r"line 3: result of trial 1 of space tiny: hash = "):
         start(scripted([A, B]), trials=2, batch=2, space=tiny_space(kernels=(5, 3, 7)))
     with pytest.raises(ValueError, match=r"blocks\[0\].kernel = choice 1; accepted: 0 to 0"):
         start(scripted([A, B]), trials=2, batch=2, space=tiny_space(kernels=(3,)))

@@ -23,16 +23,16 @@ from tests.loop.searches import A, B, C, D, E, accuracy, ask_all, scripted, upda
     ],
 )
 def test_failures_get_the_failed_reward_and_are_never_best(start, evaluation, error):
-    config = {"trials": 3, "batch": 3, "failed_reward": 0.25, "failed_batches": 0}
+    config = {"trials": 3, "batch": 3, "failed_reward": -0.25, "failed_batches": 0}
     search = start(scripted([A, B, C]), **config)
     trials = ask_all(search)
     result = search.tell(trials[0], evaluation)
-    assert (result.reward, result.evaluation.error) == (0.25, error)
+    assert (result.reward, result.evaluation.error) == (-0.25, error)
     assert search.best is None
     search.tell(trials[1], accuracy(0.1))
     search.tell(trials[2], accuracy(0.05))
-    assert search.best.trial.number == 1  # Though the failed reward, 0.25, is higher.
-    assert updates_of(search)[0][1].tolist() == [0.25, np.float32(0.1), np.float32(0.05)]
+    assert search.best.trial.number == 1
+    assert updates_of(search)[0][1].tolist() == [-0.25, np.float32(0.1), np.float32(0.05)]
     again = start(scripted([A, B, C]), **config)
     assert again.results[0].evaluation.error == error and again.best.trial.number == 1
 
@@ -51,8 +51,8 @@ def test_missing_or_nonpositive_latency_is_a_failure(start):
     assert errors == {
         0: None,
         1: "the evaluator measured no latency_ms",
-        2: "reward: latency_ms = 0.0; accepted: a positive number",
-        3: "reward: latency_ms = -2.0; accepted: a positive number",
+        2: "evaluation: latency_ms = 0.0; accepted: a number above 0, or None",
+        3: "evaluation: latency_ms = -2.0; accepted: a number above 0, or None",
         4: "the evaluator measured no latency_ms",
     }
     assert updates_of(search)[0][1].tolist() == [0.25, -1, -1, -1, -1]

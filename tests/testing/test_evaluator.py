@@ -62,7 +62,7 @@ def test_a_valid_evaluator_passes():
     [
         ("raises", "the evaluation failed: MemoryError: out of memory"),
         ("nan", "the evaluation failed: accuracy is not a number"),
-        ("percent", r"accuracy = 76.3; 0 to 1 expected"),
+        ("percent", "the evaluation failed: evaluation: accuracy = 76.3; accepted: 0 to 1"),
         ("random", "accuracy is .* and then .* for the same architecture and seed"),
         ("seedless epochs", "epochs is .* and then .* for the same"),
         ("ignores stop", "3 reports after the answer 'stop'"),
