@@ -43,8 +43,9 @@ class ArraySource:
             raise UsageError(f"data: no file {path}; accepted: digits, a .npz file or a folder")
         self.path = path
         self._file = ArrayFile(path)
-        self.labels = self._labels("train")
-        self.classes = self._classes()
+        labels = self._labels("train")
+        self.classes = self._classes(labels)
+        self.labels = labels.astype(np.int32)
 
     def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
         """Return the training images at `indices` [M], uint8 RGB [M, R, R, 3]."""
@@ -55,12 +56,9 @@ class ArraySource:
         if not {self._key("test_images"), self._key("test_labels")} & {*self._file.names}:
             return None
         labels = self._labels("test")
-        if labels.max() >= len(self.classes):
-            raise UsageError(
-                f"data: {self.path}: test labels up to {labels.max()}; accepted: those of the "
-                f"{len(self.classes)} classes of the training set"
-            )
-        return resized(_as_rgb(self._images("test")), resolution), labels
+        self._check_range("test_labels", labels, len(self.classes))
+        images = resized(_as_rgb(self._images("test")), resolution)
+        return images, labels.astype(np.int32)
 
     def describe(self) -> str:
         """Return the line that says what was found."""
@@ -103,7 +101,7 @@ class ArraySource:
         return key
 
     def _labels(self, split: str) -> np.ndarray:
-        """Return the labels of a split, int32 [N]."""
+        """Return the labels of a split as they are in the file, integers [N]."""
         key = self._required_key(f"{split}_labels")
         header = self._file.header(key)
         shape = self._image_shape(split)
@@ -116,17 +114,18 @@ class ArraySource:
                 f"data: {self.path}: {key} is {header}; accepted: integers from 0, "
                 f"[{shape[0]}] or [{shape[0]}, 1]{hint}"
             )
-        labels = self._file.read(key).reshape(-1)
-        if labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:
-            raise self._gaps(key, labels)
-        return labels.astype(np.int32)
+        return self._file.read(key).reshape(-1)
 
-    def _classes(self) -> tuple[str, ...]:
+    def _classes(self, labels: np.ndarray) -> tuple[str, ...]:
         """Return the names of all classes, and check that the training labels are among them."""
-        key, labels = self._key("train_labels"), self.labels
         if "classes" not in self._file.names:
-            if not np.array_equal(unique := np.unique(labels), np.arange(len(unique))):
-                raise self._gaps(key, labels)
+            unique = np.unique(labels)
+            if not np.array_equal(unique, np.arange(len(unique))):
+                raise UsageError(
+                    f"data: {self.path}: {self._key('train_labels')} has the {len(unique):,} "
+                    f"labels {shortened(unique)}; accepted: each of 0 to {len(unique) - 1}, or "
+                    "classes with the name of each label"
+                )
             names = tuple(map(str, range(len(unique))))
         else:
             header = self._file.header("classes")
@@ -139,11 +138,7 @@ class ArraySource:
                 name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
                 for name in self._file.read("classes").tolist()
             )
-            if labels.max() >= len(names):
-                raise UsageError(
-                    f"data: {self.path}: {len(names)} classes, but labels up to {labels.max()}; "
-                    f"accepted: 0 to {len(names) - 1}"
-                )
+            self._check_range("train_labels", labels, len(names))
             if len({*names}) < len(names):
                 raise UsageError(
                     f"data: {self.path}: classes has the same name twice ({shortened(names)}); "
@@ -153,13 +148,12 @@ class ArraySource:
             raise UsageError(f"data: {self.path} has 1 class; accepted: 2 or more")
         return names
 
-    def _gaps(self, key: str, labels: np.ndarray) -> UsageError:
-        """Return the error for labels that are not 0 to K - 1."""
-        unique = np.unique(labels)
-        return UsageError(
-            f"data: {self.path}: {key} has the {len(unique):,} labels {shortened(unique)}; "
-            f"accepted: each of 0 to {len(unique) - 1}, or classes with the name of each label"
-        )
+    def _check_range(self, name: str, labels: np.ndarray, classes: int) -> None:
+        if labels.min() < 0 or labels.max() >= classes:
+            raise UsageError(
+                f"data: {self.path}: {self._key(name)} has labels from {labels.min()} to "
+                f"{labels.max()}; accepted: 0 to {classes - 1}, those of the {classes} classes"
+            )
 
     def _image_shape(self, split: str) -> tuple[int, ...]:
         """Return the shape of the images of a split, [N, H, W] or [N, H, W, C]."""

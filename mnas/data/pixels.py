@@ -18,6 +18,7 @@ The format is told by the content, among FORMATS: others, such as PostScript, wo
 
 import contextlib
 import functools
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,19 +92,28 @@ def resized(images: np.ndarray, resolution: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator["Image.Image"]:
-    """Open an image; errors of the block, which contains only Pillow's work, name the file."""
-    from PIL import Image
+    """Open an image; errors of the block, which contains only Pillow's work, name the file.
+
+    Warnings, which are about metadata, are dropped.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # of damaged metadata
-            image = Image.open(path, formats=_formats())
-        with image:
+        # By path, Pillow (up to 13) maps turned TIFF images into memory and mixes up their pixels.
+        with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+            if not os.fstat(file.fileno()).st_size:
+                raise _unreadable(path, "the file is empty")
+            image = Image.open(file, formats=_formats())
             if image.width * image.height > MAX_PIXELS:
-                raise _unreadable(path, f"{image.width:,} × {image.height:,} pixels")
-            with warnings.catch_warnings(action="ignore"):
-                yield image
+                size = f"{image.width:,} × {image.height:,} pixels"
+                raise _unreadable(path, f"{size}; accepted: at most {MAX_PIXELS:,}")
+            yield image
     except UsageError:
         raise
+    except UnidentifiedImageError:
+        raise _unreadable(path, f"none of the formats {', '.join(_formats())}") from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
     except Exception as error:  # Pillow's decoders raise anything for damaged files.
         raise _unreadable(path, str(error) or type(error).__name__) from None
 
@@ -118,8 +128,6 @@ def _formats() -> tuple[str, ...]:
 
 
 def _unreadable(path: Path, cause: str) -> UsageError:
-    # Pillow's own messages repeat the path.
-    cause = cause.replace(f" '{path}'", "").replace(f" {str(path)!r}", "")
     return UsageError(f"data: {path} can't be read as an image: {cause}")
 
 

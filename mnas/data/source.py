@@ -108,6 +108,6 @@ def require_memory(what: str, nbytes: int) -> None:
     available = available_bytes()
     if nbytes > available:
         raise UsageError(
-            f"data: {what} need {nbytes / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB "
+            f"data: {what} need {nbytes / 1e6:,.0f} MB of memory, and {available / 1e6:,.0f} MB "
             "are available; accepted: fewer images (train_images), or a lower resolution"
         )
