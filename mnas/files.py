@@ -212,11 +212,6 @@ class ArrayFile:
         """Return an array."""
         with self._archive() as archive, archive.open(f"{name}.npy") as member:
             header = self._header(name, member, archive.getinfo(f"{name}.npy"))
-            if header.dtype.hasobject:
-                raise UsageError(
-                    f"{self.path}: {name} holds Python objects, which are not unpickled; "
-                    "accepted: arrays of numbers or text"
-                )
             content = np.empty(header.nbytes, np.uint8)
             filled = 0
             while chunk := member.read(1 << 24):  # to the end, where the checksum is compared
@@ -238,6 +233,11 @@ class ArrayFile:
                 shape, fortran, dtype = read(member)
         except Exception:  # NumPy evaluates the header as Python, which may raise anything.
             raise self._damaged(f"{name} has no header of NumPy's format 1 or 2") from None
+        if dtype.hasobject:
+            raise UsageError(
+                f"{self.path}: {name} holds Python objects, which are not unpickled; "
+                "accepted: arrays of numbers or text"
+            )
         header = ArrayHeader(shape, dtype, fortran)
         held = info.file_size - member.tell()
         compressed = min(info.compress_size, self.path.stat().st_size)
