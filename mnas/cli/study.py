@@ -16,7 +16,7 @@ from mnas.errors import UsageError, require_whole
 from mnas.experiment import registry, run
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
-from mnas.reports.study_report import summary_table, write_study_report
+from mnas.reports.study_report import spread_note, summary_table, write_study_report
 from mnas.reports.terminal import plain_console
 from mnas.runtime.pinning import usable_cores
 
@@ -139,3 +139,4 @@ def write_tables(
         table.add_row(*line)
     # A narrow terminal folds lines; rich, with the terminal's width, would fold every cell.
     plain_console(stderr=True, width=max(console.width, 160)).print(table)
+    console.print(spread_note(summarized), soft_wrap=True)

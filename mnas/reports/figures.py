@@ -1,13 +1,20 @@
 """Pieces of a self-contained HTML page: tables, and figures as SVG.
 
-Figures are drawn without pyplot: no backend is selected, no window opens. All text is escaped.
+Figures are drawn without pyplot: no backend is selected, no window opens. What is drawn within
+`default_style` depends on no setting of the user's, and changes none. All text is escaped.
 """
 
+import contextlib
 import html
 import io
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,9 +26,37 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
+h1, h2, td { overflow-wrap: anywhere; }
 pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
 svg { max-width: 100%; height: auto; }
 """
+# Settings of matplotlib that choose where figures are shown, not how they look.
+_SHOWING = ("backend", "backend_fallback", "interactive", "toolbar")
+# Colours that people who see few colours tell apart (Okabe and Ito), in combination with these line
+# styles and markers: 42 lines.
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#222222")
+_LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (1, 3)), (0, (8, 3)))
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_LONGEST_LABEL = 48
+_LARGEST = 1e100  # of an axis; matplotlib's arithmetic fails near the largest float
+POINTS = 1000  # of a curve; more than its pixels
+
+
+@contextlib.contextmanager
+def default_style() -> Iterator[None]:
+    """Draw figures of this block in matplotlib's default style, with text as text.
+
+    The user's settings and warning filters are as before at the end.
+    """
+    defaults = {
+        name: matplotlib.rcParamsDefault[name]
+        for name in matplotlib.rcParamsDefault
+        if name not in _SHOWING
+    }
+    with matplotlib.rc_context({**defaults, "svg.fonttype": "none"}), warnings.catch_warnings():
+        # The reader's own fonts draw the characters that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
 
 
 def write_page(out: Path, title: str, sections: Sequence[str]) -> None:
@@ -31,8 +66,8 @@ def write_page(out: Path, title: str, sections: Sequence[str]) -> None:
     sections  HTML
     """
     page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{''.join(sections)}</html>\n"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_escape(title)}</title>'
+        f"<style>{STYLE}</style><h1>{_escape(title)}</h1>{''.join(sections)}</html>\n"
     )
     try:
         write_text(out, page)
@@ -40,42 +75,79 @@ def write_page(out: Path, title: str, sections: Sequence[str]) -> None:
         raise UsageError(f"{out} can't be written: {error.strerror}") from None
 
 
+def _escape(text: str) -> str:
+    return html.escape(printable(text))
+
+
 def heading(text: str, level: int = 2) -> str:
     """Return a heading in HTML."""
-    return f"<h{level}>{html.escape(text)}</h{level}>"
+    return f"<h{level}>{_escape(text)}</h{level}>"
 
 
 def paragraph(text: str) -> str:
     """Return a paragraph in HTML."""
-    return f"<p>{html.escape(text)}</p>"
+    return f"<p>{_escape(text)}</p>"
 
 
 def preformatted(text: str) -> str:
     """Return a block of text in HTML with its line breaks and spaces."""
-    return f"<pre>{html.escape(text)}</pre>"
+    return f"<pre>{_escape(text)}</pre>"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table of text in HTML."""
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    head = "".join(f"<th>{_escape(text)}</th>" for text in heads)
     body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
+        f"<tr>{''.join(f'<td>{_escape(text)}</td>' for text in row)}</tr>" for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def new_figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """Return a figure and its axes with title and axis labels."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
+def new_figure(title: str, x: str, y: str, lines: int = 0) -> tuple[Figure, Axes]:
+    """Return a figure and its axes with title and axis labels.
+
+    lines  entries of the legend beside the axes (`legend_beside`), for which the figure has room
+    """
+    figure = Figure(figsize=(9, max(4, 0.5 + 0.21 * lines)), layout="constrained")
     axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
+def line_style(index: int) -> dict[str, Any]:
+    """Return colour and line style of line `index` of a figure; those of 42 lines differ."""
+    cycle = index // len(_COLORS) % len(_LINES)
+    return {"color": _COLORS[index % len(_COLORS)], "linestyle": _LINES[cycle]}
+
+
+def marker_style(index: int) -> dict[str, Any]:
+    """Return colour and marker of point set `index` of a figure, the colour as its line's."""
+    cycle = index // len(_COLORS) % len(_MARKERS)
+    return {"color": _COLORS[index % len(_COLORS)], "marker": _MARKERS[cycle]}
+
+
+def legend_beside(figure: Figure) -> None:
+    """Add a legend to the right of the axes, where it hides nothing."""
+    if figure.axes[0].get_legend_handles_labels()[0]:
+        figure.legend(loc="outside right upper", frameon=False, fontsize="small", handlelength=3)
+
+
 def label(text: str) -> str:
-    r"""Return text as a label of a figure: literal, where matplotlib would read $...$ as maths."""
-    return text.replace("$", r"\$")
+    r"""Return text as a label of a figure: in one line, shortened in its middle, and literal.
+
+    matplotlib would read $...$ as maths, and leave labels that begin with _ out of a legend.
+    """
+    text = re.sub(r"\s+", " ", printable(text)).strip()
+    if len(text) > _LONGEST_LABEL:
+        half = (_LONGEST_LABEL - 1) // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def printable(text: str) -> str:
+    """Return text without what UTF-8 or HTML cannot hold: lone surrogates, control characters."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", text)
 
 
 def svg(figure: Figure) -> str:
@@ -88,5 +160,11 @@ def svg(figure: Figure) -> str:
 
 def limits(low: float, high: float) -> tuple[float, float]:
     """Return the limits of an axis that shows values from `low` to `high` with a margin."""
+    low, high = max(low, -_LARGEST), min(high, _LARGEST)
     margin = 0.05 * (high - low) or 0.05
     return low - margin, high + margin
+
+
+def thinned(length: int) -> np.ndarray:
+    """Return at most `POINTS` indices of a curve of that length, its first and last among them."""
+    return np.unique(np.linspace(0, length - 1, min(length, POINTS)).astype(int))

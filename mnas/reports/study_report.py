@@ -1,4 +1,8 @@
-"""Table of a study as text, and a self-contained HTML page with the table and plots."""
+"""Table of a study as text, and a self-contained HTML page with the table and plots.
+
+"±" is half of the 95% interval of the mean over seeds, by Student's t distribution, in the table as
+in the bands of the plot.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,15 +10,20 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnas.analysis.study_table import Row, Summary
+from mnas.analysis.study_table import Row, Summary, half_interval
 from mnas.experiment.study import Outcome, Study
 from mnas.reports.figures import (
+    default_style,
     label,
+    legend_beside,
     limits,
+    line_style,
+    marker_style,
     new_figure,
     paragraph,
     svg,
     table,
+    thinned,
     write_page,
 )
 from mnas.reports.text import plus_minus
@@ -23,8 +32,9 @@ from mnas.reports.text import plus_minus
 def summary_table(study: Study, summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
     """Return (heads, rows) of text.
 
-    For each variant: mean ± standard deviation (worst) of the judged reward at every mark, and the
-    mean accuracy and mult-adds of the networks exported at the last mark.
+    For each variant: mean ± half of its 95% interval (worst) of the judged reward at every mark,
+    and the mean accuracy and mult-adds of the networks exported at the last mark. Where fewer seeds
+    than elsewhere gave a network, a cell says how many.
     """
     heads = [
         "best reward after",
@@ -32,20 +42,24 @@ def summary_table(study: Study, summaries: Sequence[Summary]) -> tuple[list[str]
         "accuracy",
         "mult-adds",
     ]
+    most = max((summary.seeds for summary in summaries), default=0)
     rows = []
     for variant in study.variants:
         by_mark = {summary.samples: summary for summary in summaries if summary.variant == variant}
-        cells = [_reward_cell(by_mark.get(mark)) for mark in study.marks]
+        cells = [_reward_cell(by_mark.get(mark), most) for mark in study.marks]
         last = by_mark.get(study.marks[-1])
         exported = [f"{last.accuracy:.4f}", f"{last.mult_adds / 1e6:.1f}M"] if last else ["-", "-"]
         rows.append([variant, *cells, *exported])
     return heads, rows
 
 
-def _reward_cell(summary: Summary | None) -> str:
+def _reward_cell(summary: Summary | None, most: int) -> str:
     if summary is None:
         return "-"
-    return f"{plus_minus(summary.reward, summary.reward_std)} ({summary.reward_worst:.4f})"
+    n = f", n = {summary.seeds}" if summary.seeds != most else ""
+    if summary.reward_interval is None:
+        return f"{summary.reward:.4f}{n}"
+    return f"{plus_minus(summary.reward, summary.reward_interval)} ({summary.reward_worst:.4f}){n}"
 
 
 def write_study_report(
@@ -56,39 +70,55 @@ def write_study_report(
     out: Path,
 ) -> None:
     """Write the page; UsageError where the file cannot be written."""
-    seeds = max((summary.seeds for summary in summaries), default=0)
     accuracy = "at the judge's accuracy" if study.judge else "as the search measured it"
     text = (
-        f"{seeds} seeds: mean ± standard deviation (worst) of the reward, {accuracy}, of the "
-        "network that a search would export after so many samples."
+        f"{spread_note(summaries)} Reward {accuracy}, of the network that a search would export "
+        "after so many samples."
     )
     heads, lines = summary_table(study, summaries)
-    figures = svg(curves(study, outcomes)), svg(front(study, rows))
+    with default_style():
+        figures = svg(curves(study, outcomes)), svg(front(study, rows))
     write_page(out, study.name, [paragraph(text), table(heads, lines), *figures])
 
 
+def spread_note(summaries: Sequence[Summary]) -> str:
+    """Return what the numbers of the table are, in a sentence."""
+    n = max((summary.seeds for summary in summaries), default=0)
+    if n == 1:
+        return "One seed (n = 1): no intervals."
+    return f"Mean ± half of its 95% interval over n = {n} seeds (worst seed in parentheses)."
+
+
 def curves(study: Study, outcomes: Sequence[Outcome]) -> Figure:
-    """Return the best measured reward by samples: mean over seeds ± standard deviation."""
-    figure, axes = new_figure("Best reward so far, as the search measured it", "samples", "reward")
-    low, high = [], []
-    for variant in study.variants:
+    """Return the best measured reward by samples: mean over seeds and its 95% interval."""
+    title = "Best reward so far, as the search measured it: mean and its 95% interval over seeds"
+    figure, axes = new_figure(title, "samples", "reward", lines=len(study.variants))
+    shown: list[np.ndarray] = []
+    for index, variant in enumerate(study.variants):
         of_seeds = [_best_so_far(o) for o in outcomes if o.variant == variant and o.results]
         if not of_seeds:
             continue
-        length = min(map(len, of_seeds))
-        values = np.array([curve[:length] for curve in of_seeds])
-        mean = values.mean(0)
-        std = values.std(0, ddof=1) if len(values) > 1 else np.zeros(length)
-        samples = np.arange(1, length + 1)
-        (line,) = axes.plot(samples, mean, label=label(variant))
-        axes.fill_between(samples, mean - std, mean + std, color=line.get_color(), alpha=0.15, lw=0)
-        start = min(length - 1, length // 20)  # The first samples would dominate the axis.
-        low.append(mean[start])
-        high.append((mean + std).max())
-    if low:
-        axes.set_ylim(*limits(min(low), max(high)))
-    axes.legend(frameon=False, fontsize="small")
+        samples, mean, half = _interval(of_seeds)
+        style = line_style(index)
+        axes.plot(samples, mean, label=f"{label(variant)}, n = {len(of_seeds)}", **style)
+        axes.fill_between(samples, mean - half, mean + half, color=style["color"], alpha=0.12, lw=0)
+        late = samples > samples[-1] // 20  # The first samples would dominate the axis.
+        shown += [mean[late], (mean + half)[late]]
+    values = np.concatenate([*shown, []])
+    if np.isfinite(values).any():
+        axes.set_ylim(*limits(np.nanmin(values), np.nanmax(values)))
+    legend_beside(figure)
     return figure
+
+
+def _interval(of_seeds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (samples, mean, half of the 95% interval of the mean) of curves, as far as all go."""
+    length, n = min(map(len, of_seeds)), len(of_seeds)
+    indices = thinned(length)
+    values = np.array([curve[indices] for curve in of_seeds])
+    mean = values.mean(0)
+    half = half_interval(1.0, n) * values.std(0, ddof=1) if n > 1 else 0 * mean
+    return indices + 1, mean, half
 
 
 def _best_so_far(outcome: Outcome) -> np.ndarray:
@@ -100,14 +130,17 @@ def _best_so_far(outcome: Outcome) -> np.ndarray:
 
 def front(study: Study, rows: Sequence[Row]) -> Figure:
     """Return accuracy against mult-adds of the networks exported at the last mark."""
-    figure, axes = new_figure("Exported networks", "mult-adds, M", "accuracy")
-    for variant in study.variants:
+    title = f"Networks exported after {study.marks[-1]:,} samples, one point a seed"
+    figure, axes = new_figure(title, "mult-adds, M", "accuracy", lines=len(study.variants))
+    for index, variant in enumerate(study.variants):
         own = [row for row in rows if row.variant == variant and row.samples == study.marks[-1]]
-        axes.scatter(
-            [row.mult_adds / 1e6 for row in own],
-            [row.accuracy for row in own],
-            s=18,
-            label=label(variant),
-        )
-    axes.legend(frameon=False, fontsize="small")
+        if own:
+            axes.scatter(
+                [row.mult_adds / 1e6 for row in own],
+                [row.accuracy for row in own],
+                s=18,
+                label=label(variant),
+                **marker_style(index),
+            )
+    legend_beside(figure)
     return figure

@@ -1,6 +1,6 @@
 """Numbers as text."""
 
 
-def plus_minus(mean: float, std: float, digits: int = 4) -> str:
-    """Return mean ± sample standard deviation."""
-    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+def plus_minus(mean: float, spread: float, digits: int = 4) -> str:
+    """Return mean ± spread; the table says which spread it is."""
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
