@@ -16,7 +16,6 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from mnas.cli.streams import OutputError, usable_streams
 from mnas.errors import RunFailure, UsageError
