@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from mnas.errors import RunFailure
+from mnas.errors import RunFailure, UsageError
 from mnas.runtime import signals
 from mnas.runtime.parent import end_with_parent
 
@@ -131,9 +131,11 @@ def _work(connection: Connection, parent: int, prepare: Callable[[], None]) -> N
 
 
 def _error_of(task: Task) -> Exception | None:
-    """Run a task; return its exception, with the traceback as a note."""
+    """Run a task; return its exception, that of a defect with its traceback as a note."""
     try:
         task()
+    except (UsageError, RunFailure) as error:
+        return error
     except Exception as error:
         error.add_note(traceback.format_exc())
         with contextlib.suppress(Exception):

@@ -4,33 +4,33 @@ One actor per core (or GPU fraction) lives as long as the search and keeps image
 blocks in memory. The driver assigns one child at a time to each idle actor and waits for results
 with `ray.wait`. An actor that died, or that was killed because its child exceeded the time limit,
 is replaced by a new one. CPU workers are pinned to cores (`mnas.runtime.pinning`).
+
+SIGINT and SIGTERM are deferred to the driver's loop, since Ray does not survive an exception within
+its calls; the loop also looks whether Ray itself is alive (`mnas.engines.ray_connection`).
 """
 
 import collections
 import contextlib
 import dataclasses
-import os
-import tempfile
 import time
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import ray
 import ray.exceptions
 
-from mnas.engines.config import EngineConfig, check_engine
+from mnas.engines.config import EngineConfig
 from mnas.engines.environment import child_environment, pinned_cores
+from mnas.engines.ray_connection import Services, connect, no_such_gpus
+from mnas.engines.ray_losses import LossCauses
 from mnas.engines.worker import Worker
 from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import EvaluatorConfig, failure
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
-from mnas.runtime.pinning import usable_cores
+from mnas.runtime import signals
 
-# A socket's path has at most 107 bytes, 103 on macOS, of which Ray's own names take up to 68.
-LONGEST_PLACE = 35
 MAX_FAILED_STARTS = 3  # consecutive, before the search ends with an error
+CHECK_SECONDS = 0.5  # between looks at signals and at Ray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,68 +49,15 @@ class Running:
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
     """Run `search` until it is done.
 
-    Raises: UsageError for a cluster that cannot be reached or is too small; RunFailure where Ray
-    does not start, or workers die before their first child.
+    Raises: UsageError where Ray cannot be reached or started, or has too few resources; RunFailure
+    where workers die before their first child, or where Ray itself ends; KeyboardInterrupt.
     """
-    with connect(config), contextlib.closing(_Pool(search, evaluator, config)) as pool:
+    with (
+        signals.deferred(),
+        connect(config) as services,
+        contextlib.closing(_Pool(search, evaluator, config, services)) as pool,
+    ):
         pool.drive()
-
-
-@contextlib.contextmanager
-def connect(config: EngineConfig) -> Iterator[None]:
-    """Connect this process to Ray within the context.
-
-    Uses the connection that the process has, else the cluster at `config.address`, else a new local
-    Ray that ends with the context. Raises: UsageError for an address that cannot be reached,
-    RunFailure where Ray does not start.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    # Quiet: errors of children are in their results, and Ray warns where this variable is not set.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if config.address:
-        check_engine(config)
-        options |= {"address": config.address}
-    else:
-        needed = (config.workers or 1) * config.threads
-        cpus = max(usable_cores(), needed)
-        options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
-        options |= {"_temp_dir": local_directory()}
-    try:
-        with warnings.catch_warnings():
-            # JAX warns about a fork of a process with threads; Ray's fork is followed by exec.
-            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-            ray.init(**options)
-    except ConnectionError as error:
-        raise UsageError(
-            f"engine: address = {config.address!r}: {str(error).splitlines()[0]}"
-        ) from None
-    except Exception as error:  # Ray's own errors of starting have no common class
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RunFailure(f"Ray does not start: {cause}; --engine.kind inline needs none") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def local_directory() -> str:
-    """Return the directory for the logs and sockets of a local Ray.
-
-    In the directory of temporary files, if that exists and its path is short enough for sockets
-    below it, else in one of the system's. Raises: UsageError where there is none.
-    """
-    named = os.environ.get("RAY_TMPDIR")
-    places = [*filter(None, [named]), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
-    for place in places:
-        if os.access(place, os.W_OK | os.X_OK) and len(os.fsencode(place)) <= LONGEST_PLACE:
-            return os.path.join(place, "ray")
-    raise UsageError(
-        f"TMPDIR = {os.environ.get('TMPDIR')!r}: no directory for Ray's sockets; accepted: a "
-        f"writable one with a path of at most {LONGEST_PLACE} bytes"
-    )
 
 
 def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
@@ -120,13 +67,20 @@ def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
     """
     fitting = int(resources.get("CPU", 0) // config.threads)
     if config.gpus_per_worker:
-        fitting = min(fitting, int(resources.get("GPU", 0) / config.gpus_per_worker + 1e-9))
+        gpus = resources.get("GPU", 0)
+        if gpus < config.gpus_per_worker:
+            raise no_such_gpus(config, gpus)
+        fitting = min(fitting, int(gpus / config.gpus_per_worker + 1e-9))
     wanted = config.workers or fitting
-    if not 1 <= wanted <= fitting:
+    has = f"but Ray has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
+    if not fitting:
+        raise UsageError(
+            f"engine: threads = {config.threads}, {has}; accepted: 1 to {resources.get('CPU', 0):g}"
+        )
+    if wanted > fitting:
         raise UsageError(
             f"engine: workers = {wanted} with {config.threads} threads and "
-            f"{config.gpus_per_worker:g} GPUs each, but Ray has {resources.get('CPU', 0):g} CPUs "
-            f"and {resources.get('GPU', 0):g} GPUs; accepted: 1 to {fitting}"
+            f"{config.gpus_per_worker:g} GPUs each, {has}; accepted: 1 to {fitting}"
         )
     return wanted
 
@@ -134,8 +88,11 @@ def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
 class _Pool:
     """Workers of one search and their states: starting, idle, or evaluating a child."""
 
-    def __init__(self, search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
-        self.search, self.config = search, config
+    def __init__(
+        self, search: Search, evaluator: EvaluatorConfig, config: EngineConfig, services: Services
+    ) -> None:
+        self.search, self.config, self.services = search, config, services
+        self.loss_causes = LossCauses()
         self.actor_class: Any = ray.remote(
             num_cpus=config.threads,
             num_gpus=config.gpus_per_worker,
@@ -158,7 +115,10 @@ class _Pool:
             if self.search.done:
                 return
             futures = [*self.running, *self.starting]
-            ready, _ = ray.wait(futures, num_returns=1, timeout=self._seconds_to_deadline())
+            ready, _ = ray.wait(futures, num_returns=1, timeout=self._seconds_to_wait())
+            signals.check()
+            if not ready:
+                self.services.check()
             for future in ready:
                 if future in self.starting:
                     self._on_started(future)
@@ -208,13 +168,14 @@ class _Pool:
         except ray.exceptions.RayTaskError as error:  # the worker survived
             evaluation = failure(error.cause or error, seconds)
         except ray.exceptions.RayError as error:
+            self.services.check()  # a worker that was lost with Ray itself is not the child's fault
             self._replace(child.worker)
+            cause = self.loss_causes.cause(error)
             self.lost_workers[child.trial.number] += 1
             if self.lost_workers[child.trial.number] <= self.config.retries:
                 self.retry_queue.append(child.trial)
             else:
-                message = f"worker lost: {type(error).__name__}"
-                self.search.tell(child.trial, failure(message, seconds))
+                self.search.tell(child.trial, failure(cause, seconds))
             return
         self.idle.append(child.worker)
         self._assign()  # before `tell`, so that the worker does not wait for the journal's write
@@ -224,12 +185,13 @@ class _Pool:
         ray.kill(worker)  # an unreachable worker may still be running
         self._start_worker()
 
-    def _seconds_to_deadline(self) -> float | None:
+    def _seconds_to_wait(self) -> float:
+        """Return the time to the next check or to the end of the first child's time limit."""
         limit = self.config.time_limit_seconds
         if limit is None or not self.running:
-            return None
+            return CHECK_SECONDS
         first = min(child.started for child in self.running.values())
-        return max(0.0, first + limit - time.monotonic())
+        return min(CHECK_SECONDS, max(0.0, first + limit - time.monotonic()))
 
     def _stop_overdue(self) -> None:
         limit = self.config.time_limit_seconds

@@ -34,13 +34,15 @@ from ray.tune.schedulers import (
 
 from mnas.engines.config import EngineConfig, check_engine
 from mnas.engines.environment import child_environment, environment_variables, pinned_cores
-from mnas.engines.ray import connect, worker_count
+from mnas.engines.ray import worker_count
+from mnas.engines.ray_connection import Services, connect
 from mnas.engines.tune_child import METRIC, MODE, Child
 from mnas.engines.tune_searcher import child_config
 from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import Evaluation, EvaluatorConfig, failure
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
+from mnas.runtime import signals
 
 TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search, not only the current batch
@@ -95,12 +97,17 @@ def run(
     if scheduler is not None:
         scheduler = _prepared(scheduler, search)
     loggers = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1" if storage_path is None else "0"}
-    with connect(config), environment_variables({**TUNE_ENVIRONMENT, **loggers}), _no_logging():
+    with (
+        signals.deferred(),
+        connect(config) as services,
+        environment_variables({**TUNE_ENVIRONMENT, **loggers}),
+        _no_logging(),
+    ):
         workers = worker_count(config, ray.cluster_resources())
         trainable = _trainable(evaluator, config, reports=scheduler is not None)
         while trials := list(iter(search.ask, None)):
             with tempfile.TemporaryDirectory(prefix="mnas-tune-") as temporary:
-                recorder = _Recorder(search, trials)
+                recorder = _Recorder(search, trials, services)
                 children = [child_config(search, trial) for trial in trials]
                 tune.Tuner(
                     trainable,
@@ -175,13 +182,16 @@ def _trial_name(trial: Any) -> str:
 class _Recorder(tune.Callback):
     """Tune callback that tells the search each result when it arrives."""
 
-    def __init__(self, search: Search, trials: Sequence[Trial]) -> None:
-        self._search = search
+    def __init__(self, search: Search, trials: Sequence[Trial], services: Services) -> None:
+        self._search, self._services = search, services
         self._outstanding = {trial.number: trial for trial in trials}
         self._error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks for resumption; ours starts from the journal
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        signals.check()
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         result = trial.last_result

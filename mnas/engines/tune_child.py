@@ -13,6 +13,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.loop.early_stopping import StoppingRule
 from mnas.runtime.jax_settings import reset_process
+from mnas.runtime.parent import end_with_parent
 from mnas.runtime.pinning import pin
 
 METRIC, MODE = "accuracy", "max"
@@ -34,6 +35,7 @@ class Child(tune.Trainable):
         reports: bool,
     ) -> None:
         reset_process()
+        end_with_parent(os.getppid())
         _set_environment(environment)
         if cores:
             pin(cores)

@@ -1,10 +1,12 @@
 """Evaluator for tests of engines. Its module is imported by Ray workers, so without JAX."""
 
+import ctypes
 import dataclasses
 import functools
 import math
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -14,13 +16,45 @@ from mnas.architecture.architecture import Architecture
 from mnas.evaluation import Evaluation
 
 
+class Unpicklable(float):
+    def __reduce__(self):
+        raise TypeError("this number can't be pickled")
+
+
+def _exhaust_memory():
+    raise MemoryError("cannot allocate 4 TiB")
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+# Ways for a child to fail, by name: functions that return a result, raise, or end the process.
+FAULTS = {
+    "memory": _exhaust_memory,
+    "exit-status": lambda: sys.exit(3),
+    "end": lambda: os._exit(3),
+    "segmentation": lambda: ctypes.string_at(0),
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "terminated": lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(30)),
+    "hang": lambda: time.sleep(3600),
+    "not-a-number": lambda: Evaluation(math.nan),
+    "no-evaluation": lambda: {"accuracy": 0.99},
+    "unpicklable": lambda: Evaluation(
+        0.99, timings={"train": Unpicklable(1)}, epochs=Unpicklable(2.5)
+    ),
+    "interrupt": _interrupt,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class TableConfig:
     """Evaluator whose accuracy is a function of the hash and the seed; one in `every` has a fault.
 
     fault       none, raise, nan, mixed (raise or nan), exit (end the worker, each time), kill-once
                 (kill the worker at the first attempt of a network), slow (take a minute), build
-                (fail in `build`), environment (raise the settings of XLA and JAX as an error)
+                (fail in `build`), environment (raise the settings of XLA and JAX as an error), or
+                one of `FAULTS`; all: each of these, by the network
     directory   files with a line per event: `attempts`, the hash of every child started; `builds`,
                 the process of every evaluator built
     note_cores  also `cores`: per child, the process and the cores that JAX's threads may use
@@ -45,6 +79,12 @@ class TableConfig:
     def faulty(self, architecture: Architecture) -> bool:
         return int(architecture.canonical_hash()[:8], 16) % self.every == 0
 
+    def fault_of(self, architecture: Architecture) -> str:
+        """Return the fault of a faulty architecture."""
+        names = list(FAULTS)
+        number = int(architecture.canonical_hash()[:8], 16) // self.every
+        return names[number % len(names)] if self.fault == "all" else self.fault
+
 
 def evaluate(config: TableConfig, architecture, seed, report=None) -> Evaluation:
     name = architecture.canonical_hash()
@@ -66,6 +106,8 @@ def evaluate(config: TableConfig, architecture, seed, report=None) -> Evaluation
             raise RuntimeError(_environment())
         if config.fault == "slow":
             time.sleep(60)
+        if config.fault == "all" or config.fault in FAULTS:
+            return FAULTS[config.fault_of(architecture)]()
     time.sleep(config.seconds)
     rng = np.random.default_rng([int(name[:8], 16), seed])
     accuracy = float(rng.uniform(0.1, 0.9))

@@ -22,7 +22,7 @@ from mnas.space import OneOf, Space
 OPEN_JOURNALS: list[Journal] = []  # closed after each test
 
 
-def space() -> Space:
+def space(filters: tuple[int, ...] = (16, 24, 32)) -> Space:
     """Return a space of 54 networks, so that a search of some dozens has duplicates."""
     return Space(
         "tiny",
@@ -36,7 +36,7 @@ def space() -> Space:
                     kernel=OneOf(3, 5),
                     stride=2,
                     expand_ratio=OneOf(1, 3, 6),
-                    filters=OneOf(16, 24, 32),
+                    filters=OneOf(*filters),
                     repeats=OneOf(1, 2, 3),
                 ),
             ),
@@ -66,10 +66,10 @@ def controller(space: Space) -> Controller:
     )
 
 
-def build_search(path: Path, **config) -> Search:
+def build_search(path: Path, filters: tuple[int, ...] = (16, 24, 32), **config) -> Search:
     """Return a search on the journal at `path`, new or resumed."""
     config = {"trials": 22, "batch": 6, "failed_batches": 0, **config}
-    tiny = space()
+    tiny = space(filters)
     reward = RewardConfig(target_madds=1e6)
     journal = Journal(path)
     OPEN_JOURNALS.append(journal)
