@@ -62,7 +62,6 @@ from mnas.controllers.core.neighbourhood import (
 )
 from mnas.controllers.core.policy import Params, Policy, factorized
 from mnas.errors import (
-    require_at_least,
     require_between,
     require_fraction,
     require_positive,
@@ -75,6 +74,16 @@ PER_SAMPLE = 4
 # Loss of an explorer's value per decision of excess agreement with the incumbent, in the model's
 # unit.
 EXPLORER_PENALTY = 0.75
+# Largest settings, by the memory and time of a batch.
+LARGEST = {
+    "members": 4096,
+    "steps": 4096,
+    "samples": 4096,
+    "neighbours": 10**6,
+    "patience": 10**6,
+    "candidates": 65_536,
+    "observations": 16_384,
+}
 # Score penalties. A slot without an eligible candidate takes an ineligible one; a duplicate is
 # taken only where every candidate is one.
 INELIGIBLE_PENALTY, DUPLICATE_SCORE = 1e3, -1e9
@@ -135,9 +144,9 @@ class Dyna:
     def __post_init__(self) -> None:
         wholes = ("members", "steps", "samples", "neighbours", "patience")
         for field in (*wholes, "candidates", "observations"):
-            require_whole("dyna", field, getattr(self, field))
-        require_positive("dyna", "learning_rate", self.learning_rate)
-        require_at_least("dyna", "temperature", self.temperature, 0)
+            require_whole("dyna", field, getattr(self, field), most=LARGEST[field])
+        require_positive("dyna", "learning_rate", self.learning_rate, most=1000)
+        require_between("dyna", "temperature", self.temperature, 0, 1000)
         for field in ("floor", "explorers"):
             require_fraction("dyna", field, getattr(self, field))
         require_between("dyna", "distance", self.distance, 0, 1)

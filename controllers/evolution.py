@@ -48,7 +48,7 @@ class Evolution:
 
     def __post_init__(self) -> None:
         for field in ("population", "tournament"):
-            require_whole("evolution", field, getattr(self, field))
+            require_whole("evolution", field, getattr(self, field), most=10**6)
         if self.tournament > self.population:
             accepted = f"1 to {self.population} (the population)"
             raise rejected("evolution", "tournament", self.tournament, accepted)

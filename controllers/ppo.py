@@ -72,9 +72,9 @@ class Ppo:
 
     def __post_init__(self) -> None:
         require_settings("ppo", self, LEARNING_RATES)
-        require_whole("ppo", "epochs", self.epochs)
+        require_whole("ppo", "epochs", self.epochs, most=10_000)
         require_open_fraction("ppo", "clip", self.clip)
-        require_positive("ppo", "gradient_norm", self.gradient_norm)
+        require_positive("ppo", "gradient_norm", self.gradient_norm, most=10**6)
 
     def build(self, space: Space) -> Controller:
         """Return PPO over `space`.

@@ -64,8 +64,8 @@ def require_whole(
     """Require an int of at least `least` and, if given, at most `most`."""
     # type() rather than isinstance(): bool is a subclass of int.
     if type(value) is not int or value < least or (most is not None and value > most):
-        above = f" and at most {most:,}" if most is not None else ""
-        raise rejected(owner, field, value, f"a whole number of at least {least}{above}")
+        limit = math.inf if most is None else most
+        raise rejected(owner, field, value, f"a whole number of at least {least}{_up_to(limit)}")
 
 
 def require_odd(owner: str, field: str, value: Any) -> None:
@@ -86,16 +86,18 @@ def require_finite(owner: str, field: str, value: Any) -> None:
         raise rejected(owner, field, value, "a number")
 
 
-def require_positive(owner: str, field: str, value: Any) -> None:
-    """Require a finite number above 0."""
-    if not (is_finite(value) and value > 0):
-        raise rejected(owner, field, value, "a number above 0")
+def require_positive(owner: str, field: str, value: Any, most: float = math.inf) -> None:
+    """Require a finite number above 0 and, if given, at most `most`."""
+    if not (is_finite(value) and 0 < value <= most):
+        raise rejected(owner, field, value, f"a number above 0{_up_to(most)}")
 
 
-def require_at_least(owner: str, field: str, value: Any, least: float) -> None:
-    """Require a finite number of at least `least`."""
-    if not (is_finite(value) and value >= least):
-        raise rejected(owner, field, value, f"a number of at least {least}")
+def require_at_least(
+    owner: str, field: str, value: Any, least: float, most: float = math.inf
+) -> None:
+    """Require a finite number of at least `least` and, if given, at most `most`."""
+    if not (is_finite(value) and least <= value <= most):
+        raise rejected(owner, field, value, f"a number of at least {least}{_up_to(most)}")
 
 
 def require_at_most(owner: str, field: str, value: Any, most: float) -> None:
@@ -120,3 +122,8 @@ def require_open_fraction(owner: str, field: str, value: Any) -> None:
     """Require a number strictly between 0 and 1."""
     if not (is_finite(value) and 0 < value < 1):
         raise rejected(owner, field, value, "above 0, below 1")
+
+
+def _up_to(most: float) -> str:
+    """Return the end of a range's description; nothing where there is none."""
+    return "" if most == math.inf else f" and at most {most:,}"

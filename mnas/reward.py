@@ -7,12 +7,14 @@ import dataclasses
 import math
 from typing import Literal, get_args
 
-from mnas.errors import UsageError, require_at_most, require_one_of, require_positive
+from mnas.errors import UsageError, require_between, require_one_of, require_positive
 
 Form = Literal["soft", "hard", "absolute"]
 CostKind = Literal["mult_adds", "params", "latency_ms"]
 
 HARD_BETA, ABSOLUTE_BETA = -1.0, -0.10
+# Range of w, alpha and beta.
+EXPONENTS = (-1000, 0)
 
 
 def soft(accuracy: float, cost: float, target: float, w: float = -0.07) -> float:
@@ -65,10 +67,10 @@ class RewardConfig:
         require_one_of("reward", "form", self.form, get_args(Form))
         require_one_of("reward", "cost", self.cost, get_args(CostKind))
         for name in ("target_madds", "target_params", "target_latency_ms"):
-            require_positive("reward", name, getattr(self, name))
+            require_positive("reward", name, getattr(self, name), most=10**18)
         for name in ("w", "alpha", "beta"):
             if getattr(self, name) is not None:
-                require_at_most("reward", name, getattr(self, name), 0)
+                require_between("reward", name, getattr(self, name), *EXPONENTS)
 
     @property
     def target(self) -> float:
@@ -81,9 +83,26 @@ class RewardConfig:
         return targets[self.cost]
 
     def __call__(self, accuracy: float, cost: float) -> float:
-        """Return the reward of one network. Raises UsageError unless the cost is positive."""
+        """Return the reward of one network.
+
+        Raises UsageError unless the cost is positive, and where the reward is not finite: targets
+        and exponents far from the cost.
+        """
         if not (cost > 0 and math.isfinite(cost)):
             raise UsageError(f"reward: {self.cost} = {cost}; accepted: a positive number")
+        try:
+            reward = self._value(accuracy, cost)
+        except OverflowError:
+            reward = math.inf
+        if not math.isfinite(reward):
+            raise UsageError(
+                f"reward: {self.cost} = {cost:g} with target {self.target:g} gives no finite "
+                f"{self.form} reward; accepted: a target and exponents nearer to the costs"
+            )
+        return reward
+
+    def _value(self, accuracy: float, cost: float) -> float:
+        """Return the value of the form."""
         if self.form == "soft":
             return soft(accuracy, cost, self.target, self.w)
         if self.form == "hard":

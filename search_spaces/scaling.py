@@ -15,7 +15,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import DIMENSIONS, DIVISOR, PAPER, Coefficients, scale_to
 from mnas.architecture.scaling_grid import ScalingGrid, base_network
-from mnas.errors import UsageError, require_between
+from mnas.errors import UsageError, require_whole
 from mnas.space import OneOf, Space
 
 
@@ -81,7 +81,7 @@ class ScalingDimensionsSpace:
     """Resolution factor, likewise."""
 
     def __post_init__(self) -> None:
-        require_between("scaling", "doublings", self.doublings, 1, 10)
+        require_whole("scaling", "doublings", self.doublings, most=10)
 
     def build(self) -> ListedSpace:
         """Return the space. Raises UsageError if the base can't be read."""

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from mnas.errors import UsageError
 from mnas.reward import RewardConfig, absolute, hard, soft
 
 close = pytest.approx
@@ -78,13 +79,38 @@ def test_costs_must_be_positive_and_finite(cost):
         ("target_params", -1.0, "above 0"),
         ("target_latency_ms", math.nan, "above 0"),
         ("target_madds", math.inf, "above 0"),
-        ("w", 0.07, "at most 0"),
-        ("alpha", 1.0, "at most 0"),
-        ("beta", 0.1, "at most 0"),
-        ("w", math.nan, "at most 0"),
-        ("beta", -math.inf, "at most 0"),
+        ("w", 0.07, "-1000 to 0"),
+        ("alpha", 1.0, "-1000 to 0"),
+        ("beta", 0.1, "-1000 to 0"),
+        ("w", math.nan, "-1000 to 0"),
+        ("beta", -math.inf, "-1000 to 0"),
     ],
 )
 def test_bad_settings_are_named(field, value, accepted):
     with pytest.raises(ValueError, match=rf"reward: {field} = {value!r}; accepted: .*{accepted}"):
         RewardConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("w", -1e308), ("beta", -1e9), ("target_madds", 1e300), ("target_params", 10**400)],
+)
+def test_numbers_that_fit_no_machine_are_rejected(field, value):
+    with pytest.raises(UsageError, match=rf"^reward: {field} = .*; accepted: "):
+        RewardConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("config", "cost"),
+    [
+        (RewardConfig(w=-1000.0), 1e6),
+        (RewardConfig(form="hard", alpha=-1000.0), 1e6),
+        (RewardConfig(form="absolute", cost="latency_ms", target_latency_ms=1e-308), 1e6),
+    ],
+)
+def test_reward_that_overflows_is_an_error_with_its_cause(config, cost):
+    message = (
+        rf"^reward: {config.cost} = 1e\+06 with target .* gives no finite {config.form} reward"
+    )
+    with pytest.raises(UsageError, match=message):
+        config(0.5, cost)

@@ -67,12 +67,12 @@ def require_settings(owner: str, config: Any, learning_rates: Mapping[str, float
     """
     require_one_of(owner, "policy", config.policy, tuple(learning_rates))
     if config.learning_rate is not None:
-        require_positive(owner, "learning_rate", config.learning_rate)
+        require_positive(owner, "learning_rate", config.learning_rate, most=1000)
     for field in ("b1", "b2", "baseline_decay"):
         require_fraction(owner, field, getattr(config, field))
-    require_at_least(owner, "entropy_weight", config.entropy_weight, 0)
+    require_at_least(owner, "entropy_weight", config.entropy_weight, 0, most=1000)
     for field in ("hidden", "embedding"):
-        require_whole(owner, field, getattr(config, field))
+        require_whole(owner, field, getattr(config, field), most=16_384)
 
 
 def init(spec: Spec[Any], key: jax.Array) -> PolicyGradientState:

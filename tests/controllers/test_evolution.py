@@ -227,6 +227,7 @@ def test_summary():
         ({"population": 0}, "population = 0; accepted: a whole number of at least 1"),
         ({"population": 10.0}, r"population = 10\.0; accepted: a whole number of at least 1"),
         ({"tournament": 0}, "tournament = 0; accepted: a whole number of at least 1"),
+        ({"population": 10**9}, "population = 1000000000; accepted: .* at most 1,000,000"),
         ({"tournament": 51}, r"tournament = 51; accepted: 1 to 50 \(the population\)"),
     ],
 )

@@ -161,6 +161,8 @@ def test_summary_is_plain_floats():
         ("entropy_weight", -1e-5, "at least 0"),
         ("hidden", 0, "at least 1"),
         ("embedding", 2.5, "at least 1"),
+        ("hidden", 10**9, "at most 16,384"),
+        ("learning_rate", 1e308, "at most 1,000"),
     ],
 )
 def test_settings_out_of_range_are_rejected(name, value, accepted):
