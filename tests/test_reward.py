@@ -110,7 +110,7 @@ def test_numbers_that_fit_no_machine_are_rejected(field, value):
 )
 def test_reward_that_overflows_is_an_error_with_its_cause(config, cost):
     message = (
-        rf"^reward: {config.cost} = 1e\+06 with target .* gives no finite {config.form} reward"
+        rf"^reward: {config.cost} = 1e\+06 with target .* gives no finite {config.form} "
     )
     with pytest.raises(UsageError, match=message):
         config(0.5, cost)
