@@ -149,6 +149,26 @@ def sync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def locked_directory(path: Path, use: str) -> Iterator[None]:
+    """Create a directory if it is missing, and lock it (`lock`) within the context.
+
+    Raises UsageError where it can't be created or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UsageError(f"{path} can't be created: {error.strerror}") from None
+    try:
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise UsageError(f"{path} can't be written: no permission, or a read-only file system")
+        lock(descriptor, path, use)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def lock(descriptor: int, path: Path, use: str) -> None:
     """Lock an open file or directory for this process, until the descriptor is closed.
 
@@ -196,7 +216,7 @@ class ArrayFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():  # a pipe would block
+        if not os.path.isfile(path):  # a pipe would block
             raise UsageError(f"{path} can't be read as .npz: no such file")
         with self._archive() as archive:
             self.names = tuple(name.removesuffix(".npy") for name in archive.namelist())
@@ -219,8 +239,11 @@ class ArrayFile:
                 filled += len(chunk)
             if filled < header.nbytes:
                 raise self._damaged(f"{name} ends after {filled:,} of {header.nbytes:,} bytes")
-        order = "F" if header.fortran else "C"
-        return np.ndarray(header.shape, header.dtype, content, order=order)
+        try:
+            order = "F" if header.fortran else "C"
+            return np.ndarray(header.shape, header.dtype, content, order=order)
+        except (ValueError, OverflowError):  # a shape of no elements beyond NumPy's limits
+            raise self._damaged(f"{name} claims to be {header}") from None
 
     def _header(self, name: str, member: IO[bytes], info: zipfile.ZipInfo) -> ArrayHeader:
         try:

@@ -71,10 +71,13 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
 
 @contextlib.contextmanager
 def stop_advice(text: str) -> Iterator[None]:
-    """Add how to go on to what ends the command within the context, unless it is a `UsageError`."""
+    """Add how to go on to what ends the command within the context.
+
+    Not to what would end it again: a `UsageError` or a training that diverged.
+    """
     try:
         yield
-    except (UsageError, SystemExit):
+    except (UsageError, FloatingPointError, SystemExit):
         raise
     except BaseException as error:
         error.add_note(text)

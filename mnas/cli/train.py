@@ -2,19 +2,26 @@
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnas.architecture.sources import find
 from mnas.cli.arguments import Spec, parse
-from mnas.data.images import DataConfig, load
-from mnas.errors import UsageError
+from mnas.cli.command import stop_advice
+from mnas.data.images import DataConfig, load, open_source
+from mnas.files import locked_directory
 from mnas.reports.terminal import plain_console
 from mnas.runtime import memory
+from mnas.training.checkpoint import Epoch
 from mnas.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from mnas.training.whole_network import Retraining
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,28 +50,45 @@ class TrainArguments:
 def main(arguments: list[str]) -> None:
     """Run `mnas train`."""
     options = parse(TrainArguments, "mnas train", arguments)
-    from mnas.training.whole_network import Epoch, Retraining  # imports JAX
+    with stop_advice(f"to continue: mnas train {shlex.join(arguments)}"):
+        train(options)
 
+
+def train(options: TrainArguments) -> None:
+    """Train the network, or what is left of it, and write its files."""
+    from mnas.training.whole_network import Retraining  # imports JAX
+
+    console = plain_console(stderr=True)
     architecture = find(options.spec)
     if options.resolution is not None:
         architecture = architecture.replace(resolution=options.resolution)
-    images = load(DataConfig(options.data, options.validation), architecture.resolution)
+    data = DataConfig(options.data, options.validation)
+    console.print(f"data: {open_source(data).describe()}", soft_wrap=True)
+    images = load(data, architecture.resolution)
     architecture = architecture.replace(classes=len(images.classes))
-    directory = Path(options.out)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{directory} can't be created: {error.strerror}") from None
     memory.retain_freed_memory()
-    training = Retraining(
-        architecture, images, options.config, options.seed, directory, options.data
-    )
-    console = plain_console(stderr=True)
+    directory, seed = Path(options.out), options.seed
+    with locked_directory(directory, "is training in this directory"):
+        training = Retraining(architecture, images, options.config, seed, directory, data.source)
+        history = follow(training, options.config.epochs, console)
+    weights = directory / "weights.safetensors"
+    console.print(f"written: {weights}", soft_wrap=True)
+    if options.json:
+        result = {
+            "name": architecture.name,
+            "accuracy": history[-1].accuracy,
+            "history": [dataclasses.asdict(epoch) for epoch in history],
+            "weights": str(weights),
+        }
+        print(json.dumps(result, indent=2))
+
+
+def follow(training: "Retraining", epochs: int, console: Console) -> list[Epoch]:
+    """Run the training to its end with a line for each epoch; return its history."""
     if training.history:
         console.print(f"resumed after epoch {len(training.history)}")
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        epochs = options.config.epochs
         task = bar.add_task("", total=epochs, completed=len(training.history))
 
         def done(epoch: Epoch) -> None:
@@ -74,13 +98,4 @@ def main(arguments: list[str]) -> None:
                 f"accuracy {epoch.accuracy:.4f}"
             )
 
-        history = training.run(done)
-    console.print(f"written: {directory}/weights.safetensors", soft_wrap=True)
-    if options.json:
-        result = {
-            "name": architecture.name,
-            "accuracy": history[-1].accuracy,
-            "history": [dataclasses.asdict(epoch) for epoch in history],
-            "weights": str(directory / "weights.safetensors"),
-        }
-        print(json.dumps(result, indent=2))
+        return training.run(done)

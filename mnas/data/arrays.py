@@ -13,6 +13,7 @@ grey to RGB. Arrays of other names are not read.
 import functools
 import hashlib
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class ArraySource:
     """Data set in a `.npz` file (`mnas.data.source.Source`)."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UsageError(f"data: no file {path}; accepted: digits, a .npz file or a folder")
         self.path = path
         self._file = ArrayFile(path)

@@ -39,7 +39,7 @@ class FolderSource:
     """Data set in a folder (`mnas.data.source.Source`)."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise UsageError(f"data: no folder {path}; accepted: digits, a .npz file or a folder")
         self.path = path
         walk = Walk(path)

@@ -11,6 +11,7 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     scoring        top-1 accuracy of a chain of blocks
     blockwise      proxy training: short training of one child of a search
     precompile     compilation of everything `blockwise` runs, ahead of a search
+    checkpoint     state of such a training on disk; no JAX
     whole_network  training of one network to the end, with checkpoints
 
 May import `mnas.nn`, `mnas.data`, `mnas.runtime`, `mnas.architecture`, `mnas.errors`, `mnas.files`

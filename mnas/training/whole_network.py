@@ -11,7 +11,6 @@ the same weights as an uninterrupted one.
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,23 +30,15 @@ from mnas.data.batches import (
 )
 from mnas.data.images import Images
 from mnas.errors import UsageError
-from mnas.files import write_arrays, write_json
+from mnas.files import write_json
 from mnas.nn.blocks import without_drop
 from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.nn.weights import save_weights
+from mnas.training.checkpoint import Checkpoint, Epoch
 from mnas.training.child import Blocks, keep_probabilities, pooled_statistics
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.optimizer import Optimizer, optimizer_of
 from mnas.training.scoring import top1_accuracy
-
-
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """Mean training loss and top-1 validation accuracy of one epoch, counted from 1."""
-
-    epoch: int
-    loss: float
-    accuracy: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,14 +106,17 @@ def _statistics(program: _Program, params, images):
 
 
 class Retraining:
-    """One training in a directory, resumed there if its settings are the same.
+    """One training in a directory, resumed there if its settings and images are the same.
+
+    The number of epochs may change under the exponential schedule, whose learning rates do not
+    depend on it. `source` names the images in messages; they are compared by their content.
 
     history     epochs trained so far
     variables   {block: {'params', 'batch_stats'}} after the last epoch; None before the first one,
                 and on resumption until `run`
 
     Raises ValueError for images that do not fit, and UsageError if the directory holds a training
-    with other settings.
+    with other settings, or a damaged one.
     """
 
     def __init__(
@@ -167,26 +161,34 @@ class Retraining:
             "architecture": architecture.to_dict(),
             "training": dataclasses.asdict(config),
             "seed": seed,
-            "data": source,
-            "images": [len(images.train_images), len(images.validation_images)],
+            "train_images": len(images.train_images),
+            "validation_images": len(images.validation_images),
         }
+        self._digest, self._source = images.digest(), source
         if self._checkpoint.exists():
             self._restore()
 
     def run(self, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> list[Epoch]:
         """Train to the last epoch and write weights and spec; return the history.
 
-        `on_epoch` is called after each epoch, once its checkpoint is on disk.
+        `on_epoch` is called after each epoch, once its checkpoint is on disk. Raises
+        FloatingPointError where the training diverges, and UsageError where a file can't be
+        written; the checkpoint of the epoch before remains.
         """
         for number in range(len(self.history) + 1, self._config.epochs + 1):
             loss = self._train(number)
             self.variables = self._calibrated_variables()
+            for leaf in jax.tree.leaves(self.variables):
+                self._require_finite(number, "network", leaf)
             self.history.append(Epoch(number, loss, self._accuracy(self.variables)))
             self._save()
             on_epoch(self.history[-1])
         if self.variables is None:  # all epochs were in the checkpoint
             self.variables = self._calibrated_variables()
-        write_json(self._spec, to_spec(self.architecture))
+        try:
+            write_json(self._spec, to_spec(self.architecture))
+        except OSError as error:
+            raise UsageError(f"{self._spec} can't be written: {error.strerror}") from None
         statistics = (self._data.mean.tolist(), self._data.std.tolist())
         save_weights(self._weights, self.architecture, self.variables, statistics)
         return self.history
@@ -211,9 +213,17 @@ class Retraining:
             )
             pending.append(loss)
         losses = np.array(jax.device_get(pending))
-        if not np.isfinite(losses).all():
-            raise FloatingPointError(f"loss is not finite in epoch {epoch}")
+        self._require_finite(epoch, "loss", losses)
         return float(losses.mean())
+
+    def _require_finite(self, epoch: int, what: str, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            kept = f"{self._checkpoint} has the epochs before; " if epoch > 1 else ""
+            raise FloatingPointError(
+                f"diverged: the {what} is not finite in epoch {epoch}; {kept}"
+                f"try a learning rate below {self._config.learning_rate}, or a longer warm-up, in "
+                "another directory"
+            )
 
     def _calibrated_variables(self) -> dict[str, Variables]:
         """Return (averaged) weights with batch statistics, block by block, as NumPy arrays."""
@@ -236,25 +246,25 @@ class Retraining:
 
     def _save(self) -> None:
         leaves = jax.device_get(jax.tree.leaves(self._state))
-        head = {
-            "settings": self._settings,
-            "history": [dataclasses.asdict(epoch) for epoch in self.history],
-        }
-        arrays = {f"leaf_{index}": leaf for index, leaf in enumerate(leaves)}
-        write_arrays(self._checkpoint, {**arrays, "head": np.array(json.dumps(head))})
+        settings = {**self._settings, "images": self._digest}
+        Checkpoint(settings, self.history, leaves).write(self._checkpoint)
 
     def _restore(self) -> None:
-        with np.load(self._checkpoint, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        head = json.loads(str(arrays.pop("head")))
-        saved, current = head["settings"], json.loads(json.dumps(self._settings))
-        for name, value in current.items():
-            if saved[name] != value:
-                raise UsageError(
-                    f"{self._checkpoint}: {name} = {saved[name]!r}, now {value!r}; "
-                    "accepted: the same value, or another directory"
-                )
-        before, tree = jax.tree.flatten(self._state)
-        leaves = [arrays[f"leaf_{index}"] for index in range(len(before))]
-        self._state = jax.device_put(jax.tree.unflatten(tree, leaves))
-        self.history = [Epoch(**epoch) for epoch in head["history"]]
+        path, epochs = self._checkpoint, self._config.epochs
+        checkpoint = Checkpoint.read(path)
+        free = ["images"]
+        if self._config.schedule == "exponential":
+            free.append("training.epochs")
+        checkpoint.check_settings(self._settings, path, free)
+        if checkpoint.settings.get("images") != self._digest:
+            raise UsageError(
+                f"{path}: the images of {self._source} are not those of the training; "
+                "accepted: the same images, under any path, or another directory"
+            )
+        trained = len(checkpoint.history)
+        if trained > epochs:
+            raise UsageError(f"{path}: epochs = {epochs}; accepted: at least {trained}, as trained")
+        leaves, tree = jax.tree.flatten(self._state)
+        checkpoint.check_state(leaves, path)
+        self._state = jax.device_put(jax.tree.unflatten(tree, checkpoint.leaves))
+        self.history = [*checkpoint.history]
