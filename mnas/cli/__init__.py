@@ -9,11 +9,13 @@ function
     main(arguments: list[str]) -> int | None
 
 that returns the exit status (None is 0) and raises `UsageError` for a mistake of the user.
-`run_command` turns that error into one line on standard error and status 2; any other exception
-keeps its traceback and ends with status 1. With `--json`, standard output is one JSON object and
+`run_command` turns its errors into one line on standard error and a status, of which `command` has
+the table; a defect keeps its traceback. With `--json`, standard output is one JSON object and
 nothing else.
 
+streams           standard streams, whatever the shell has made of them
 command           `run_command`: a function's exceptions as an exit status
+flags             numbers with suffixes and Booleans with values; the flags of a dataclass
 arguments         typed flags from dataclasses; tables and files that several verbs write
 named_experiment  the experiment that is named on the command line, with exchanged parts
 search            start a search or a study; `--list`, `--resume`, `--warm-up`, `--latency-table`
@@ -26,5 +28,5 @@ cost, compare, scale, rescore, export, report, train, benchmark    one verb each
 
 May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or
 `mnas.experiments`, whose contents it finds by name through `mnas.experiment.registry`. Importing
-`command` loads nothing outside the standard library and `mnas.errors`.
+`command` loads nothing outside the standard library, `mnas.errors` and `mnas.runtime`.
 """

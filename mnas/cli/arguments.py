@@ -18,6 +18,7 @@ from rich.table import Table
 
 from mnas import files
 from mnas.architecture.architecture import Architecture
+from mnas.cli.flags import REGISTRY, flags, naming_flag, with_plain_booleans
 from mnas.errors import UsageError
 
 T = TypeVar("T")
@@ -48,20 +49,24 @@ def parse(
 
     Raises: UsageError for a mistake in the arguments; SystemExit after printing the help.
     """
-    errors = io.StringIO()
+    errors, known = io.StringIO(), dict(flags(kind, default))
+    words = with_plain_booleans(arguments, [name for name in known if known[name] is bool])
     try:
         with contextlib.redirect_stderr(errors):
             return tyro.cli(
                 kind,
                 prog=program,
-                args=list(arguments),
+                args=words,
                 default=tyro.MISSING_NONPROP if default is None else default,
                 description=description,
+                registry=REGISTRY,
             )
     except SystemExit as stop:
         if not stop.code:  # the help was printed
             raise
-        raise UsageError(fold(errors.getvalue())) from None
+        raise UsageError(naming_flag(fold(errors.getvalue()), known)) from None
+    except UsageError as error:  # of a dataclass whose flags have no prefix
+        raise UsageError(naming_flag(str(error), known)) from None
 
 
 def fold(boxed: str) -> str:
@@ -76,7 +81,12 @@ def fold(boxed: str) -> str:
         lines.append(";" if set(text) <= {"─", "-"} else text)
     joined = " ".join(lines).rstrip("; ")
     joined = re.sub(r"\s+;", ";", re.sub(r"\s+", " ", joined))
-    return re.sub(r"^Error parsing [\w.-]+: (?=\w+: \w+ = )", "", joined)
+    joined = re.sub(r"; Argument helptext: .*", "", joined)
+    # "no type matching {None}|FLOAT could be instantiated from ['x']. Got errors: ..."
+    union = r"no type matching (\S+) could .*? from \[(.*?)\]\..*"
+    joined = re.sub(union, r"\2; accepted: \1", joined)
+    joined = joined.replace("accepted: {None}|", "accepted: ")
+    return re.sub(r"^Error parsing (?:[\w.-]+: (?=\w+: \w+ = )|(?=--))", "", joined)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""Flags of a dataclass as users write them.
+
+tyro makes the flags (`mnas.cli.arguments`). Beyond its own forms, a number may have a suffix
+(`300M`), and a Boolean a value (`--engine.pin False`, `--engine.no-pin` in tyro).
+"""
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
+"""Suffixes of numbers: 300M is 300e6."""
+
+REGISTRY = ConstructorRegistry()
+
+
+@REGISTRY.primitive_rule
+def _number_rule(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[float] | None:
+    """Read every field of type float by `number`."""
+    if kind.type is not float:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT",
+        instance_from_str=lambda words: number(words[0]),
+        is_instance=lambda value: "~" if type(value) is int else isinstance(value, float),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def number(text: str) -> float:
+    """Return a number, which may end in one of `SUFFIXES`. Raises ValueError for other text."""
+    factor = SUFFIXES.get(text[-1:])
+    try:
+        return float(text) if factor is None else float(text[:-1]) * factor
+    except ValueError:
+        raise ValueError(f"{text!r} is no number; accepted: such as 0.5, 3e8 or 300M") from None
+
+
+def flags(kind: type, default: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the flag and the type of each field of a dataclass, nested ones included.
+
+    default  an instance; fields of type Any have the type of its values
+    """
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        value = getattr(default, field.name, field.default)
+        hint, metadata = hints[field.name], ()
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, *metadata = typing.get_args(hint)
+        names = (entry.name for entry in metadata if hasattr(entry, "name"))  # tyro.conf.arg
+        name = next((name for name in names if name is not None), field.name.replace("_", "-"))
+        path = ".".join(filter(None, [prefix, name]))
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from flags(type(value), value, path)
+        elif not {tyro.conf.Positional, tyro.conf.Fixed} & set(metadata):
+            yield f"--{path}", hint
+
+
+def with_plain_booleans(words: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Return the words with `--a.b False` as `--a.no-b`, for Boolean flags of these names."""
+    known, result, rest = set(names), [], list(words)
+    while rest:
+        word = rest.pop(0)
+        flag, equals, value = word.partition("=")
+        flag = flag.replace("_", "-")
+        if flag in known:
+            value = value if equals else (rest[0] if rest else "")
+            if value.lower() in ("true", "false"):
+                if not equals:
+                    rest.pop(0)
+                word = flag if value.lower() == "true" else re.sub(r"([^.-][^.]*)$", r"no-\1", flag)
+        result.append(word)
+    return result
+
+
+def naming_flag(message: str, names: Iterable[str]) -> str:
+    """Return a message "owner: field = value; ..." with the flag of that field, where it is one."""
+    match = re.match(r"([\w-]+): (\w+) = ", message)
+    if match is None:
+        return message
+    owner, field = match[1], match[2].replace("_", "-")
+    fitting = [name for name in names if re.split(r"\.|^--", name)[-1] == field]
+    of_owner = [name for name in fitting if f".{owner}." in name.replace("--", ".")]
+    candidates = of_owner or fitting
+    return f"{message} ({candidates[0]})" if len(candidates) == 1 else message
