@@ -34,6 +34,20 @@ REPORT = (
 )
 
 
+@contextlib.contextmanager
+def _without_backend() -> Iterator[None]:
+    """Hide MPLBACKEND, which a notebook sets for its shells.
+
+    matplotlib cannot be imported where that backend is not installed; our figures use none.
+    """
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
 def run_command(program: str, command: Callable[[], int | None], tracebacks: bool = False) -> int:
     """Call `command` and return the exit status of the process.
 
@@ -45,7 +59,7 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
 
     JAX's settings in the user's shell do not apply (`mnas.runtime.jax_settings`).
     """
-    with usable_streams(), without_shell_variables(), interruptible():
+    with usable_streams(), without_shell_variables(), _without_backend(), interruptible():
         try:
             try:
                 status = command() or 0
