@@ -7,6 +7,7 @@ import sys
 
 from mnas.cli.command import run_command
 from mnas.errors import UsageError, unknown
+from mnas.runtime.cache_directory import replace_shared_cache
 
 # Each verb is the module of that name in `mnas/cli`, with "_" for "-", and its line of help.
 VERBS = {
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise UsageError(f"no verb given; accepted: {', '.join(VERBS)}")
         if verb not in VERBS:
             raise unknown("verb", verb, VERBS)
+        replace_shared_cache()  # before the verb imports JAX, which reads the variable
         module = importlib.import_module(f"mnas.cli.{verb.replace('-', '_')}")
         return module.main(rest)
 

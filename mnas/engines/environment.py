@@ -47,9 +47,11 @@ def prepare_driver(config: EngineConfig) -> None:
     import jax
 
     os.environ["NPROC"] = str(config.threads)
+    # For the controller's programs, JAX has read the variable as it was imported.
+    if config.kind == "inline" or jax.config.values["jax_compilation_cache_dir"]:
+        jax.config.update("jax_compilation_cache_dir", compilation_cache())
     if config.kind == "inline":
         memory.retain_freed_memory()
-        jax.config.update("jax_compilation_cache_dir", compilation_cache())
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     else:

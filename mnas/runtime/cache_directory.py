@@ -45,6 +45,15 @@ def compilation_cache() -> str:
     return os.environ[_VARIABLE]
 
 
+def replace_shared_cache() -> None:
+    """Check the directory that `JAX_COMPILATION_CACHE_DIR` names, as `compilation_cache` does.
+
+    For a process that uses JAX's cache only if the user has named one; before JAX is imported.
+    """
+    if os.environ.get(_VARIABLE):
+        compilation_cache()
+
+
 def writable_by_others(directory: Path) -> str | None:
     """Return why users other than this one and root may write to a directory; None if they may not.
 

@@ -46,6 +46,28 @@ def test_other_file_systems_are_not_checked(monkeypatch):
     assert compilation_cache() == "gs://bucket/cache"
 
 
+def test_jax_reads_no_shared_directory_from_the_variable(home):
+    (home / "shared").mkdir()
+    (home / "shared").chmod(0o777)
+    code = (
+        "import os; from mnas.runtime.cache_directory import replace_shared_cache;"
+        "replace_shared_cache(); import jax;"
+        "assert jax.config.jax_compilation_cache_dir == os.environ['JAX_COMPILATION_CACHE_DIR'];"
+        "print(jax.config.jax_compilation_cache_dir)"
+    )
+    variable = {"JAX_COMPILATION_CACHE_DIR": str(home / "shared")}
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, **variable}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() != str(home / "shared")
+    assert "others may write" in done.stderr
+
+
+def test_without_the_variable_nothing_is_created(home):
+    cache_directory.replace_shared_cache()
+    assert list(home.iterdir()) == []
+
+
 @pytest.mark.parametrize("permissions", [0o777, 0o1777, 0o775, 0o702])
 def test_directory_that_others_may_write_is_not_used(home, monkeypatch, capsys, permissions):
     shared = home / "shared"
