@@ -1,18 +1,19 @@
 """Training of one network to the end: accuracy, resumption, files."""
 
 import dataclasses
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 import safetensors
 
-from mnas import __main__ as mnas_command
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.architecture.sources import find
-from mnas.architecture.spec import to_spec
 from mnas.data.images import DataConfig, load
+from mnas.errors import UsageError
 from mnas.nn.weights import load_weights
 from mnas.training.blockwise import train
 from mnas.training.config import TrainingConfig
@@ -109,10 +110,76 @@ def test_resumed_training_reaches_the_weights_of_an_uninterrupted_one(whole, ima
 @pytest.mark.usefixtures("whole")
 def test_other_settings_in_the_same_directory_are_rejected(images, directory):
     other = dataclasses.replace(CONFIG, learning_rate=0.1)
-    with pytest.raises(ValueError, match="training = "):
+    with pytest.raises(UsageError, match=r"training\.learning_rate was 0\.02 and is 0\.1 now"):
         Retraining(TINY, images, other, 0, directory)
-    with pytest.raises(ValueError, match="seed = 0, now 1"):
+    with pytest.raises(UsageError, match="seed was 0 and is 1 now; accepted: 0, or another dir"):
         Retraining(TINY, images, CONFIG, 1, directory)
+    # The cosine schedule depends on the number of epochs.
+    with pytest.raises(UsageError, match=r"training\.epochs was 3 and is 4 now; accepted: 3"):
+        Retraining(TINY, images, dataclasses.replace(CONFIG, epochs=4), 0, directory)
+
+
+def changed(images, name):
+    """Return the images with one byte or label changed."""
+    array = getattr(images, name).copy()
+    array.flat[0] ^= 1
+    return dataclasses.replace(images, **{name: array})
+
+
+@pytest.mark.usefixtures("whole")
+def test_changed_images_are_rejected_and_their_path_does_not_matter(images, directory):
+    for name in ("train_images", "train_labels", "validation_images", "validation_labels"):
+        with pytest.raises(UsageError, match=r"the images of here\.npz are not those of the train"):
+            Retraining(TINY, changed(images, name), CONFIG, 0, directory, "here.npz")
+    resumed = Retraining(TINY, images, CONFIG, 0, directory, "there.npz")
+    assert len(resumed.history) == 3
+
+
+def test_exponential_schedule_can_be_continued_with_more_epochs(images, tmp_path):
+    config = dataclasses.replace(CONFIG, schedule="exponential", epochs=1)
+    longer = dataclasses.replace(config, epochs=2)
+    for name in ("resumed", "whole"):
+        (tmp_path / name).mkdir()
+    Retraining(TINY, images, config, 0, tmp_path / "resumed").run()
+    resumed = Retraining(TINY, images, longer, 0, tmp_path / "resumed")
+    assert len(resumed.history) == 1
+    resumed.run()
+    uninterrupted = Retraining(TINY, images, longer, 0, tmp_path / "whole")
+    assert resumed.history == uninterrupted.run()
+    assert_same(resumed.variables, uninterrupted.variables)
+    with pytest.raises(UsageError, match="epochs = 1; accepted: at least 2, as trained"):
+        Retraining(TINY, images, config, 0, tmp_path / "resumed")
+
+
+def test_divergence_keeps_the_checkpoint_of_the_epoch_before(images, tmp_path, monkeypatch):
+    # A schedule that explodes in the second epoch.
+    monkeypatch.setattr(
+        "mnas.training.whole_network.learning_rate",
+        lambda config, step, steps: 0.01 if step < steps else 1e30,
+    )
+    training = Retraining(TINY, images, CONFIG, 0, tmp_path)
+    with pytest.raises(
+        FloatingPointError, match=r"not finite in epoch 2; .*has the epochs before; "
+    ):
+        training.run()
+    assert [epoch.epoch for epoch in Retraining(TINY, images, CONFIG, 0, tmp_path).history] == [1]
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_full_disk_is_named_and_the_checkpoint_before_remains(images, tmp_path, monkeypatch):
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill_the_disk(epoch):
+        monkeypatch.setattr(np, "savez", full)
+
+    training = Retraining(TINY, images, CONFIG, 0, tmp_path)
+    message = r"checkpoint\.npz can't be written: No space left on device"
+    with pytest.raises(UsageError, match=message):
+        training.run(fill_the_disk)
+    assert os.listdir(tmp_path) == ["checkpoint.npz"]
+    assert len(Retraining(TINY, images, CONFIG, 0, tmp_path).history) == 1
 
 
 def test_weights_and_spec_can_be_read_back(whole, images, directory):
@@ -125,17 +192,3 @@ def test_weights_and_spec_can_be_read_back(whole, images, directory):
     pixels = images.train_images.reshape(-1, 3)
     np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-5)
     np.testing.assert_allclose(std, pixels.std(0), rtol=1e-5)
-
-
-def test_train_command_writes_weights_and_rejects_another_seed(tmp_path, capsys):
-    spec = tmp_path / "tiny.json"
-    block = Block(op="conv", kernel=1, stride=2, filters=8)
-    spec.write_text(json.dumps(to_spec(TINY.replace(blocks=(block,), classes=3))))
-    flags = ["--epochs", "1", "--batch-size", "64", "--out", str(tmp_path / "out"), "--json"]
-    assert mnas_command.main(["train", str(spec), *flags]) == 0
-    printed = capsys.readouterr()
-    described = json.loads(printed.out)
-    assert described["history"][0]["epoch"] == 1
-    assert (tmp_path / "out" / "weights.safetensors").is_file()
-    assert mnas_command.main(["train", str(spec), *flags, "--seed", "1"]) == 2
-    assert "seed = 0" in capsys.readouterr().err
