@@ -12,7 +12,6 @@ end: `ray.wait` never returns, or the process is aborted a minute later. So `Ser
 import contextlib
 import importlib
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -89,17 +88,17 @@ def connect(config: EngineConfig) -> Iterator[Services]:
     # Ray prints the errors of workers, which are in their results, and its own in full.
     with (
         _set_attribute(ray._private.worker, "print_to_stdstream", lambda *_, **__: None),
-        contextlib.nullcontext({}) if config.address else _watchdog() as variables,
+        contextlib.nullcontext() if config.address else _watchdog(),
     ):
         try:
-            _start(config, variables)
+            _start(config)
             yield Services.connected()
         finally:
             ray.shutdown()
 
 
-def _start(config: EngineConfig, variables: dict[str, str]) -> None:
-    """Connect to the cluster at `config.address`, or start a local Ray with these variables."""
+def _start(config: EngineConfig) -> None:
+    """Connect to the cluster at `config.address`, or start a local Ray."""
     # Ray warns where this variable is not set.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -114,7 +113,7 @@ def _start(config: EngineConfig, variables: dict[str, str]) -> None:
             "include_dashboard": False,
             "_temp_dir": _temporary_directory(),
         }
-        with _on_loopback(), environment_variables(variables):
+        with _on_loopback():
             _initialize(config, options)
     signals.install()  # Ray has set handlers of its own
     signals.check()
@@ -174,20 +173,14 @@ def _temporary_directory() -> str:
     )
 
 
-@contextlib.contextmanager
-def _watchdog() -> Iterator[dict[str, str]]:
-    """Start the watchdog; give the environment variable by which it knows the processes of Ray.
-
-    Its standard input closes when this process ends, in whatever way.
-    """
-    mark = secrets.token_hex(8)
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(ray_watchdog.__file__)), mark],
+def _watchdog() -> contextlib.AbstractContextManager[Any]:
+    """Start the watchdog; its standard input closes when this process or the context ends."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(ray_watchdog.__file__)), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C in a terminal is for the driver
-    ):
-        yield {ray_watchdog.VARIABLE: mark}
+    )
 
 
 @contextlib.contextmanager
