@@ -8,11 +8,13 @@ tensorboard        TensorBoard events, as an observer of its records
 terminal           console that prints text as it is: no markup
 text               numbers as text
 figures            pieces of an HTML page: figures as SVG, tables
+failures           failed children by cause
 comparison_tables  a comparison of two architectures as text
 run_report         HTML page about one run or several
 study_report       HTML page about a study, and its table
 
-"±" is always the sample standard deviation (`text.plus_minus`).
+"±" is half of the 95% interval of the mean over seeds; for predictions of accuracy, their standard
+deviation.
 
 Imports `analysis`, `experiment`, `loop`, the contracts, `architecture`, `errors` and `files`.
 """

@@ -9,7 +9,7 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,16 @@ svg { max-width: 100%; height: auto; }
 """
 # Settings of matplotlib that choose where figures are shown, not how they look.
 _SHOWING = ("backend", "backend_fallback", "interactive", "toolbar")
+# Text as text, and identifiers that depend on the content only: equal data give equal pages.
+_SVG = {"svg.fonttype": "none", "svg.hashsalt": "mnas"}
 # Colours that people who see few colours tell apart (Okabe and Ito), in combination with these line
 # styles and markers: 42 lines.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#222222")
 _LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (1, 3)), (0, (8, 3)))
+# Of lines: a point at the end, which also shows a line of one point.
+END: dict[str, Any] = {"marker": ".", "markevery": [-1]}
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_LONGEST_LABEL = 48
+_LONGEST_LABEL = 36
 _LARGEST = 1e100  # of an axis; matplotlib's arithmetic fails near the largest float
 POINTS = 1000  # of a curve; more than its pixels
 
@@ -53,7 +57,7 @@ def default_style() -> Iterator[None]:
         for name in matplotlib.rcParamsDefault
         if name not in _SHOWING
     }
-    with matplotlib.rc_context({**defaults, "svg.fonttype": "none"}), warnings.catch_warnings():
+    with matplotlib.rc_context({**defaults, **_SVG}), warnings.catch_warnings():
         # The reader's own fonts draw the characters that matplotlib's font lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
@@ -108,9 +112,12 @@ def new_figure(title: str, x: str, y: str, lines: int = 0) -> tuple[Figure, Axes
 
     lines  entries of the legend beside the axes (`legend_beside`), for which the figure has room
     """
-    figure = Figure(figsize=(9, max(4, 0.5 + 0.21 * lines)), layout="constrained")
+    figure = Figure(figsize=(10, max(4, 0.5 + 0.21 * lines)), layout="constrained")
     axes = figure.subplots()
-    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.set_title(title, loc="left", fontsize="medium")
+    axes.set(xlabel=x, ylabel=y)
+    if x in ("trial", "samples"):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
@@ -153,16 +160,20 @@ def printable(text: str) -> str:
 def svg(figure: Figure) -> str:
     """Return the figure as an SVG element."""
     text = io.StringIO()
-    figure.savefig(text, format="svg")
+    figure.savefig(text, format="svg", metadata={"Date": None})
     content = text.getvalue()
     return content[content.index("<svg") :]
 
 
 def limits(low: float, high: float) -> tuple[float, float]:
     """Return the limits of an axis that shows values from `low` to `high` with a margin."""
-    low, high = max(low, -_LARGEST), min(high, _LARGEST)
     margin = 0.05 * (high - low) or 0.05
     return low - margin, high + margin
+
+
+def drawable(values: Iterable[float | None]) -> np.ndarray:
+    """Return numbers, clipped to what axes can show; None, where not finite, is NaN."""
+    return np.clip(np.array(list(values), dtype=float), -_LARGEST, _LARGEST)
 
 
 def thinned(length: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 Made from the runs' journals, so it also shows a search that is still running.
 """
 
-import collections
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +17,22 @@ from mnas.architecture.published import PUBLISHED
 from mnas.experiment.results import Run, load_run
 from mnas.loop.early_stopping import savings
 from mnas.reports import comparison_tables
+from mnas.reports.failures import failure_table
 from mnas.reports.figures import (
+    END,
+    default_style,
+    drawable,
     heading,
     label,
+    legend_beside,
     limits,
+    line_style,
     new_figure,
     paragraph,
     preformatted,
     svg,
     table,
+    thinned,
     write_page,
 )
 
@@ -42,12 +48,13 @@ def write_report(directories: Sequence[Path], out: Path, predict: Predict | None
     Raises UsageError where a directory holds no readable run, or the page cannot be written.
     """
     runs = [load_run(directory) for directory in directories]
-    sections = [_section(run, predict) for run in runs]
-    if len(runs) > 1:
-        sections = [
-            heading(_title(run)) + section for run, section in zip(runs, sections, strict=True)
-        ]
-        sections.insert(0, heading("Side by side") + svg(_rewards_of_runs(runs)))
+    with default_style():
+        sections = [_section(run, predict) for run in runs]
+        if len(runs) > 1:
+            sections = [
+                heading(_title(run)) + section for run, section in zip(runs, sections, strict=True)
+            ]
+            sections.insert(0, heading("Side by side") + svg(_rewards_of_runs(runs)))
     write_page(out, ", ".join(map(_title, runs)), sections)
 
 
@@ -56,7 +63,7 @@ def _title(run: Run) -> str:
 
 
 def _section(run: Run, predict: Predict | None) -> str:
-    parts = [_summary(run)]
+    parts = [_summary(run), failure_table(run.results)]
     if run.ranking:
         parts += [svg(_rewards(run)), svg(_trade_off(run)), _best_results(run), _best_spec(run)]
         parts.append(_compared_with_reference(run, predict))
@@ -67,11 +74,11 @@ def _section(run: Run, predict: Predict | None) -> str:
 
 def _summary(run: Run) -> str:
     networks = [result for result in run.results if result.duplicate_of is None]
-    errors = [result.error for result in run.results if result.error]
+    succeeded = [result for result in run.results if result.error is None]
     rows = [
         ("trials", f"{len(run.results)}"),
         ("networks evaluated", f"{len(networks)}"),
-        ("failed", f"{len(errors)}"),
+        ("failed", f"{len(run.results) - len(succeeded)}"),
         ("seconds of evaluation", f"{sum(result.seconds for result in run.results):.0f}"),
     ]
     stopped, saved = savings((result.epochs, result.stopped) for result in networks)
@@ -79,15 +86,13 @@ def _summary(run: Run) -> str:
         epochs = sum(result.epochs for result in networks)
         rows += [("stopped early", f"{stopped}"), ("epochs trained", f"{epochs}")]
         rows += [("epochs saved", f"{saved}")]
-    rewards = [result.reward for result in run.results]
-    if rewards:
+    rewards = drawable(result.reward for result in succeeded)
+    if len(rewards):
         quarter = max(1, len(rewards) // 4)
         rows += [
             ("mean reward, first quarter", f"{np.mean(rewards[:quarter]):.4f}"),
             ("mean reward, last quarter", f"{np.mean(rewards[-quarter:]):.4f}"),
         ]
-    causes = collections.Counter(errors).most_common()
-    rows += [(f"failed {count} times", cause) for cause, count in causes]
     return table(("", ""), rows)
 
 
@@ -106,15 +111,14 @@ def _best_results(run: Run) -> str:
 
 
 def _best_spec(run: Run) -> str:
-    path = run.directory / "best.json"
-    if not path.is_file():
-        return ""
-    return heading("Best architecture", level=3) + preformatted(path.read_text(encoding="utf-8"))
+    return heading("Best architecture", level=3) + preformatted(json.dumps(run.spec, indent=2))
 
 
 def _compared_with_reference(run: Run, predict: Predict | None) -> str:
     if run.head.reference is None:
         return ""
+    if run.head.reference not in PUBLISHED:
+        return paragraph(f"Not compared: {run.head.reference} is no published network.")
     reference = PUBLISHED[run.head.reference]
     best = Architecture.from_dict(run.ranking[0].architecture).replace(name="best network")
     comparison = compare(best, reference, predict, reward_of(run))
@@ -124,27 +128,37 @@ def _compared_with_reference(run: Run, predict: Predict | None) -> str:
 
 
 def _best_so_far(run: Run) -> np.ndarray:
-    rewards = [np.nan if result.stopped else result.reward for result in run.results]
-    return np.fmax.accumulate(rewards)  # Ignores NaN.
+    complete = [result.error is None and not result.stopped for result in run.results]
+    rewards = drawable(result.reward for result in run.results)
+    return np.fmax.accumulate(np.where(complete, rewards, np.nan))  # Ignores NaN.
 
 
 def _rewards(run: Run) -> Figure:
     figure, axes = new_figure("Reward of every child", "trial", "reward")
-    succeeded = [result for result in run.results if not result.error]
-    trials = [result.trial for result in succeeded]
-    rewards = [result.reward for result in succeeded]
+    succeeded = [result for result in run.results if result.error is None]
+    trials = np.array([result.trial for result in succeeded])
+    rewards = drawable(result.reward for result in succeeded)
     axes.scatter(trials, rewards, s=12, color="tab:gray", alpha=0.6, label="child", rasterized=True)
     last_trials = [batch.first_trial + len(batch.decisions) - 1 for batch in run.proposals]
-    means = [update.mean_reward for update in run.updates]
+    means = drawable(update.mean_reward for update in run.updates)
+    shown = thinned(len(means))
     axes.plot(
-        last_trials[: len(means)], means, color="tab:blue", marker="o", ms=4, label="batch mean"
+        *(np.array(last_trials)[shown], means[shown]),
+        **{"color": "tab:blue", "marker": "o", "ms": 4 if len(means) < 100 else 0},
+        label="batch mean",
     )
-    trials = [result.trial for result in run.results]
-    axes.step(trials, _best_so_far(run), where="post", color="tab:orange", label="best so far")
+    trials, best = _curve(run)
+    axes.step(trials, best, where="post", color="tab:orange", label="best so far")
     # The failed reward, far from the others, is outside the axis.
-    axes.set_ylim(*limits(min(rewards), max(rewards)))
-    axes.legend(frameon=False)
+    axes.set_ylim(*limits(rewards.min(), rewards.max()))
+    legend_beside(figure)
     return figure
+
+
+def _curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return (trials, best reward so far), thinned."""
+    shown = thinned(len(run.results))
+    return np.array([result.trial for result in run.results])[shown], _best_so_far(run)[shown]
 
 
 def _trade_off(run: Run) -> Figure:
@@ -155,17 +169,16 @@ def _trade_off(run: Run) -> Figure:
     points = axes.scatter(madds, accuracies, c=trials, s=18, cmap="viridis", rasterized=True)
     figure.colorbar(points, label="trial")
     axes.scatter(madds[:1], accuracies[:1], s=160, marker="*", color="tab:red", label="best")
-    reward = run.head.settings["reward"]
-    if reward["cost"] == "mult_adds":
+    reward = run.head.settings.get("reward", {})
+    if reward.get("cost") == "mult_adds":
         axes.axvline(reward["target_madds"] / 1e6, color="gray", ls="--", lw=1, label="target")
-    axes.legend(frameon=False)
+    legend_beside(figure)
     return figure
 
 
 def _rewards_of_runs(runs: Sequence[Run]) -> Figure:
-    figure, axes = new_figure("Best reward so far", "trial", "reward")
-    for run in runs:
-        trials = [result.trial for result in run.results]
-        axes.step(trials, _best_so_far(run), where="post", label=label(_title(run)))
-    axes.legend(frameon=False)
+    figure, axes = new_figure("Best reward so far", "trial", "reward", lines=len(runs))
+    for index, run in enumerate(runs):
+        axes.step(*_curve(run), where="post", label=label(_title(run)), **line_style(index), **END)
+    legend_beside(figure)
     return figure

@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from mnas.analysis.study_table import Row, Summary, half_interval
 from mnas.experiment.study import Outcome, Study
 from mnas.reports.figures import (
+    END,
     default_style,
+    drawable,
     label,
     legend_beside,
     limits,
@@ -91,7 +93,7 @@ def spread_note(summaries: Sequence[Summary]) -> str:
 
 def curves(study: Study, outcomes: Sequence[Outcome]) -> Figure:
     """Return the best measured reward by samples: mean over seeds and its 95% interval."""
-    title = "Best reward so far, as the search measured it: mean and its 95% interval over seeds"
+    title = "Best measured reward so far: mean over seeds, 95% interval"
     figure, axes = new_figure(title, "samples", "reward", lines=len(study.variants))
     shown: list[np.ndarray] = []
     for index, variant in enumerate(study.variants):
@@ -100,7 +102,7 @@ def curves(study: Study, outcomes: Sequence[Outcome]) -> Figure:
             continue
         samples, mean, half = _interval(of_seeds)
         style = line_style(index)
-        axes.plot(samples, mean, label=f"{label(variant)}, n = {len(of_seeds)}", **style)
+        axes.plot(samples, mean, label=f"{label(variant)}, n = {len(of_seeds)}", **style, **END)
         axes.fill_between(samples, mean - half, mean + half, color=style["color"], alpha=0.12, lw=0)
         late = samples > samples[-1] // 20  # The first samples would dominate the axis.
         shown += [mean[late], (mean + half)[late]]
@@ -123,7 +125,7 @@ def _interval(of_seeds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, n
 
 def _best_so_far(outcome: Outcome) -> np.ndarray:
     complete = [result.error is None and not result.stopped for result in outcome.results]
-    rewards = [result.reward for result in outcome.results]
+    rewards = drawable(result.reward for result in outcome.results)
     best = np.maximum.accumulate(np.where(complete, rewards, -np.inf))
     return np.where(np.isfinite(best), best, np.nan)
 

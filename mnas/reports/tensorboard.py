@@ -10,12 +10,15 @@ from mnas.loop.records import Record, ResultRecord, UpdateRecord
 class TensorBoard:
     """Observer of a search that writes TensorBoard events into a directory.
 
+    The file is created with the first event, so that a search that never begins leaves none.
+
     child/accuracy, child/madds   at each trial
     controller/reward, log_prob, and the controller's summary   at the number of trials so far
     """
 
     def __init__(self, directory: Path) -> None:
-        self._writer = SummaryWriter(str(directory), max_queue=1000)
+        self._directory = directory
+        self._writer: SummaryWriter | None = None
         self._trials = 0
 
     def __call__(self, record: Record) -> None:
@@ -30,8 +33,11 @@ class TensorBoard:
 
     def _add(self, tag: str, value: float | None, step: int, seconds: float) -> None:
         if value is not None:
+            if self._writer is None:
+                self._writer = SummaryWriter(str(self._directory), max_queue=1000)
             self._writer.add_scalar(tag, value, step, walltime=seconds)
 
     def close(self) -> None:
         """Write outstanding events and close the file."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()

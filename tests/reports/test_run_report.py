@@ -6,8 +6,9 @@ import pytest
 
 from mnas.architecture.published import PUBLISHED
 from mnas.errors import UsageError
-from mnas.reports.run_report import write_report
-from tests.runs import head, proposals, result, write_run
+from mnas.loop.records import UpdateRecord
+from mnas.reports.run_report import _rewards, _section, write_report
+from tests.runs import head, proposals, result, run_of, write_run
 
 A1 = PUBLISHED["mnasnet-a1"]
 
@@ -46,7 +47,7 @@ def test_failures_are_counted_by_cause_and_escaped(tmp_path):
     failed = {"accuracy": None, "error": "<b>out of memory</b>"}
     html = page(tmp_path, [result(0, 0.4), result(1, 0.0, **failed), result(2, 0.0, **failed)])
     assert ["failed", "2"] in rows(html)
-    assert ["failed 2 times", "&lt;b&gt;out of memory&lt;/b&gt;"] in rows(html)
+    assert ["&lt;b&gt;out of memory&lt;/b&gt;", "2", "1, 2"] in rows(html)
 
 
 def test_best_network_is_compared_with_the_reference(tmp_path):
@@ -70,6 +71,62 @@ def test_several_runs_share_a_page_and_names_are_literal(tmp_path):
 
 def test_run_without_results_has_a_page(tmp_path):
     assert ["trials", "0"] in rows(page(tmp_path, []))
+
+
+def test_a_run_of_failures_only_has_a_page_with_their_causes(tmp_path):
+    failed = {"accuracy": None, "error": "NaN"}
+    html = page(tmp_path, [result(trial, 0.0, **failed) for trial in range(3)])
+    assert ["NaN", "3", "0, 1, 2"] in rows(html) and ["failed", "3"] in rows(html)
+    assert "<svg" not in html
+
+
+def test_a_run_of_one_trial_has_figures(tmp_path):
+    assert page(tmp_path, [result(0, 0.4)]).count("<svg") == 2
+
+
+def test_the_best_reward_so_far_ignores_failures(tmp_path):
+    failed = {"accuracy": None, "error": "NaN"}
+    results = [result(0, -0.5), result(1, 0.0, **failed), result(2, -0.4)]
+    run = run_of([proposals([[0], [1], [2]]), *results])
+    (children,) = _rewards(run).axes[0].collections
+    assert children.get_offsets().tolist() == [[0, -0.5], [2, -0.4]]
+    best = _rewards(run).axes[0].lines[1]
+    assert best.get_ydata().tolist() == [-0.5, -0.5, -0.4]
+
+
+def test_the_size_of_a_page_is_bounded():
+    results = [result(n, 0.1 + n / 10_000, mult_adds=n, params=n) for n in range(3000)]
+    batches = [proposals([[n]], n, n) for n in range(3000)]
+    updates = [
+        UpdateRecord(batch=n, mean_reward=0.1, mean_log_prob=0.0, controller={})
+        for n in range(3000)
+    ]
+    records = [record for facts in zip(batches, results, updates, strict=True) for record in facts]
+    assert len(_section(run_of(records), None)) < 300_000
+
+
+def test_rewards_near_the_largest_number_have_an_axis(tmp_path):
+    results = [result(n, reward, accuracy=0.5) for n, reward in enumerate((-1e308, 1e308, 0.5))]
+    assert page(tmp_path, results).count("<svg") == 2
+
+
+def test_a_damaged_spec_file_does_not_matter(tmp_path):
+    (tmp_path / "best.json").write_bytes(b"\xff")
+    html = page(tmp_path, [result(0, 0.4)])
+    assert "&quot;blocks&quot;" in html and "&quot;trial&quot;: 0" in html
+
+
+def test_an_unknown_reference_is_named(tmp_path):
+    html = page(tmp_path, [result(0, 0.4)], head(reference="efficientnet-z"))
+    assert "Not compared: efficientnet-z is no published network." in html
+
+
+def test_a_page_that_cannot_be_written_is_a_usage_error(tmp_path):
+    directory = write_run(tmp_path / "run", [proposals([[0]]), result(0, 0.4)])
+    for out in (tmp_path, tmp_path / "none" / "report.html"):
+        with pytest.raises(UsageError, match=f"{out} can't be written: "):
+            write_report([directory], out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
 def test_directory_without_a_run_is_rejected(tmp_path):

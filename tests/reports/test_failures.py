@@ -1,0 +1,45 @@
+"""Failed children of a run, grouped by cause."""
+
+import re
+
+from mnas.reports.failures import GROUPS, LONGEST, failure_groups, failure_table, shortened
+from tests.runs import result
+
+
+def failed(trial: int, cause: str):
+    return result(trial, 0.0, accuracy=None, error=cause)
+
+
+def test_causes_that_differ_in_numbers_only_count_as_one():
+    results = [
+        failed(3, "no space"),
+        failed(5, "out of memory allocating 1024 bytes at 0x7fe1"),
+        result(6, 0.4),
+        failed(7, "out of memory allocating 9 bytes at 0x8ab0"),
+    ]
+    assert failure_groups(results) == [
+        ("out of memory allocating 1024 bytes at 0x7fe1", [5, 7]),
+        ("no space", [3]),
+    ]
+
+
+def test_a_row_has_the_count_and_the_first_trials():
+    table = failure_table([failed(trial, "NaN") for trial in range(2, 12)])
+    assert "<td>NaN</td><td>10</td><td>2, 3, 4, 5, 6 …</td>" in table
+    assert failure_table([result(0)]) == ""
+
+
+def test_long_causes_are_shortened_and_rare_ones_counted_together():
+    words = [chr(97 + n // 26) + chr(97 + n % 26) for n in range(GROUPS + 30)]
+    table = failure_table(
+        [failed(n, f"cause {word} " + "x" * 10**6) for n, word in enumerate(words)]
+    )
+    assert len(re.findall("<tr>", table)) == 1 + GROUPS
+    assert "<td>31 other causes</td><td>31</td><td>19, 20, 21, 22, 23 …</td>" in table
+    assert len(table) < GROUPS * (LONGEST + 100)
+
+
+def test_shortened_keeps_both_ends():
+    text = shortened("begin \n" + "x" * 1000 + " end")
+    assert len(text) <= LONGEST and text.startswith("begin x") and text.endswith("x end")
+    assert shortened("a\n  b") == "a b"
