@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -101,9 +100,27 @@ class Unequal:
 
 
 @dataclasses.dataclass(frozen=True)
-class MissingFile(Config):
-    def files(self):
-        return {"table": Path("/nowhere/table.json")}
+class UnknownSetting(Config):
+    def contents(self):
+        return {"table.path": "0f"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ContentByChance(Config):
+    def contents(self):
+        return {"fault": str(next(COUNTER))}
+
+
+@dataclasses.dataclass(frozen=True)
+class NoDigest(Config):
+    def contents(self):
+        return {"fault": 7}
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoLines(Config):
+    def describe_data(self):
+        return "24 images\n2 classes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +144,10 @@ class WrongWrapper(Config):
         (Plain(), "Plain is no dataclass"),
         (NotFrozen(), "NotFrozen is not frozen"),
         (Unequal(), "Unequal differs from its pickled copy"),
-        (MissingFile(), r"files: table = /nowhere/table.json is no file"),
+        (UnknownSetting(), r"contents: table\.path is no setting of UnknownSetting"),
+        (ContentByChance(), r"contents: .* and then .* of the same files"),
+        (NoDigest(), "contents: fault is 7; a str expected"),
+        (TwoLines(), "describe_data returned .*; one line or None expected"),
         (CheckByBoolean(), "check returned a value"),
         (WrongWrapper(), r"around\(evaluator\) is no wrapper"),
     ],
