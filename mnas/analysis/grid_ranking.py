@@ -1,6 +1,7 @@
 """Rank the points of a grid search of compound scaling by its run."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from mnas.analysis import rescoring
@@ -23,7 +24,7 @@ class Ranked:
 
 def is_grid_run(directory: Path) -> bool:
     """Return whether this is the directory of a run over a grid of scalings."""
-    if not (directory / "journal.jsonl").is_file():
+    if not os.path.isfile(directory / "journal.jsonl"):  # False also for block strings, too long
         return False
     return _space_class(load_run(directory)) == GRID_SPACE
 

@@ -76,7 +76,9 @@ def read_source(path: Path) -> Source:
     text = read_text(path)
     is_json = text.lstrip().startswith(("{", "["))
     data = parse_json(text, str(path)) if is_json else None
-    if isinstance(data, dict) and ("format" in data or "arch_def" not in data):
+    is_list_of_specs = isinstance(data, list) and bool(data) and isinstance(data[0], dict)
+    is_spec = isinstance(data, dict) and ("format" in data or "arch_def" not in data)
+    if is_spec or is_list_of_specs:  # of which `from_spec` says what is accepted
         return _from_spec_file(path, data)
     return _named(path, _from_other_text, text, data, path.stem)
 

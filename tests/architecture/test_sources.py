@@ -143,6 +143,7 @@ def test_comments_and_empty_lines_between_block_strings_are_ignored(tmp_path):
         ("{", "file is not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ("[]", "arch_def: []; accepted: a list of lists"),
+        ('[{"format": "mnas-spec/1"}]', "file: list; accepted: a JSON object"),
         ("[5]", "arch_def: stage 0 is 5; accepted: a list of strings"),
         ('[["ds_r1_k3_s1_c16"], "ds_r1_k3_s1_c16"]', "stage 1 is 'ds_r1_k3_s1_c16'"),
         ('[["ds_r1_k3_s1_c16"], []]', "stage 1 is []"),

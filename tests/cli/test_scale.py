@@ -112,6 +112,12 @@ def test_the_help_names_the_rules_of_tf_and_timm(capsys):
         assert name in text
 
 
+def test_the_grid_of_block_strings_too_long_for_a_file_name(capsys):
+    layers = [f"r1_k3_s11_e3_i{32 + n}_o{33 + n}_se0.25" for n in range(13)]
+    assert main(["scale", ";".join(layers), "--grid-search", "--step", "0.1"]) == 0
+    assert "combinations" in capsys.readouterr().out
+
+
 def test_a_scaled_network_keeps_the_origin_of_its_base(finished, capsys):
     assert main(["scale", str(finished), "--phi", "1", "--json"]) == 0
     spec = json.loads(capsys.readouterr().out)
