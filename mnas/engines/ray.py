@@ -105,6 +105,7 @@ class _Pool:
         self.retry_queue: collections.deque[Trial] = collections.deque()
         self.lost_workers: collections.Counter[int] = collections.Counter()  # by trial number
         self.failed_starts = 0  # consecutive
+        self.checked = time.monotonic()  # when Ray's services were looked at
         for _ in range(worker_count(config, ray.cluster_resources())):
             self._start_worker()
 
@@ -116,15 +117,20 @@ class _Pool:
                 return
             futures = [*self.running, *self.starting]
             ready, _ = ray.wait(futures, num_returns=1, timeout=self._seconds_to_wait())
-            signals.check()
-            if not ready:
-                self.services.check()
+            self._check()
             for future in ready:
                 if future in self.starting:
                     self._on_started(future)
                 else:
                     self._on_evaluated(future)
             self._stop_overdue()
+
+    def _check(self) -> None:
+        """Raise the exception of a signal, or of the end of Ray itself."""
+        signals.check()
+        if time.monotonic() > self.checked + CHECK_SECONDS:
+            self.services.check()
+            self.checked = time.monotonic()
 
     def close(self) -> None:
         """Kill all workers."""
