@@ -19,7 +19,7 @@ MESSAGE_LENGTH = 500
 MEMORY_BYTES = 2 << 30
 
 
-class TookTooLong(BaseException):
+class _TookTooLong(BaseException):
     """A reader that has not ended in time; no reader catches it."""
 
 
@@ -41,7 +41,7 @@ def limited() -> Iterator[None]:
     """Raise within the context after `SECONDS`, and for allocations beyond `MEMORY_BYTES`."""
 
     def stop(*_: object) -> None:
-        raise TookTooLong
+        raise _TookTooLong
 
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
@@ -51,6 +51,8 @@ def limited() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         yield
+    except _TookTooLong:
+        raise AssertionError(f"has not ended within {SECONDS} seconds") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, limits)
