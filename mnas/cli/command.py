@@ -28,6 +28,7 @@ INTERRUPTED = 130  # a shell's status for a program that Ctrl-C ended
 BROKEN_PIPE = 141  # that SIGPIPE ended
 TERMINATED = 143  # that SIGTERM ended
 
+ADVICE = "mnas_advice"  # attribute of an exception
 REPORT = (
     "This is a defect of mnas. Please report it to the maintainers (CONTRIBUTING.md), with this "
     "traceback, the command and the output of `mnas --version`."
@@ -75,10 +76,10 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
                     error.add_note(REPORT)
                 raise
             message, status = explained
-            message = "; ".join([message, *getattr(error, "__notes__", [])])
             if tracebacks:
                 traceback.print_exc()
             if message:
+                message = "; ".join(filter(None, [message, getattr(error, ADVICE, None)]))
                 print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
             return status
 
@@ -94,7 +95,8 @@ def stop_advice(text: str) -> Iterator[None]:
     except (UsageError, FloatingPointError, SystemExit):
         raise
     except BaseException as error:
-        error.add_note(text)
+        error.add_note(text)  # for tracebacks
+        setattr(error, ADVICE, text)
         raise
 
 

@@ -127,8 +127,10 @@ def _read_or_create_key(path: Path) -> bytes:
 
 def _user_cache() -> Path | None:
     """Return `mnas` in the user's cache directory; None for a user without a home directory."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        # The specification has a relative path ignored: each directory would get a cache.
+        base = named if named.is_absolute() else Path.home() / ".cache"
     except RuntimeError:
         return None
     return base / "mnas"
