@@ -1,0 +1,123 @@
+"""Data of a search: the line that says what is read; moved data and changed data."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnas.__main__ import main
+from mnas.data.images import DataConfig
+from mnas.evaluation import Evaluation
+from mnas.evaluators.proxy import ProxyConfig, ProxyEvaluator
+from tests.cli.commands import assert_one_line
+from tests.data.sets import save_classes, save_image
+
+
+@pytest.fixture(autouse=True)
+def _trains_nothing(tmp_path, monkeypatch):
+    """Evaluate without training; work in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        ProxyEvaluator, "__call__", lambda *_: Evaluation(accuracy=0.5, epochs=1, seconds=0.1)
+    )
+
+
+def search(source, classes, *flags) -> int:
+    size = ["--search.trials", "4", "--search.batch", "4", "--controller", "random"]
+    data = ["--evaluator.data.source", str(source), "--space.classes", str(classes)]
+    engine = ["--engine.kind", "inline", "--space.resolution", "16", "--out", "run"]
+    return main(["search", "digits", *size, *data, *engine, *flags])
+
+
+def write_arrays(path, value=0):
+    pixels = np.arange(24 * 64, dtype=np.uint8).reshape(24, 8, 8) + np.uint8(value)
+    np.savez(path, train_images=pixels, train_labels=np.arange(24) % 5)
+
+
+def resume(*flags) -> int:
+    return main(["resume", "run", "--search.trials", "8", *flags])
+
+
+def test_a_search_says_what_it_reads_once(capsys):
+    root = save_classes(Path("set"))
+    save_image(root / ".hidden" / "0.png", 0)
+    assert search(root, 2) == 0
+    err = capsys.readouterr().err
+    line = "data: 6 images, 2 classes (cat, dog), 8×8 to 8×8; left out: 1 hidden folder\n"
+    assert err.count(line) == 1 and err.count("data: ") == 1
+
+
+def test_other_classes_than_the_space_has_name_its_setting(capsys):
+    write_arrays("x.npz")
+    assert search("x.npz", 10) == 2
+    expected = "x.npz has 5 (0, 1, 2, 3, 4); accepted: --space.classes 5"
+    assert_one_line(capsys, "space: classes = 10, and ", expected)
+
+
+def test_moved_arrays_are_found_by_their_new_path(capsys, tmp_path, monkeypatch):
+    write_arrays("x.npz")
+    assert search("x.npz", 5) == 0
+    settings = json.loads(Path("run/experiment.json").read_bytes())
+    assert settings["evaluator"]["data"]["source"] == str(tmp_path / "x.npz")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert main(["resume", "../run"]) == 0  # paths are absolute
+    (tmp_path / "x.npz").rename("y.npz")
+    capsys.readouterr()
+    assert main(["resume", "../run"]) == 2
+    assert_one_line(capsys, f"data: no file {tmp_path}/x.npz")
+    assert main(["resume", "../run", "--evaluator.data.source", "y.npz"]) == 0
+    settings = json.loads(Path("../run/experiment.json").read_bytes())
+    assert settings["evaluator"]["data"]["source"] == str(tmp_path / "elsewhere" / "y.npz")
+    assert main(["resume", "../run", "--search.trials", "8"]) == 0
+
+
+def test_changed_arrays_are_rejected(capsys, tmp_path):
+    write_arrays("x.npz")
+    assert search("x.npz", 5) == 0
+    journal = Path("run/journal.jsonl").read_bytes()
+    write_arrays("x.npz", value=1)
+    capsys.readouterr()
+    assert resume() == 2
+    path = str(tmp_path / "x.npz")
+    expected = f"the content of evaluator.data.source = {path!r} is not that of the run; accepted: "
+    assert_one_line(capsys, expected)
+    assert Path("run/journal.jsonl").read_bytes() == journal
+
+
+def test_changed_images_of_a_folder_are_rejected(capsys):
+    root = save_classes(Path("set"))
+    assert search(root, 2) == 0
+    shutil.move("set", "moved")
+    assert resume("--evaluator.data.source", "moved") == 0
+    save_image(Path("moved/cat/0.png"), 7)
+    capsys.readouterr()
+    assert resume() == 2
+    assert_one_line(capsys, "the content of evaluator.data.source = ", "is not that of the run")
+
+
+def test_other_kinds_of_data_are_another_setting(capsys):
+    write_arrays("x.npz")
+    assert search("x.npz", 5) == 0
+    capsys.readouterr()
+    assert resume("--evaluator.data.source", "digits", "--space.classes", "10") == 2
+    assert_one_line(capsys, "evaluator.data.source was ", "x.npz' and is 'digits' now")
+
+
+def test_a_latency_table_may_move_but_not_change(tmp_path):
+    (tmp_path / "one.json").write_text("{}")
+    os.mkdir("elsewhere")
+    config = ProxyConfig(latency_table="one.json")
+    assert config.latency_table == str(tmp_path / "one.json")
+    shutil.copy("one.json", "elsewhere/two.json")
+    moved = ProxyConfig(latency_table="elsewhere/two.json")
+    assert moved.contents() == config.contents() != ProxyConfig().contents()
+    (tmp_path / "one.json").write_text("[]")
+    assert moved.contents() != config.contents()
+    assert set(config.contents()) == {"latency_table"}
+    write_arrays("x.npz")
+    both = ProxyConfig(data=DataConfig("x.npz"), latency_table="one.json")
+    assert set(both.contents()) == {"data.source", "latency_table"}
