@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import PUBLISHED
-from mnas.architecture.sources import find
+from mnas.architecture.sources import find, read_source
 from mnas.architecture.spec import from_spec, read_spec, to_spec
 from mnas.architecture.text_forms import (
     arch_def,
@@ -18,8 +18,9 @@ from mnas.architecture.text_forms import (
     from_block_strings,
 )
 from mnas.errors import UsageError
+from mnas.export.text import to_tf, to_timm
 from tests.fuzz.contract import read
-from tests.fuzz.strategies import edited_json, edited_text, json_files, json_values
+from tests.fuzz.strategies import edited_bytes, edited_json, edited_text, json_files, json_values
 
 B0 = PUBLISHED["efficientnet-b0"]
 STRINGS = list(block_strings(B0))
@@ -97,4 +98,28 @@ def file(tmp_path_factory):
 def test_spec_file(file, content):
     file.write_bytes(content)
     architecture = read(counted(lambda: read_spec(file)), file)
+    assert architecture is None or from_spec(to_spec(architecture)) == architecture
+
+
+TEXTS = [
+    to_tf(B0),
+    to_timm(B0.replace(resolution=64)),
+    json.dumps(STRINGS),
+    json.dumps(arch_def(B0)),
+]
+text_files = st.one_of(
+    *(
+        edited_text(text).map(lambda edited: edited.encode(errors="surrogatepass"))
+        for text in TEXTS
+    ),
+    *(edited_bytes(text.encode()) for text in TEXTS),
+    *(json_files(json.loads(text)) for text in TEXTS[1:]),
+)
+
+
+@given(content=text_files)
+def test_exported_file(file, content):
+    path = file.with_suffix(".txt")
+    path.write_bytes(content)
+    architecture = read(counted(lambda: read_source(path).architecture), path)
     assert architecture is None or from_spec(to_spec(architecture)) == architecture
