@@ -7,6 +7,7 @@ Slow, and skipped unless MNAS_TIMM_PYTHON names an interpreter that has timm (`t
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.published import TIMM
-from mnas.architecture.text_forms import arch_def
+from mnas.architecture.text_forms import arch_def, from_arch_def
 from mnas.errors import UsageError
 from mnas.export.text import to_timm
 from mnas.nn.weights import save_weights
@@ -70,6 +71,22 @@ def test_timm_builds_random_networks_with_the_same_params(name):
 @pytest.mark.parametrize("name", SPACES)
 def test_timm_loads_a_childs_weights_strictly(name, tmp_path):
     (architecture,) = networks_with_arch_def(name, 1)
+    assert_loaded_strictly(architecture, tmp_path)
+
+
+def test_timm_loads_weights_of_stages_of_several_strings_strictly(tmp_path):
+    # As in Single-Path NAS, arXiv 1904.02877.
+    stages = [
+        ["ds_r1_k3_s1_c16_noskip"],
+        ["ir_r1_k5_s2_e6_c40", "ir_r3_k3_s1_e3_c40"],
+        ["ir_r1_k5_s2_e6_c80", "ir_r3_k3_s1_e3_c80_se0.25"],
+        ["ir_r1_k3_s1_e6_c96_noskip"],
+    ]
+    assert_loaded_strictly(from_arch_def(stages, resolution=32, classes=10), tmp_path)
+
+
+def assert_loaded_strictly(architecture: Architecture, tmp_path: Path) -> None:
+    """Check that timm loads our weights strictly and computes the same logits."""
     variables = rule_variables(architecture)
     save_weights(tmp_path / "child.safetensors", architecture, variables)
     images = weights_rule.images(2, architecture.resolution)
