@@ -26,7 +26,7 @@ from scipy import stats
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import signatures
-from mnas.errors import UsageError, is_number
+from mnas.errors import UsageError, rejected, require_at_least, shown
 from mnas.files import read_json, write_json
 
 FORMAT = "mnas-latency/1"
@@ -74,15 +74,15 @@ class LatencyTable:
 
     @classmethod
     def read(cls, path: Path) -> "LatencyTable":
-        """Read a table. Raises UsageError if the file is missing or no valid table."""
+        """Read a table. Raises UsageError, which names file and key, if it is no valid table."""
         data = read_json(path)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise UsageError(f"{path}: not a table of latencies; accepted: format {FORMAT!r}")
         blocks = data.pop("blocks", None)
-        if not isinstance(blocks, dict) or not all(
-            is_number(value) and value >= 0 for value in (data.get("call_ms"), *blocks.values())
-        ):
-            raise UsageError(f"{path}: call_ms or blocks; accepted: milliseconds of at least 0")
+        if not isinstance(blocks, dict):
+            raise rejected(str(path), "blocks", blocks, "milliseconds by block signature")
+        for key, value in (("call_ms", data.get("call_ms")), *blocks.items()):
+            require_at_least(str(path), shown(key, 200)[1:-1], value, 0)
         return cls(path, data, blocks)
 
     @classmethod

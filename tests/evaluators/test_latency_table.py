@@ -8,6 +8,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.architecture.signatures import signatures
 from mnas.data.images import DataConfig
+from mnas.errors import UsageError
 from mnas.evaluators.latency_table import LatencyCheck, LatencyTable
 from mnas.evaluators.proxy import ProxyConfig
 
@@ -57,14 +58,29 @@ def test_a_table_is_not_continued_under_other_conditions(table, name, value):
         LatencyTable.open(table.path, {**HEAD, name: value})
 
 
-@pytest.mark.parametrize(
-    "content", ["[]", '{"format": "other"}', '{"format": "mnas-latency/1", "call_ms": 1}']
-)
-def test_malformed_tables_are_usage_errors(tmp_path, content):
+DAMAGED = [
+    ("[]", "not a table of latencies; accepted: format 'mnas-latency/1'"),
+    ('{"format": "other"}', "not a table of latencies; accepted: format 'mnas-latency/1'"),
+    ('{"call_ms": 1}', "blocks = None; accepted: milliseconds by block signature"),
+    ('{"call_ms": 1, "blocks": [1]}', r"blocks = \[1\]; accepted: milliseconds by block"),
+    ('{"blocks": {}}', "call_ms = None; accepted: a number of at least 0"),
+    ('{"call_ms": true, "blocks": {}}', "call_ms = True; accepted: a number of at least 0"),
+    ('{"call_ms": NaN, "blocks": {}}', "call_ms = nan; accepted: a number of at least 0"),
+    ('{"call_ms": 1, "blocks": {"a": 1, "b\\n": "2"}}', r"b\\n = '2'; accepted: a number of at le"),
+    ('{"call_ms": 1, "blocks": {"a": -1}}', "a = -1; accepted: a number of at least 0"),
+    ('{"call_ms": 1, "blocks": {"a": Infinity}}', "a = inf; accepted: a number of at least 0"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_table_is_named_with_its_key(tmp_path, content, message):
     path = tmp_path / "table.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match="accepted"):
+    path.write_text(content.replace("{", '{"format": "mnas-latency/1", ', 1))
+    if "other" in content:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=rf"^{path}: {message}") as raised:
         LatencyTable.read(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_agreement_by_hand():
