@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mnas.cli import study
@@ -21,7 +21,7 @@ from mnas.experiment import run
 from mnas.experiment.overrides import override
 from mnas.experiment.settings import Experiment
 from tests.fuzz.contract import limited, read
-from tests.fuzz.strategies import REAL, TEXTS, WHOLE, at, edited_json, json_files, paths
+from tests.fuzz.strategies import REAL, TEXTS, WHOLE, at, edited_json, fewer, json_files, paths
 from tests.registered import EXPERIMENTS, STUDIES
 from tests.studies import NOISY
 
@@ -114,7 +114,7 @@ command_lines = st.lists(
 ).map(lambda parts: [word for part in parts for word in part])
 
 
-@settings(max_examples=max(40, settings().max_examples // 10))
+@fewer
 @given(command_lines)
 def test_command_line(words):
     def parsed():
@@ -141,7 +141,7 @@ DIGITS = EXPERIMENTS["digits"]
 numbers = st.one_of(st.sampled_from(WHOLE), st.sampled_from(REAL), st.integers(), st.floats())
 
 
-@settings(max_examples=max(40, settings().max_examples // 10))
+@fewer
 @given(
     st.dictionaries(
         st.sampled_from([f for f in flag_names(DIGITS) if f.startswith(("controller", "search"))]),
