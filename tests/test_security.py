@@ -1,12 +1,17 @@
-"""No code that others may have written is run: what ruff's rules (S) do not see.
+"""What other people have written is data: no code of theirs is run, and no markup.
 
-Unpickling is allowed by file in pyproject.toml (S301).
+Ruff's rules (S) find the rest; unpickling is allowed by file in pyproject.toml (S301).
 """
 
 import ast
 from pathlib import Path
 
 import pytest
+
+from mnas.evaluators.surrogate_fits import predict
+from mnas.loop.records import UpdateRecord
+from mnas.reports.run_report import write_report
+from tests import runs
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [
@@ -66,3 +71,20 @@ def test_nothing_runs_code_from_data():
     assert len(SOURCES) > 100
     found = {file.relative_to(ROOT): unsafe(ast.parse(file.read_text("utf-8"))) for file in SOURCES}
     assert {str(file): names for file, names in found.items() if names} == {}
+
+
+def test_names_and_errors_in_a_report_are_text(tmp_path):
+    hostile = '<script>alert("x")</script>&$\\frac{$ [/b] \x1b[31m'
+    records = [
+        runs.proposals([[0, 1], [1, 0]]),
+        runs.result(0),
+        runs.result(1, error=hostile, accuracy=None),
+        UpdateRecord(batch=0, mean_reward=0.5, controller={hostile: 1.0}),
+    ]
+    named = [tmp_path / name for name in ("a<b>&$x", "$b$")]
+    for directory in named:
+        runs.write_run(directory, records, first=runs.head(name=hostile))
+    write_report(named, tmp_path / "report.html", predict)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&amp;" in text
