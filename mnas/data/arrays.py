@@ -11,8 +11,6 @@ grey to RGB. Arrays of other names are not read.
 """
 
 import functools
-import hashlib
-import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -20,7 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from mnas.data.pixels import resized
-from mnas.data.source import Labelled, description, printable, require_memory, shortened
+from mnas.data.source import (
+    Labelled,
+    array_digest,
+    description,
+    printable,
+    require_memory,
+    shortened,
+)
 from mnas.errors import UsageError
 from mnas.files import ArrayFile
 
@@ -76,10 +81,7 @@ class ArraySource:
 
     def digest(self) -> str:
         """Return a digest of training images, labels and class names."""
-        digest = hashlib.sha256(json.dumps([self.classes, self._train_images.shape]).encode())
-        digest.update(np.ascontiguousarray(self._train_images))
-        digest.update(self.labels.astype("<i4"))
-        return digest.hexdigest()
+        return array_digest(self.classes, self._train_images, self.labels)
 
     @functools.cached_property
     def _train_images(self) -> np.ndarray:

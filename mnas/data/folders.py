@@ -46,8 +46,10 @@ class FolderSource:
         root, self._test_root = _layout(path, walk)
         files = _class_files(root, walk)
         if len(files) < 2:
+            named = f" ({shortened([*files])})" if files else ""
             raise UsageError(
-                f"data: {root} has {counted(len(files), 'class folder')}; accepted: 2 or more"
+                f"data: {root} has {counted(len(files), 'class folder')}{named}; "
+                "accepted: 2 or more"
             )
         for name, paths in files.items():
             if not paths:

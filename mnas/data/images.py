@@ -5,8 +5,6 @@ All images are RGB, uint8 [N, R, R, 3]. Normalisation and augmentation happen on
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 from mnas.data.arrays import ArraySource
 from mnas.data.digits import DigitsSource
 from mnas.data.folders import FolderSource
-from mnas.data.source import Source, require_memory
+from mnas.data.source import Source, array_digest, require_memory
 from mnas.errors import UsageError, is_number, rejected, require_whole
 
 # Name of the embedded data set.
@@ -68,14 +66,10 @@ class Images:
 
     def digest(self) -> str:
         """Return a digest of classes, training and validation images and labels, as loaded."""
-        digest = hashlib.sha256(json.dumps([self.classes, self.train_images.shape]).encode())
-        for images, labels in (
-            (self.train_images, self.train_labels),
-            (self.validation_images, self.validation_labels),
-        ):
-            digest.update(np.ascontiguousarray(images))
-            digest.update(labels.astype("<i4"))
-        return digest.hexdigest()
+        train, validation = self.train_labels, self.validation_labels
+        return array_digest(
+            self.classes, self.train_images, train, self.validation_images, validation
+        )
 
 
 def load(config: DataConfig, resolution: int, *, test: bool = False) -> Images:

@@ -1,5 +1,7 @@
 """The contract of a data set's source, and the line that says what was found in it."""
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -101,6 +103,15 @@ def _kinds(left_out: Counter[str]) -> str:
         named = [printable(kind) or "without suffix" for kind, _ in common]
     more = ["..."] if len(suffixes) > len(common) else []
     return ", ".join([f"{total} ({', '.join([*named, *more])})", *others])
+
+
+def array_digest(classes: Sequence[str], *arrays: np.ndarray) -> str:
+    """Return the SHA-256 of class names and arrays, whatever their memory order."""
+    digest = hashlib.sha256(json.dumps([*classes]).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def require_memory(what: str, nbytes: int) -> None:

@@ -155,8 +155,8 @@ AMBIGUOUS = {
     "train/cat train/dog .": r"has images \(0.png\) outside of class folders",
     "cat/train cat/test dog/train dog/test": r"cat has folders named as splits \(test, train\)",
     ".": r"has images \(0.png\) outside of class folders",
-    "cat": "has 1 class folder; accepted: 2 or more",
-    "train/cat test/cat": "train has 1 class folder; accepted: 2 or more",
+    "cat": r"has 1 class folder \(cat\); accepted: 2 or more",
+    "train/cat test/cat": r"train has 1 class folder \(cat\); accepted: 2 or more",
 }
 
 
