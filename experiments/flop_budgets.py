@@ -31,7 +31,7 @@ from mnas.experiment.study import Outcome, Study
 from mnas.experiments import b0_imagenet
 from mnas.files import write_csv, write_json
 from mnas.loop.config import SearchConfig
-from mnas.reports.figures import new_figure
+from mnas.reports.figures import default_style, new_figure, write_svg
 from mnas.reports.terminal import plain_console
 from mnas.reward import RewardConfig
 
@@ -190,6 +190,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     console.print("measured: the best of 4,623 trained networks within the budget")
 
 
+@default_style()
 def _plot(rows: Sequence[dict[str, Any]], front: Sequence[Network], path: Path) -> None:
     figure, axes = new_figure("Networks for each budget", "mult-adds, M", "top-1 after 16 epochs")
     axes.step(
@@ -224,7 +225,7 @@ def _plot(rows: Sequence[dict[str, Any]], front: Sequence[Network], path: Path) 
         label="best measured",
     )
     axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path)
+    write_svg(path, figure)
 
 
 STUDY = Study(

@@ -29,7 +29,7 @@ from mnas.experiments.compound_scaling import EVALUATOR, TINY
 from mnas.files import write_csv
 from mnas.loop.config import SearchConfig
 from mnas.loop.search import Search
-from mnas.reports.figures import new_figure
+from mnas.reports.figures import default_style, new_figure, write_svg
 from mnas.reports.terminal import plain_console
 from mnas.reward import RewardConfig
 from mnas.search_spaces.scaling import ScalingDimensionsSpace
@@ -114,6 +114,7 @@ def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
+@default_style()
 def _plot(rows: Sequence[Row], path: Path) -> None:
     seeds = len({row.seed for row in rows})
     title = f"Single dimensions and compound scaling, {seeds} seed{'s' if seeds > 1 else ''}"
@@ -136,7 +137,7 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False)
-    figure.savefig(path)
+    write_svg(path, figure)
 
 
 EXPERIMENT = Experiment(

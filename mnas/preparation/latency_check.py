@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
 from mnas.evaluators.latency_table import LatencyCheck, LatencyTable
-from mnas.files import write_json
+from mnas.files import replacement, write_json
 
 
 def write_check(
@@ -49,6 +49,8 @@ def _plot(
         f"{table.head['device']}, {table.head['threads']} thread(s)\n"
         f"Kendall τ {check.kendall:.3f}, R² {check.r2:.3f}, mean error {check.mean_error:.1%}",
         fontsize=9,
+        parse_math=False,
     )
     axes.legend()
-    figure.savefig(path, dpi=120)
+    with replacement(path) as file:
+        figure.savefig(file, format="png", dpi=120)

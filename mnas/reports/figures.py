@@ -159,10 +159,19 @@ def printable(text: str) -> str:
 
 def svg(figure: Figure) -> str:
     """Return the figure as an SVG element."""
+    document = _svg_document(figure)
+    return document[document.index("<svg") :]
+
+
+def write_svg(path: Path, figure: Figure) -> None:
+    """Write the figure as an SVG file; OSError where it cannot be written."""
+    write_text(path, _svg_document(figure))
+
+
+def _svg_document(figure: Figure) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
-    content = text.getvalue()
-    return content[content.index("<svg") :]
+    return text.getvalue()
 
 
 def limits(low: float, high: float) -> tuple[float, float]:
