@@ -58,6 +58,8 @@ def flags(kind: type, default: Any = None, prefix: str = "") -> Iterator[tuple[s
         path = ".".join(filter(None, [prefix, name]))
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             yield from flags(type(value), value, path)
+        elif dataclasses.is_dataclass(hint):
+            yield from flags(typing.cast(type, hint), None, path)
         elif not {tyro.conf.Positional, tyro.conf.Fixed} & set(metadata):
             yield f"--{path}", hint
 
