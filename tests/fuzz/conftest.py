@@ -25,7 +25,7 @@ if not any(argument.startswith("--hypothesis-profile") for argument in sys.argv)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let failures show large inputs, and the content of fixtures."""
+    """Let failures show large inputs."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.filterwarnings("ignore:Generating overly large repr"))

@@ -8,7 +8,7 @@ import contextlib
 import resource
 import signal
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mnas.errors import UsageError
 
@@ -17,6 +17,13 @@ T = TypeVar("T")
 SECONDS = 10  # a machine with other work included
 MESSAGE_LENGTH = 500
 MEMORY_BYTES = 2 << 30
+
+
+class Quiet(tuple[Any, ...]):
+    """Values of a fixture that failures do not show."""
+
+    def __repr__(self) -> str:
+        return "..."
 
 
 class _TookTooLong(BaseException):

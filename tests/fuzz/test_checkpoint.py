@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mnas.data.images import Images
 from mnas.training.config import TrainingConfig
 from mnas.training.whole_network import Retraining
-from tests.fuzz.contract import read
+from tests.fuzz.contract import Quiet, read
 from tests.fuzz.strategies import ODD_FILES, edited_bytes, edited_json
 from tests.runs import network
 
@@ -38,7 +38,7 @@ def training(tmp_path_factory):
 
     with pytest.raises(KeyboardInterrupt):
         resumed(directory).run(stop)
-    return directory, (directory / "checkpoint.npz").read_bytes(), resumed(directory)
+    return Quiet((directory, (directory / "checkpoint.npz").read_bytes(), resumed(directory)))
 
 
 def assert_same(found: Retraining, expected: Retraining) -> None:

@@ -11,7 +11,7 @@ from mnas.nn.network import init_variables
 from mnas.nn.weights import load_weights, save_weights, to_state_dict
 from mnas.runtime import authenticated_file
 from mnas.runtime.authenticated_file import read_authenticated, write_authenticated
-from tests.fuzz.contract import limited, read
+from tests.fuzz.contract import Quiet, limited, read
 from tests.fuzz.strategies import ODD_FILES, edited_bytes, edited_json
 from tests.runs import network
 
@@ -27,7 +27,7 @@ def weights(tmp_path_factory):
     save_weights(path, NETWORK, VARIABLES, ((1.0,) * 3, (2.0,) * 3))
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
-    return path, json.loads(content[8 : 8 + length]), content[8 + length :]
+    return Quiet((path, json.loads(content[8 : 8 + length]), content[8 + length :]))
 
 
 def assembled(header: bytes, data: bytes) -> bytes:
