@@ -119,14 +119,26 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file for writing that replaces `path` at the end of the block.
 
     If the block raises, `path` is unchanged and the temporary file is removed. Symbolic links are
-    followed. What exists and is no regular file (a pipe, /dev/stdout) is written in place.
+    followed. What exists and is no regular file (a pipe, /dev/stdout) is written in place. Raises
+    OSError that names `path`.
     """
+    try:
+        with _replacement(path) as file:
+            yield file
+    except OSError as error:  # of the temporary file, or without a name where the disk is full
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+@contextlib.contextmanager
+def _replacement(path: Path) -> Iterator[BinaryIO]:
     if path.exists() and not path.is_file():
         with open(path, "wb") as file:
             yield file
         return
     target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file

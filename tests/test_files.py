@@ -147,3 +147,30 @@ def test_a_file_system_without_locks_is_a_warning(path, monkeypatch, capsys):
         files.lock(file.fileno(), path, "is writing it")
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1 and "can't be locked (Function not implemented)" in printed
+
+
+def test_errors_of_writers_name_the_file(tmp_path, monkeypatch):
+    (tmp_path / "directory").mkdir()
+    for name, code in (
+        ("directory", errno.EISDIR),
+        ("missing/file", errno.ENOENT),
+        ("x" * 300, errno.ENAMETOOLONG),
+    ):
+        with pytest.raises(OSError) as caught:
+            files.write_text(tmp_path / name, "text")
+        assert (caught.value.errno, caught.value.filename) == (code, str(tmp_path / name))
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device: .*file") as caught:
+        files.write_text(tmp_path / "file", "text")
+    assert caught.value.filename == str(tmp_path / "file")
+    assert names(tmp_path) == ["directory"]
+
+
+def test_file_with_the_longest_name_is_written(tmp_path):
+    path = tmp_path / ("x" * 255)
+    files.write_text(path, "text")
+    assert path.read_text() == "text"
