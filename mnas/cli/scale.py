@@ -143,8 +143,14 @@ def _scale_one(options: ScaleArguments, factors: dict[str, float]) -> None:
         line = scaling.find_variant(options.published)
         provenance |= {"published": options.published.lower(), "dropout": line.dropout}
     else:
-        settings = {"divisor": options.divisor, "fixed": options.fixed}
-        network = scaling.multiply(base, **factors, **settings)
+        network = scaling.multiply(
+            base,
+            factors.get("depth", 1.0),
+            factors.get("width", 1.0),
+            factors.get("resolution", 1.0),
+            options.divisor,
+            options.fixed,
+        )
         network = network.replace(name=f"{base.name}-scaled")
     if options.fixed != "none":
         provenance["fixed"] = options.fixed

@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mnas.errors import UsageError
 from mnas.files import write_text
@@ -52,12 +53,12 @@ def default_style() -> Iterator[None]:
 
     The user's settings and warning filters are as before at the end.
     """
-    defaults = {
+    settings: dict[Any, Any] = {
         name: matplotlib.rcParamsDefault[name]
         for name in matplotlib.rcParamsDefault
         if name not in _SHOWING
     }
-    with matplotlib.rc_context({**defaults, **_SVG}), warnings.catch_warnings():
+    with matplotlib.rc_context(settings | _SVG), warnings.catch_warnings():
         # The reader's own fonts draw the characters that matplotlib's font lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
@@ -117,7 +118,7 @@ def new_figure(title: str, x: str, y: str, lines: int = 0) -> tuple[Figure, Axes
     axes.set_title(title, loc="left", fontsize="medium")
     axes.set(xlabel=x, ylabel=y)
     if x in ("trial", "samples"):
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 

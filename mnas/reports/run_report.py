@@ -143,8 +143,11 @@ def _rewards(run: Run) -> Figure:
     means = drawable(update.mean_reward for update in run.updates)
     shown = thinned(len(means))
     axes.plot(
-        *(np.array(last_trials)[shown], means[shown]),
-        **{"color": "tab:blue", "marker": "o", "ms": 4 if len(means) < 100 else 0},
+        np.array(last_trials)[shown],
+        means[shown],
+        color="tab:blue",
+        marker="o",
+        markersize=4 if len(means) < 100 else 0,
         label="batch mean",
     )
     trials, best = _curve(run)
@@ -179,6 +182,8 @@ def _trade_off(run: Run) -> Figure:
 def _rewards_of_runs(runs: Sequence[Run]) -> Figure:
     figure, axes = new_figure("Best reward so far", "trial", "reward", lines=len(runs))
     for index, run in enumerate(runs):
-        axes.step(*_curve(run), where="post", label=label(_title(run)), **line_style(index), **END)
+        trials, best = _curve(run)
+        style = line_style(index) | END
+        axes.step(trials, best, where="post", label=label(_title(run)), **style)
     legend_beside(figure)
     return figure
