@@ -268,7 +268,7 @@ def scale_to(
 
     def scaled(steps: int) -> Architecture:
         factors = dimension_multipliers(dimension, steps / STEPS, coefficients)
-        return multiply(architecture, **factors, divisor=divisor)
+        return multiply(architecture, **factors, divisor=divisor, fixed="none")
 
     def madds(steps: int) -> int:
         return network_cost(scaled(steps)).mult_adds
