@@ -75,15 +75,8 @@ PER_SAMPLE = 4
 # unit.
 EXPLORER_PENALTY = 0.75
 # Largest settings, by the memory and time of a batch.
-LARGEST = {
-    "members": 4096,
-    "steps": 4096,
-    "samples": 4096,
-    "neighbours": 10**6,
-    "patience": 10**6,
-    "candidates": 65_536,
-    "observations": 16_384,
-}
+LARGEST = dict.fromkeys(("members", "steps", "samples"), 4096)
+LARGEST |= {"neighbours": 10**6, "patience": 10**6, "candidates": 65_536, "observations": 16_384}
 # Score penalties. A slot without an eligible candidate takes an ineligible one; a duplicate is
 # taken only where every candidate is one.
 INELIGIBLE_PENALTY, DUPLICATE_SCORE = 1e3, -1e9
@@ -142,9 +135,8 @@ class Dyna:
     """Capacity of the model: it is fitted to that many of the latest rewards, in cubic time."""
 
     def __post_init__(self) -> None:
-        wholes = ("members", "steps", "samples", "neighbours", "patience")
-        for field in (*wholes, "candidates", "observations"):
-            require_whole("dyna", field, getattr(self, field), most=LARGEST[field])
+        for field, most in LARGEST.items():
+            require_whole("dyna", field, getattr(self, field), most=most)
         require_positive("dyna", "learning_rate", self.learning_rate, most=1000)
         require_between("dyna", "temperature", self.temperature, 0, 1000)
         for field in ("floor", "explorers"):

@@ -17,6 +17,7 @@ user of such a method checks the protocol with `isinstance`:
     ContentDependent    configuration: digests of the files that results depend on
     DataDescription     configuration: one line about the data that evaluations read
     ArchitectureCheck   configuration: rejects an architecture before anything is started
+    CostSource          configuration: names the settings that a measured cost needs
     WrapperConfig       configuration: modifies the results of another configuration's evaluator
     BlockCompiler       evaluator: compiles the programs of single blocks ahead of a search
 """
@@ -125,6 +126,18 @@ class ArchitectureCheck(Protocol):
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if networks like this one can't be evaluated."""
+        ...
+
+
+@runtime_checkable
+class CostSource(Protocol):
+    """Configuration that knows which measured costs its evaluations have."""
+
+    def missing_settings(self, cost: str) -> tuple[str, ...]:
+        """Return the settings of which one would provide `cost`; () where evaluations have it.
+
+        cost  `latency_ms`
+        """
         ...
 
 

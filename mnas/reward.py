@@ -7,14 +7,14 @@ import dataclasses
 import math
 from typing import Literal, get_args
 
-from mnas.errors import UsageError, require_between, require_one_of, require_positive
+from mnas.errors import UsageError, require_between, require_one_of
 
 Form = Literal["soft", "hard", "absolute"]
 CostKind = Literal["mult_adds", "params", "latency_ms"]
 
 HARD_BETA, ABSOLUTE_BETA = -1.0, -0.10
 # Range of w, alpha and beta.
-EXPONENTS = (-1000, 0)
+EXPONENTS = (-100, 0)
 
 
 def soft(accuracy: float, cost: float, target: float, w: float = -0.07) -> float:
@@ -66,8 +66,9 @@ class RewardConfig:
     def __post_init__(self) -> None:
         require_one_of("reward", "form", self.form, get_args(Form))
         require_one_of("reward", "cost", self.cost, get_args(CostKind))
-        for name in ("target_madds", "target_params", "target_latency_ms"):
-            require_positive("reward", name, getattr(self, name), most=10**18)
+        for name in ("target_madds", "target_params"):
+            require_between("reward", name, getattr(self, name), 1, 1e18)
+        require_between("reward", "target_latency_ms", self.target_latency_ms, 1e-6, 1e9)
         for name in ("w", "alpha", "beta"):
             if getattr(self, name) is not None:
                 require_between("reward", name, getattr(self, name), *EXPONENTS)

@@ -22,9 +22,9 @@ class ReportArguments:
     directories: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR [DIR ...]")
     ]
-    """Directories of runs."""
+    """Directories of runs, or journals of searches in Python."""
     out: str | None = None
-    """File to write; None: report.html in the first directory."""
+    """File to write; None: report.html in the first run's directory."""
 
 
 def main(arguments: list[str]) -> None:
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> None:
     directories = [Path(name) for name in options.directories]
     from mnas.reports.run_report import write_report  # imports matplotlib
 
-    out = Path(options.out) if options.out else directories[0] / "report.html"
+    first = directories[0].parent if directories[0].is_file() else directories[0]
+    out = Path(options.out) if options.out else first / "report.html"
     write_report(directories, out, predict)
     print(f"written: {out}", file=sys.stderr)

@@ -13,6 +13,7 @@ from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
     ContentDependent,
+    CostSource,
     DataDescription,
     Evaluation,
     Evaluator,
@@ -61,6 +62,12 @@ class NoisyConfig:
         """Raise UsageError if the undisturbed evaluator rejects the architecture."""
         if isinstance(self.evaluator, ArchitectureCheck):
             self.evaluator.check(architecture)
+
+    def missing_settings(self, cost: str) -> tuple[str, ...]:
+        """Return those of the undisturbed evaluator."""
+        if not isinstance(self.evaluator, CostSource):
+            return ()
+        return tuple(f"evaluator.{name}" for name in self.evaluator.missing_settings(cost))
 
 
 class NoisyEvaluator:

@@ -63,6 +63,11 @@ class ProxyConfig:
         if evaluator.latency_table is not None:
             evaluator.latency_table.latency_ms(architecture)
 
+    def missing_settings(self, cost: str) -> tuple[str, ...]:
+        """Return the settings of latencies where none are measured or summed."""
+        has_latency = self.measure_latency or self.latency_table is not None
+        return () if has_latency or cost != "latency_ms" else ("measure_latency", "latency_table")
+
 
 class ProxyEvaluator:
     """Evaluator that trains each child from scratch and measures accuracy on held-out images.

@@ -45,6 +45,10 @@ class SurrogateConfig:
         """Raise UsageError if the network lies outside the measured space."""
         choices_of([architecture])
 
+    def missing_settings(self, cost: str) -> tuple[str, ...]:
+        """Return `device` where no latency is predicted."""
+        return ("device",) if cost == "latency_ms" and self.device is None else ()
+
 
 class SurrogateEvaluator:
     """Evaluator that returns a fit's prediction; the seed has no effect, reports are not made."""

@@ -41,7 +41,7 @@ def search(
     experiment = override(experiment, {"search": changes})
     runs.check(experiment)
     directory = runs.new_directory(Path("runs"), experiment.name) if out is None else Path(out)
-    if not (directory / "journal.jsonl").exists():
+    if not runs.has_begun(directory):
         runs.create(experiment, directory)
     with runs.opened(experiment, directory, tuple(observers)) as opened:
         runs.write_experiment(experiment, directory)

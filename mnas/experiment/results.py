@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, get_args
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import to_spec
-from mnas.errors import UsageError
+from mnas.errors import UsageError, require_one_of, require_whole, shown
 from mnas.files import read_json
 from mnas.loop import journal
 from mnas.loop.records import (
@@ -97,21 +98,46 @@ class Run:
 
 
 def load_run(directory: Path | str) -> Run:
-    """Return the view of a run's directory.
+    """Return the view of a run's directory, or of the journal of a `Search` without one.
 
-    Raises UsageError where the directory holds no run or a file of it cannot be read.
+    directory  of a run; or a journal, or a directory with one, without experiment.json
+
+    Raises UsageError where there is no run or a file of it cannot be read.
     """
     directory = Path(directory)
+    path = directory / "journal.jsonl"
+    if os.path.isfile(directory):
+        directory, path = directory.parent, directory
+    if os.path.lexists(directory / "experiment.json") or not os.path.lexists(path):
+        settings = read_settings(directory)
+        return Run.of(directory, settings, journal.read(path))
+    records = journal.read(path)
+    return Run.of(directory, {"search": {"selection": "measured", "seed": None}}, records)
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """Return the content of a run's experiment.json.
+
+    Raises UsageError where there is none, or where what every reader needs is of another kind.
+    """
     path = directory / "experiment.json"
-    if not path.is_file():
-        raise UsageError(f"{directory} holds no run; accepted: a directory that mnas search made")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{directory} holds no run; accepted: a directory that mnas search made"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
     settings = read_json(path)
-    search = settings.get("search") if isinstance(settings, dict) else None
-    selection = search.get("selection") if isinstance(search, dict) else None
-    if selection not in get_args(Selection):
-        accepted = ", ".join(get_args(Selection))
-        raise UsageError(f"{path}: search.selection = {selection!r}; accepted: {accepted}")
-    return Run.of(directory, settings, journal.read(directory / "journal.jsonl"))
+    if not isinstance(settings, dict):
+        raise UsageError(f"{path}: {shown(settings)}; accepted: an object")
+    search = settings.get("search")
+    if not isinstance(search, dict):
+        raise UsageError(f"{path}: search = {shown(search)}; accepted: settings by name")
+    require_one_of(str(path), "search.selection", search.get("selection"), get_args(Selection))
+    require_whole(str(path), "search.seed", search.get("seed"), least=0)
+    return settings
 
 
 def architecture_of(result: ResultRecord, experiment_name: str) -> Architecture:
@@ -121,11 +147,11 @@ def architecture_of(result: ResultRecord, experiment_name: str) -> Architecture:
 
 
 def result_spec(
-    result: ResultRecord, experiment_name: str, selection: Selection, seed: int
+    result: ResultRecord, experiment_name: str, selection: Selection, seed: int | None
 ) -> dict[str, Any]:
     """Return the spec of a result's network; its provenance is under the key "search".
 
-    seed  of the search
+    seed  of the search; None if it isn't recorded
     """
     provenance = {
         "experiment": experiment_name,

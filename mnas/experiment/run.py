@@ -13,29 +13,32 @@ writes the specs.
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mnas.architecture.cost import network_cost
 from mnas.controller import Controller
 from mnas.engines.config import check_engine
 from mnas.engines.drive import drive as drive_engine
 from mnas.engines.environment import prepare_driver
-from mnas.errors import UsageError
-from mnas.evaluation import ArchitectureCheck, ContentDependent
+from mnas.errors import UsageError, rejected, shown
+from mnas.evaluation import ArchitectureCheck, ContentDependent, CostSource
 from mnas.experiment import registry
 from mnas.experiment.overrides import override
-from mnas.experiment.results import result_spec
+from mnas.experiment.results import read_settings, result_spec
 from mnas.experiment.settings import Experiment
-from mnas.files import read_json, write_json
+from mnas.files import write_json
 from mnas.loop import selection
-from mnas.loop.journal import Journal
+from mnas.loop.journal import Journal, is_begun, remove_unbegun
 from mnas.loop.records import ExperimentRecord, ResultRecord
 from mnas.loop.search import Observer, Search
 from mnas.loop.trial import Result
 from mnas.runtime.jax_settings import default_settings
+from mnas.runtime.provenance import provenance
 from mnas.space import Space
 
 # Number of specs in top.json.
@@ -51,10 +54,24 @@ def check(experiment: Experiment) -> None:
     Raises UsageError for the first mistake.
     """
     check_engine(experiment.engine)
+    _check_cost(experiment)
     prepare_driver(experiment.engine)
     space, _ = _built(experiment.space, experiment.controller)
+    first = space.decode([0] * len(space.sizes))
+    if experiment.reward.cost != "latency_ms":
+        cost = network_cost(first)
+        experiment.reward(1.0, getattr(cost, experiment.reward.cost))  # Must be finite.
     if isinstance(experiment.evaluator, ArchitectureCheck):
-        experiment.evaluator.check(space.decode([0] * len(space.sizes)))
+        experiment.evaluator.check(first)
+
+
+def _check_cost(experiment: Experiment) -> None:
+    """Raise UsageError where the evaluator measures no cost of the reward's kind."""
+    evaluator, cost = experiment.evaluator, experiment.reward.cost
+    settings = evaluator.missing_settings(cost) if isinstance(evaluator, CostSource) else ()
+    if settings:
+        flags = [f"--evaluator.{setting.replace('_', '-')}" for setting in settings]
+        raise rejected("reward", "cost", cost, f"another cost, or {' or '.join(flags)}")
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
@@ -73,30 +90,60 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 def new_directory(root: Path, name: str) -> Path:
     """Create and return the first of root/name-1, root/name-2, ... that does not exist."""
-    number = 1
-    while True:
+    _make(root)
+    for number in itertools.count(1):
         directory = root / f"{name}-{number}"
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(parents=True)
-            return directory
-        number += 1
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UsageError(f"{directory} can't be created: {error.strerror}") from None
+        return directory
+    raise AssertionError("unreachable")
+
+
+def _make(directory: Path) -> None:
+    """Make a directory where there is none; UsageError where that is impossible."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(
+            f"{directory} is no directory, but a file or a link to nothing; accepted: a new "
+            "directory"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{directory} can't be created: {error.strerror}") from None
+
+
+def has_begun(directory: Path) -> bool:
+    """Return whether a directory holds a run with proposals, whatever its settings."""
+    return is_begun(directory / "journal.jsonl")
 
 
 def create(experiment: Experiment, directory: Path) -> None:
-    """Create the directory of a new run; UsageError where it holds one already."""
-    if (directory / "journal.jsonl").exists():
-        raise UsageError(f"{directory} holds a run already; accepted: a new directory")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{directory} can't be created: {error.strerror}") from None
+    """Create the directory of a new run; a run in it that never began is replaced.
+
+    Raises UsageError where it holds a run that has begun, or where it can't be written.
+    """
+    if has_begun(directory):
+        raise UsageError(
+            f"{directory} holds a run already; accepted: a new directory, or mnas resume "
+            f"{directory}"
+        )
+    _make(directory)
+    remove_unbegun(directory / "journal.jsonl")
     write_experiment(experiment, directory)
 
 
 def write_experiment(experiment: Experiment, directory: Path) -> None:
-    """Write experiment.json: name, version of mnas, classes of the parts, all settings."""
+    """Write experiment.json: name, classes of the parts, all settings, origin of the results."""
+    path = directory / "experiment.json"
     head = {"name": experiment.name, "version": version("mnas"), "kinds": experiment.kinds()}
-    write_json(directory / "experiment.json", {**head, **experiment.settings()})
+    try:
+        write_json(path, {**head, **experiment.settings(), "provenance": provenance()})
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
 
 
 def read_experiment(directory: Path) -> Experiment:
@@ -105,19 +152,33 @@ def read_experiment(directory: Path) -> Experiment:
     Raises UsageError where the name or a part is not registered, or a setting is unknown.
     """
     path = directory / "experiment.json"
-    data = read_json(path)
-    name = data.get("name") if isinstance(data, dict) else data
-    if not isinstance(name, str) or name not in registry.entries("experiment"):
-        known = ", ".join(registry.entries("experiment"))
-        raise UsageError(f"{path}: name = {name!r}; accepted: {known}")
-    experiment = registry.load("experiment", name)
-    for path_of_part, class_name in sorted(data.get("kinds", {}).items()):  # Outer parts first.
-        if class_name != experiment.kinds().get(path_of_part):
-            part, *inner = path_of_part.split(".")
+    data = read_settings(directory)
+    try:
+        name = data.get("name")
+        if not isinstance(name, str) or name not in registry.entries("experiment"):
+            known = ", ".join(registry.entries("experiment"))
+            raise UsageError(f"name = {shown(name)}; accepted: {known}")
+        experiment = _with_kinds(registry.load_experiment(name), data.get("kinds", {}))
+        rest = ("name", "version", "kinds", "provenance")
+        return override(experiment, {key: value for key, value in data.items() if key not in rest})
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _with_kinds(experiment: Experiment, kinds: Any) -> Experiment:
+    """Return the experiment with parts of the classes named in `kinds`, with default settings."""
+    if not isinstance(kinds, dict):
+        raise UsageError(f"kinds = {shown(kinds)}; accepted: class names by part")
+    for path, class_name in sorted(kinds.items()):  # Outer parts first.
+        current = experiment.kinds()
+        if path not in current or not isinstance(class_name, str):
+            accepted = f"class names of {', '.join(current)}"
+            raise UsageError(f"kinds: {shown(path)} is {shown(class_name)}; accepted: {accepted}")
+        if class_name != current[path]:
+            part, *inner = path.split(".")
             config = registry.config_class(part, class_name)()
             experiment = _replaced(experiment, [part, *inner], config)
-    rest = ("name", "version", "kinds")
-    return override(experiment, {key: value for key, value in data.items() if key not in rest})
+    return experiment
 
 
 def _replaced(config: Any, path: list[str], value: Any) -> Any:
@@ -134,7 +195,8 @@ def opened(
 ) -> Iterator[Search]:
     """Open the search of a run, new or resumed from its journal; close the journal at exit.
 
-    Raises UsageError where the journal is that of another experiment, or not readable.
+    A new run that a `UsageError` ends before its first proposals leaves nothing behind. Raises
+    UsageError where the journal is that of another experiment, or not readable.
     """
     space, controller = _built(experiment.space, experiment.controller)
     head = ExperimentRecord(
@@ -142,7 +204,17 @@ def opened(
     )
     with Journal(directory / "journal.jsonl", head) as journal:
         _check_same(journal.head, head, journal.path)
-        yield Search(space, controller, experiment.reward, experiment.search, journal, observers)
+        try:
+            yield Search(
+                space, controller, experiment.reward, experiment.search, journal, observers
+            )
+        except UsageError:
+            if journal.new and not has_begun(directory):
+                for name in ("journal.jsonl", "experiment.json"):
+                    (directory / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # Other files of the user's are in it.
+                    directory.rmdir()
+            raise
 
 
 @functools.cache

@@ -20,6 +20,7 @@ last line is dropped if it has no newline: the process or machine died while wri
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -136,6 +137,34 @@ def read(path: Path) -> list[Record]:
     Raises UsageError that names the file and the line that is damaged or no record.
     """
     return read_content(path).records
+
+
+def is_begun(path: Path) -> bool:
+    """Return whether a journal has a line beyond its head; False if there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return sum(line.endswith(b"\n") for line in itertools.islice(file, 2)) == 2
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
+
+
+def remove_unbegun(path: Path) -> None:
+    """Remove the journal of a search that never began, if there is one.
+
+    Raises UsageError where another process has it open, or where it has records beyond its head.
+    """
+    try:
+        with open(path, "rb") as file:
+            lock(file.fileno(), path, "is writing this journal")
+            if is_begun(path):
+                raise UsageError(f"{path} holds a search; accepted: a new directory")
+            path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{path} can't be removed: {error.strerror}") from None
 
 
 def decisions_of(records: Iterable[Record]) -> dict[int, tuple[int, ...]]:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 from mnas.errors import UsageError, is_finite, rejected
 from mnas.evaluation import Evaluation
 from mnas.loop.trial import Result
+from mnas.runtime.provenance import provenance
 
 FORMAT = "mnas-journal/1"
 
@@ -30,19 +31,23 @@ FORMAT = "mnas-journal/1"
 class ExperimentRecord:
     """First record of a journal.
 
-    format     version of the journal's format
-    version    version of mnas that began the search
-    name       the experiment's name
-    settings   settings that determine the search (`mnas.experiment.run.identity`)
-    reference  published network that reports compare the best network with
+    format      version of the journal's format
+    version     version of mnas that began the search
+    name        the experiment's name
+    settings    settings that determine the search (`mnas.experiment.run.identity`); empty in the
+                journal of a `Search` without an experiment
+    reference   published network that reports compare the best network with
+    provenance  versions, machine, commit and command of the process that began the search
+                (`mnas.runtime.provenance`)
     """
 
     kind: ClassVar[str] = "experiment"
     format: str = FORMAT
     version: str = dataclasses.field(default_factory=lambda: metadata.version("mnas"))
-    name: str = ""
+    name: str = "search"
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     reference: str | None = None
+    provenance: dict[str, Any] = dataclasses.field(default_factory=provenance)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

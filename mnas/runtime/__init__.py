@@ -9,6 +9,7 @@ programs, from memory or disk, and records of what compiling and reading them co
     parent              processes that end when the process that started them does
     signals             SIGINT and SIGTERM, raised at safe points
     machine             processor, memory and versions of this machine
+    provenance          versions, machine, commit and command of this process
     compile_stats       counters of compiled, read and traced programs
     jax_settings        defaults of JAX's settings, whatever the user's shell or process has set
     cache_directory     where compiled programs are kept, and the secret key of their user

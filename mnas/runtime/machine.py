@@ -30,13 +30,14 @@ def machine(cores: Sequence[int]) -> dict[str, Any]:
     """Return a JSON-compatible description of the machine behind a measurement on `cores`."""
     return {
         "cores": len(cores),
-        "processor": _processor(),
+        "processor": processor(),
         "system": platform.platform(),
         "python": platform.python_version(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's model."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text(encoding="utf-8", errors="replace").splitlines():

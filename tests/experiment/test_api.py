@@ -104,7 +104,10 @@ def test_load_run_rejects_what_is_no_run(tmp_path):
     with pytest.raises(UsageError, match="holds no run; accepted: a directory that mnas search"):
         load_run(tmp_path)
     (tmp_path / "experiment.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"experiment.json: search.selection = None; accepted:"):
+    with pytest.raises(UsageError, match=r"experiment.json: search = None; accepted: settings"):
+        load_run(tmp_path)
+    (tmp_path / "experiment.json").write_text('{"search": {"selection": ["model"]}}')
+    with pytest.raises(UsageError, match=r"experiment.json: search.selection = \['model'\]; acc"):
         load_run(tmp_path)
     (tmp_path / "experiment.json").write_text(json.dumps(settings()))
     with pytest.raises(UsageError, match=r"journal.jsonl can't be read"):

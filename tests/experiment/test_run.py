@@ -97,7 +97,8 @@ def test_experiment_is_read_back_with_its_parts(tmp_path):
 
 def test_directory_of_a_run_is_not_overwritten(tmp_path):
     run.create(RANDOM, tmp_path)
-    open_and_close(RANDOM, tmp_path)
+    with run.opened(RANDOM, tmp_path) as search:
+        search.ask()
     with pytest.raises(UsageError, match="holds a run already"):
         run.create(RANDOM, tmp_path)
 

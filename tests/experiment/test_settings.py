@@ -130,7 +130,7 @@ def test_ints_become_floats():
         ({"evaluator": {"training": None}}, r"^evaluator.training = None; accepted: settings by"),
         ({"name": 3}, r"^name = 3; accepted: str$"),
         # Right type, invalid value: the message of the part.
-        ({"reward": {"w": 1.0}}, "^reward: w = 1.0; accepted: a number of at most 0"),
+        ({"reward": {"w": 1.0}}, "^reward: w = 1.0; accepted: -100 to 0"),
         ({"search": {"batch": 0}}, "^search: batch = 0; accepted: a whole number of at least 1"),
     ],
 )
