@@ -7,7 +7,6 @@ is killed is replaced and its task begun anew; tasks are therefore to continue w
 import collections
 import contextlib
 import multiprocessing
-import os
 import pickle
 import signal
 import traceback
@@ -68,7 +67,7 @@ class _Process:
     def __init__(self, prepare: Callable[[], None]) -> None:
         context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, os.getpid(), prepare))
+        self._process = context.Process(target=_work, args=(theirs, prepare))
         self._process.start()
         theirs.close()  # so that the connection ends with the process
 
@@ -120,9 +119,9 @@ def _processes(prepare: Callable[[], None]) -> Iterator[Callable[[], _Process]]:
             process.kill()
 
 
-def _work(connection: Connection, parent: int, prepare: Callable[[], None]) -> None:
+def _work(connection: Connection, prepare: Callable[[], None]) -> None:
     """Run the tasks that arrive, in a process of its own."""
-    end_with_parent(parent)
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this one
     prepare()
     while True:

@@ -35,7 +35,7 @@ class Child(tune.Trainable):
         reports: bool,
     ) -> None:
         reset_process()
-        end_with_parent(os.getppid())
+        end_with_parent()
         _set_environment(environment)
         if cores:
             pin(cores)

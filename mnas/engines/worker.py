@@ -1,7 +1,5 @@
 """Ray actor that evaluates children. Its module imports neither JAX nor the search."""
 
-import os
-
 from mnas.architecture.architecture import Architecture
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely
 from mnas.runtime.jax_settings import reset_process
@@ -17,7 +15,7 @@ class Worker:
 
     def __init__(self, config: EvaluatorConfig, cores: int) -> None:
         reset_process()
-        end_with_parent(os.getppid())  # the raylet; Ray itself takes some seconds
+        end_with_parent()  # the raylet; Ray itself takes some seconds
         if cores:
             pin(cores)
         self._evaluate = config.build()

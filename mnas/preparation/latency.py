@@ -23,6 +23,7 @@ from mnas.preparation import timing
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.machine import machine
+from mnas.runtime.parent import end_with_parent
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.programs import forget_programs
 
@@ -85,6 +86,7 @@ def measuring_process(engine: EngineConfig) -> Iterator[concurrent.futures.Execu
 
 
 def _initialize(cores: int) -> None:
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C interrupts the waiting process only
     if cores:
         pin(cores)

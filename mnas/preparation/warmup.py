@@ -23,6 +23,7 @@ from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
+from mnas.runtime.parent import end_with_parent
 from mnas.runtime.pinning import usable_cores
 from mnas.training.programs import forget_programs
 
@@ -100,6 +101,7 @@ _evaluator: BlockCompiler
 
 def _initialize(config: EvaluatorConfig) -> None:
     global _evaluator
+    end_with_parent()
     # Ctrl-C interrupts the waiting process only; a block being compiled still reaches the cache.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _evaluator = cast(BlockCompiler, config.build())

@@ -1,6 +1,7 @@
 """Processes that must not outlive the one that started them, in whatever way that ends."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -11,13 +12,15 @@ POLL_SECONDS = 0.5
 PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
-def end_with_parent(parent: int) -> None:
-    """End this process as soon as its parent process, whose id is `parent`, has ended.
+def end_with_parent() -> None:
+    """End this process as soon as its parent process has ended.
 
     The kernel sees to it on Linux; elsewhere a thread of this process notices within
-    `POLL_SECONDS`. To be called once, in the main thread, by a process whose parent starts it from
-    its main thread: to the kernel, the parent is that thread.
+    `POLL_SECONDS`. To be called once, early, by a process whose parent has started it from its main
+    thread: to the kernel, the parent is that thread.
     """
+    started_by = multiprocessing.parent_process()
+    parent = os.getppid() if started_by is None else started_by.pid
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     else:

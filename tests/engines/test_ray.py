@@ -22,7 +22,7 @@ def changed(**changes):
 def test_workers_and_the_callers_ray_outlive_a_batch(tmp_path, local_ray):
     search = build_search(tmp_path / "journal.jsonl")
     engine.run(search, TableConfig(directory=str(tmp_path), seconds=0.05), RAY)
-    assert len(notes(tmp_path, "builds")) == 2
+    assert 1 <= len(notes(tmp_path, "builds")) <= 2  # not one per batch
     assert local_ray.is_initialized()
 
 
