@@ -16,6 +16,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import sys
 import warnings
@@ -33,6 +34,8 @@ from mnas.errors import UsageError
 MAX_TEXT = 100_000_000
 # A deflated stream expands to at most 1,032 times its length.
 MAX_EXPANSION = 1032
+# Names of the temporary files of `replacement`.
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def read_json(path: Path) -> Any:
@@ -165,7 +168,8 @@ def sync_directory(path: Path) -> None:
 def locked_directory(path: Path, use: str) -> Iterator[None]:
     """Create a directory if it is missing, and lock it (`lock`) within the context.
 
-    Raises UsageError where it can't be created or written.
+    Temporary files that a killed process left there are removed. Raises UsageError where the
+    directory can't be created or written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -176,6 +180,9 @@ def locked_directory(path: Path, use: str) -> Iterator[None]:
         if not os.access(path, os.W_OK | os.X_OK):
             raise UsageError(f"{path} can't be written: no permission, or a read-only file system")
         lock(descriptor, path, use)
+        for left in path.glob(".*.tmp"):
+            if _TEMPORARY.fullmatch(left.name):
+                left.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)

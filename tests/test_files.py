@@ -174,3 +174,26 @@ def test_file_with_the_longest_name_is_written(tmp_path):
     path = tmp_path / ("x" * 255)
     files.write_text(path, "text")
     assert path.read_text() == "text"
+
+
+def test_a_locked_directory_is_created_and_cleared_of_temporary_files(tmp_path):
+    directory = tmp_path / "a" / "b"
+    with files.locked_directory(directory, "is working here"):
+        for name in (".x.npz.0123abcd.tmp", "y.tmp", ".z.tmp", ".x.0123abcd.tmp.json"):
+            (directory / name).write_text("")
+        with (
+            pytest.raises(UsageError, match=r"b: another process is working here$"),
+            files.locked_directory(directory, "is working here"),
+        ):
+            pass
+        assert len(names(directory)) == 4
+    with files.locked_directory(directory, "is working here"):
+        assert names(directory) == [".x.0123abcd.tmp.json", ".z.tmp", "y.tmp"]
+
+
+def test_a_directory_that_cannot_be_created_is_named(path):
+    with (
+        pytest.raises(UsageError, match=r"file can't be created: File exists$"),
+        files.locked_directory(path, "is working here"),
+    ):
+        pass
