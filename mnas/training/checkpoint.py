@@ -7,7 +7,7 @@ settings and the history; and "sum", the SHA-256 of the others, by which damage 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,11 @@ class Checkpoint:
 
     def check_settings(self, current: Mapping[str, Any], path: Path, free: Sequence[str]) -> None:
         """Raise UsageError that names the first setting which differs, except those in `free`."""
-        before, now = _flat(self.settings), _flat(json.loads(json.dumps(current)))
-        for name in [*now, *(name for name in before if name not in now)]:
-            if name not in free and before.get(name) != now.get(name):
-                was = shown(before.get(name))
+        for name, before, now in _differences(self.settings, json.loads(json.dumps(current))):
+            if name not in free:
                 raise UsageError(
-                    f"{path}: {name} was {was} and is {shown(now.get(name))} now; "
-                    f"accepted: {was}, or another directory"
+                    f"{path}: {name} was {shown(before)} and is {shown(now)} now; "
+                    f"accepted: {shown(before)}, or another directory"
                 )
 
     def check_state(self, template: Sequence[np.ndarray], path: Path) -> None:
@@ -108,15 +106,16 @@ def _epoch(path: Path, number: int, data: Any) -> Epoch:
     return Epoch(**data)
 
 
-def _flat(data: Any, path: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted paths."""
-    if not isinstance(data, dict):
-        return {path: data}
-    return {
-        name: value
-        for key, inner in data.items()
-        for name, value in _flat(inner, f"{path}.{key}".lstrip(".")).items()
-    }
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], path: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted name, value before, value now) of settings that differ; None where missing."""
+    for key in [*now, *(key for key in before if key not in now)]:
+        name, one, other = f"{path}{key}", before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other, f"{name}.")
+        elif one != other:
+            yield name, one, other
 
 
 def _damaged(path: Path, cause: str) -> UsageError:
