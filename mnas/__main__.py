@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     verb, *rest = [word for word in words if word != "--traceback"] or [""]
 
     def command() -> int | None:
-        if verb in ("-h", "--help"):
+        if verb in ("-h", "--help", "help"):
             print(help_text())
             return 0
         if verb == "--version":

@@ -9,6 +9,7 @@ from mnas.errors import unknown
 from mnas.evaluation import WrapperConfig
 from mnas.experiment import registry
 from mnas.experiment.settings import KINDS, Experiment
+from mnas.experiment.study import Study
 
 DEFAULT = "digits"
 
@@ -29,6 +30,15 @@ def split_name(arguments: list[str]) -> tuple[str, list[str]]:
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
     return DEFAULT, arguments
+
+
+def described(purpose: str, example: str, registered: Experiment | Study | None = None) -> str:
+    """Return the head of a help text: purpose, duration and expected result, an example."""
+    lines = [purpose]
+    if registered is not None:
+        facts = {"Takes": registered.takes, "Expect": registered.expect}
+        lines += [f"{name}: {fact}" for name, fact in facts.items() if fact]
+    return "\n\n".join([*lines, f"Example: {example}"])
 
 
 def parts_description() -> str:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
-from mnas.cli.named_experiment import exchange, parts_description
+from mnas.cli.named_experiment import described, exchange, parts_description
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry, run
@@ -64,8 +64,11 @@ def warm_up(name: str, flags: list[str]) -> None:
         f"mnas search --warm-up {name}",
         flags,
         WarmUpArguments(experiment),
-        f"Compile the blocks of the space of {name}, without a search. "
-        f"Example: mnas search --warm-up {name} --blocks 100\n\n{parts_description()}",
+        described(
+            f"Compile the blocks of the space of {name} into the cache on disk, without a search.",
+            f"mnas search --warm-up {name} --blocks 100",
+        )
+        + f"\n\n{parts_description()}",
     )
     experiment, console = arguments.experiment, plain_console(stderr=True)
     run.check(experiment)
@@ -107,9 +110,11 @@ def latency_table(path: Path, name: str, flags: list[str]) -> None:
         f"mnas search --latency-table {path} {name}",
         flags,
         LatencyArguments(experiment),
-        f"Time the blocks of the space of {name} on this device, without a search. "
-        f"Example: mnas search --latency-table {path} {name} --networks 50\n\n"
-        f"{parts_description()}",
+        described(
+            f"Time the blocks of the space of {name} on this device, without a search.",
+            f"mnas search --latency-table {path} {name} --networks 50",
+        )
+        + f"\n\n{parts_description()}",
     )
     experiment, console = arguments.experiment, plain_console(stderr=True)
     run.check(experiment)

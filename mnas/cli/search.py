@@ -8,6 +8,7 @@ from mnas.cli import resume, study
 from mnas.cli.arguments import parse
 from mnas.cli.named_experiment import (
     ExperimentArguments,
+    described,
     exchange,
     parts_description,
     split_name,
@@ -75,14 +76,15 @@ def main(arguments: list[str]) -> None:
 def start(experiment: Experiment, flags: list[str]) -> None:
     """Start a new run of a registered experiment with changed settings."""
     name = experiment.name
+    purpose = f"Run the experiment {name} and export the best network; all settings are flags."
+    head = described(purpose, f"mnas search {name} --search.trials 96 --seed 1", experiment)
     experiment, flags = exchange(experiment, flags)
     arguments = parse(
         ExperimentArguments,
         f"mnas search {name}",
         flags,
         ExperimentArguments(experiment),
-        f"Run the experiment {name} with changed settings. Example: mnas search {name} --seed 1\n\n"
-        f"{parts_description()}",
+        f"{head}\n\n{parts_description()}",
     )
     experiment = arguments.experiment
     if arguments.seed is not None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
+from mnas.cli.named_experiment import described
 from mnas.cli.run import resume_command
 from mnas.errors import UsageError, require_whole
 from mnas.experiment import registry, run
@@ -47,8 +48,12 @@ def start(study: Study, flags: list[str]) -> None:
         f"mnas search {study.name}",
         flags,
         defaults,
-        f"Run the study {study.name}: {len(study.variants)} variants, side by side. "
-        f"Example: mnas search {study.name} --seeds 3",
+        described(
+            f"Run the study {study.name}: {len(study.variants)} variants "
+            f"({', '.join(study.variants)}), several seeds of each, in one table.",
+            f"mnas search {study.name} --seeds 3",
+            study,
+        ),
     )
     if (arguments.seeds, arguments.trials) != (study.seeds, study.trials):
         study = study.resized(arguments.seeds, arguments.trials)

@@ -60,6 +60,23 @@ def test_help_lists_the_forms_of_the_command(capsys):
         assert f"mnas search {form}" in out
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("b0-imagenet", ["Takes: 10 seconds", "Expect: ", "Example: mnas search b0-imagenet --"]),
+        ("flop-budgets", ["100M, 200M", "Takes: ", "Example: mnas search flop-budgets --seeds"]),
+        ("--warm-up digits", ["Compile the blocks", "Example: mnas search --warm-up digits --"]),
+        ("--latency-table a.json digits", ["Time the blocks", "--latency-table a.json digits --"]),
+    ],
+)
+def test_help_of_an_experiment_says_what_it_does_with_an_example(words, named, capsys):
+    with pytest.raises(SystemExit):
+        run_search(*words.split(), "--help")
+    out = capsys.readouterr().out
+    for text in named:
+        assert text in out
+
+
 def test_a_directory_with_a_run_is_rejected_and_unchanged(run, capsys):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     assert run_search(*quick(run)) == 2
