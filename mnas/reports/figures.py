@@ -175,10 +175,13 @@ def _svg_document(figure: Figure) -> str:
     return text.getvalue()
 
 
-def limits(low: float, high: float) -> tuple[float, float]:
-    """Return the limits of an axis that shows values from `low` to `high` with a margin."""
-    margin = 0.05 * (high - low) or 0.05
-    return low - margin, high + margin
+def limits(low: float, high: float, margin: float = 0.05) -> tuple[float, float]:
+    """Return the limits of an axis that shows values from `low` to `high`.
+
+    margin  on either side, as a fraction of high - low
+    """
+    width = margin * (high - low) or 0.05
+    return low - width, high + width
 
 
 def drawable(values: Iterable[float | None]) -> np.ndarray:

@@ -6,6 +6,7 @@ in the bands of the plot.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -103,12 +104,18 @@ def curves(study: Study, outcomes: Sequence[Outcome]) -> Figure:
         samples, mean, half = _interval(of_seeds)
         style = line_style(index)
         axes.plot(samples, mean, label=f"{label(variant)}, n = {len(of_seeds)}", **style, **END)
-        axes.fill_between(samples, mean - half, mean + half, color=style["color"], alpha=0.12, lw=0)
+        band: dict[str, Any] = {
+            "color": style["color"],
+            "alpha": min(0.15, 0.5 / len(study.variants)),
+            "lw": 0,
+        }
+        axes.fill_between(samples, mean - half, mean + half, **band)
         late = samples > samples[-1] // 20  # The first samples would dominate the axis.
-        shown += [mean[late], (mean + half)[late]]
+        shown.append(mean[late])
     values = np.concatenate([*shown, []])
     if np.isfinite(values).any():
-        axes.set_ylim(*limits(np.nanmin(values), np.nanmax(values)))
+        # By the means: the intervals of few seeds are far wider than the differences.
+        axes.set_ylim(*limits(np.nanmin(values), np.nanmax(values), margin=0.25))
     legend_beside(figure)
     return figure
 
