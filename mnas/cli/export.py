@@ -102,7 +102,7 @@ def _export_network(
             case "onnx":
                 from mnas.export.onnx import save_onnx
 
-                save_onnx(options.out, architecture, variables)
+                save_onnx(options.out, architecture, variables, provenance)
     except OSError as error:
         raise UsageError(f"{options.out} can't be written: {error.strerror}") from None
     print(f"written: {options.out}", file=sys.stderr)

@@ -10,6 +10,7 @@ layouts, which are also ONNX's. Operators are those of opset 17. Needs the packa
 extra `onnx` installs.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from mnas.errors import UsageError
 from mnas.files import write_bytes
 from mnas.nn.network import Variables
 from mnas.nn.ops import padding_of
-from mnas.nn.weights import module_names, to_state_dict
+from mnas.nn.weights import PROVENANCE_KEY, module_names, to_state_dict
 
 OPSET = 17
 IR_VERSION = 8  # of the first ONNX release with opset 17, so that older runtimes can read it
@@ -103,8 +104,14 @@ class Graph:
         self.resolution = downscaled(self.resolution, stride)
 
 
-def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> Any:
+def to_onnx(
+    architecture: Architecture,
+    variables: Mapping[str, Variables],
+    provenance: Mapping[str, Any] | None = None,
+) -> Any:
     """Return the checked `onnx.ModelProto` of a network with its variables by block.
+
+    provenance  the network's origin as in its spec, for the model's metadata
 
     Raises UsageError if the package onnx is not installed.
     """
@@ -142,15 +149,21 @@ def to_onnx(architecture: Architecture, variables: Mapping[str, Variables]) -> A
         ir_version=IR_VERSION,
         producer_name="mnas",
     )
+    if provenance:
+        helper.set_model_props(model, {PROVENANCE_KEY: json.dumps(provenance)})
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def save_onnx(
-    path: str | Path, architecture: Architecture, variables: Mapping[str, Variables]
+    path: str | Path,
+    architecture: Architecture,
+    variables: Mapping[str, Variables],
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the model of `to_onnx` to a file."""
-    write_bytes(Path(path), to_onnx(architecture, variables).SerializeToString())
+    model = to_onnx(architecture, variables, provenance)
+    write_bytes(Path(path), model.SerializeToString())
 
 
 # --- blocks, as in mnas.nn.blocks ---------------------------------------------------------------

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from mnas.__main__ import main
 from mnas.architecture.sources import find_source
 from mnas.architecture.text_forms import from_block_strings
+from mnas.export.text import to_json
 from mnas.nn.network import init_variables
 from mnas.nn.weights import load_weights, save_weights
 from tests.cli.commands import assert_one_line
@@ -84,6 +85,16 @@ def test_an_exported_run_keeps_its_origin_in_every_format(finished, tmp_path, ca
     with safe_open(out, framework="np") as file:
         search = json.loads(file.metadata()["mnas_provenance"])["search"]
     assert search == {**best["search"], "changed": {"classes": 2}}
+
+
+def test_onnx_models_keep_the_origin(tmp_path, capsys):
+    onnx = pytest.importorskip("onnx")
+    path, out = tmp_path / "spec.json", tmp_path / "network.onnx"
+    path.write_text(to_json(NETWORK, {"search": {"trial": 7}}))
+    flags = ["--format", "onnx", "--random-weights", "0", "--out", str(out)]
+    assert main(["export", str(path), *flags]) == 0
+    (entry,) = onnx.load(out).metadata_props
+    assert (entry.key, json.loads(entry.value)) == ("mnas_provenance", {"search": {"trial": 7}})
 
 
 @pytest.mark.parametrize(
