@@ -69,7 +69,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", newline="") as file:
+        with opener(path, "rt", encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             rows, columns_present = list(reader), reader.fieldnames or ()
     except OSError as error:

@@ -36,7 +36,7 @@ def read(path: Path) -> list[Row]:
     Raises UsageError if the file can't be read or has other columns.
     """
     try:
-        with open(path, newline="") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None

@@ -135,7 +135,7 @@ def connected(config: EngineConfig) -> contextlib.AbstractContextManager[Any]:
 
 def resident_mib() -> float:
     """Return the resident memory of this process, MiB (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * 4096 / MIB
 
 

@@ -147,14 +147,14 @@ class _Worker:
     """One worker process, with at most one unanswered request."""
 
     def __init__(self, python: str, job: dict[str, Any], environment: dict[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the worker dies
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - read when the worker dies
         self._process = subprocess.Popen(
             [python, str(_PROGRAM), json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=environment,
-            text=True,
+            encoding="utf-8",
         )
 
     def send(self, request: dict[str, Any]) -> None:

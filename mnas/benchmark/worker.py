@@ -49,7 +49,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # not on macOS
         os.sched_setaffinity(0, job["cores"])
     # Answers keep the original standard output; what libraries print goes to standard error.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
 
     def send(answer: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ def measure(contender: Any, seconds: float) -> dict[str, Any]:
 def peak_megabytes() -> float:
     """Return the peak resident set of this process, in 10^6 bytes."""
     try:
-        with open("/proc/self/status") as status:
+        with open("/proc/self/status", encoding="utf-8") as status:
             (kibibytes,) = (line.split()[1] for line in status if line.startswith("VmHWM"))
             return int(kibibytes) * 1024 / 1e6
     except OSError:

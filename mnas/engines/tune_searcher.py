@@ -119,11 +119,11 @@ class MnasSearcher(Searcher):
         """Write the path of the journal, which holds the state."""
         if self._search is not None:
             journal = str(self._search.journal.path.absolute())
-            Path(checkpoint_path).write_text(json.dumps({"journal": journal}))
+            Path(checkpoint_path).write_text(json.dumps({"journal": journal}), encoding="utf-8")
 
     def restore(self, checkpoint_path: str) -> None:
         """Raise RuntimeError: a search resumes from its journal, not from a Tune snapshot."""
-        journal = json.loads(Path(checkpoint_path).read_text())["journal"]
+        journal = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))["journal"]
         raise RuntimeError(
             f"a search resumes from its journal, {journal}: build a Search on it, "
             "and pass it to a new MnasSearcher and a new Tuner"

@@ -67,7 +67,7 @@ def _commit(root: Path) -> str | None:
         result = subprocess.run(
             [*command, "--exclude=*"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=10,
             check=True,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},  # No write into the user's checkout.
