@@ -46,11 +46,15 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str, source: str) -> Any:
     """Return the content of JSON text. Raises UsageError, which starts with `source`."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_reject_constant)
     except ValueError as error:
         raise UsageError(f"{source} is not JSON: {error}") from None
     except RecursionError:
         raise UsageError(f"{source} is not JSON that can be read: nested too deeply") from None
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON's")
 
 
 def read_text(path: Path) -> str:

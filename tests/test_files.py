@@ -103,6 +103,9 @@ assert read_json(path) == chr(945)
 def test_missing_and_malformed_json_are_usage_errors(path):
     with pytest.raises(UsageError, match="file is not JSON"):
         files.read_json(path)
+    path.write_text('{"x": NaN}')
+    with pytest.raises(UsageError, match="file is not JSON: NaN is no number of JSON's"):
+        files.read_json(path)
     path.write_text("[" * 100_000)
     with pytest.raises(UsageError, match="file is not JSON that can be read: nested too deeply"):
         files.read_json(path)

@@ -3,7 +3,7 @@
 A SPEC is
 
 - a published name, or timm's name of such a network;
-- a run's directory: its best network;
+- a run's directory: its best network; or a training's directory;
 - a file: a spec, or a text that `mnas export` wrote: timm's arguments or block strings;
 - block strings joined by ``;``. Where they are written as text, the stem is the first string's
   input filters, and the other settings are the defaults of `Architecture`.
@@ -48,10 +48,13 @@ def find_source(text: str) -> Source:
         return Source(networks[text], {})
     # Unlike the methods of Path, these are False for what can't be a path: too long, or with NUL.
     if os.path.isdir(text):
-        best = Path(text, "best.json")
-        if not best.is_file():
-            raise UsageError(f"{text} has no best.json; accepted: the directory of a run")
-        return _from_spec_file(best, read_json(best))
+        for name in ("best.json", "spec.json"):
+            if os.path.lexists(os.path.join(text, name)):
+                path = Path(text, name)
+                return _from_spec_file(path, read_json(path))
+        raise UsageError(
+            f"{text} has no best.json; accepted: the directory of a run, or of a training"
+        )
     if os.path.exists(text):
         return read_source(Path(text))
     if ";" in text or _FIRST_FIELD.match(text):

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -87,7 +86,7 @@ def _export_network(
     if options.out is None:
         raise UsageError(f"format = {options.format!r} is not text; accepted: with --out FILE")
     require_whole("network", "params", network_cost(architecture).params, most=MOST_PARAMS)
-    _require_writable(Path(options.out))
+    _require_writable(options.out)
     variables = _variables(options, architecture)
     try:
         match options.format:
@@ -108,13 +107,15 @@ def _export_network(
     print(f"written: {options.out}", file=sys.stderr)
 
 
-def _require_writable(path: Path) -> None:
+def _require_writable(path: str) -> None:
     """Raise UsageError, before the work, where a file can't be written."""
-    parent = path.absolute().parent
-    if not os.path.isdir(parent):
-        raise UsageError(f"{path} can't be written: no such directory")
     if os.path.isdir(path):
         raise UsageError(f"{path} can't be written: it is a directory; accepted: a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        return  # a pipe or a device
+    parent = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(parent):
+        raise UsageError(f"{path} can't be written: no such directory")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise UsageError(f"{path} can't be written: no permission for its directory")
 

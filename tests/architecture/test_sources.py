@@ -27,6 +27,8 @@ def test_find_accepts_names_runs_and_block_strings(tmp_path):
     assert find("tf_efficientnet_b0") == TIMM["tf_efficientnet_b0"]
     (tmp_path / "best.json").write_text(json.dumps(to_spec(RESNET)))
     assert find(str(tmp_path)) == RESNET
+    (tmp_path / "best.json").rename(tmp_path / "spec.json")  # as `mnas train` writes it
+    assert find(str(tmp_path)) == RESNET
     network = find("r1_k3_s11_e1_i32_o16;r2_k3_s22_e6_i16_o24;")
     assert (network.stem, [block.filters for block in network.blocks]) == (32, [16, 24])
 
