@@ -61,6 +61,8 @@ def _logged_signal(text: str) -> re.Match[str] | None:
 def _kills_for_memory() -> int:
     """Return how many processes of this machine the kernel has killed for lack of memory."""
     with contextlib.suppress(OSError):
-        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        counters = dict(
+            line.split() for line in Path("/proc/vmstat").read_text(encoding="utf-8").splitlines()
+        )
         return int(counters.get("oom_kill", 0))
     return 0
