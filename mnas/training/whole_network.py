@@ -34,6 +34,7 @@ from mnas.files import write_json
 from mnas.nn.blocks import without_drop
 from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.nn.weights import save_weights
+from mnas.runtime import signals
 from mnas.training.checkpoint import Checkpoint, Epoch
 from mnas.training.child import Blocks, keep_probabilities, pooled_statistics
 from mnas.training.config import TrainingConfig, learning_rate
@@ -173,16 +174,18 @@ class Retraining:
 
         `on_epoch` is called after each epoch, once its checkpoint is on disk. Raises
         FloatingPointError where the training diverges, and UsageError where a file can't be
-        written; the checkpoint of the epoch before remains.
+        written; the checkpoint of the epoch before remains. SIGINT and SIGTERM end it between two
+        steps, with an exception (`mnas.runtime.signals`).
         """
-        for number in range(len(self.history) + 1, self._config.epochs + 1):
-            loss = self._train(number)
-            self.variables = self._calibrated_variables()
-            for leaf in jax.tree.leaves(self.variables):
-                self._require_finite(number, "network", leaf)
-            self.history.append(Epoch(number, loss, self._accuracy(self.variables)))
-            self._save()
-            on_epoch(self.history[-1])
+        with signals.deferred():
+            try:
+                for number in range(len(self.history) + 1, self._config.epochs + 1):
+                    self._run_epoch(number)
+                    on_epoch(self.history[-1])
+            except KeyboardInterrupt:
+                # The interpreter does not survive its end while XLA still computes.
+                jax.block_until_ready(self._state)
+                raise
         if self.variables is None:  # all epochs were in the checkpoint
             self.variables = self._calibrated_variables()
         try:
@@ -192,6 +195,15 @@ class Retraining:
         statistics = (self._data.mean.tolist(), self._data.std.tolist())
         save_weights(self._weights, self.architecture, self.variables, statistics)
         return self.history
+
+    def _run_epoch(self, number: int) -> None:
+        """Train and evaluate one epoch, and write the checkpoint."""
+        loss = self._train(number)
+        self.variables = self._calibrated_variables()
+        for leaf in jax.tree.leaves(self.variables):
+            self._require_finite(number, "network", leaf)
+        self.history.append(Epoch(number, loss, self._accuracy(self.variables)))
+        self._save()
 
     def _train(self, epoch: int) -> float:
         """Train one epoch; return its mean loss. Raises FloatingPointError if it is not finite."""
@@ -212,6 +224,7 @@ class Retraining:
                 self._program, self._state, images, labels, rate, ema_decay, key
             )
             pending.append(loss)
+            signals.check()
         losses = np.array(jax.device_get(pending))
         self._require_finite(epoch, "loss", losses)
         return float(losses.mean())

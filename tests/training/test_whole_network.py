@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -192,3 +193,17 @@ def test_weights_and_spec_can_be_read_back(whole, images, directory):
     pixels = images.train_images.reshape(-1, 3)
     np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-5)
     np.testing.assert_allclose(std, pixels.std(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_training_after_the_step(whole, images, tmp_path, number):
+    def interrupt(epoch):
+        os.kill(os.getpid(), number)
+
+    training = Retraining(TINY, images, CONFIG, 0, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(interrupt)
+    resumed = Retraining(TINY, images, CONFIG, 0, tmp_path)
+    assert len(resumed.history) == 1
+    assert resumed.run() == whole.history
+    assert_same(resumed.variables, whole.variables)
