@@ -51,6 +51,7 @@ NO_JAX = (
     *("mnas.evaluators.surrogate", "mnas.analysis.comparison", "mnas.analysis.rescoring"),
     *("mnas.export.text", "mnas.search_spaces", "mnas.architecture.architecture"),
     *("mnas.architecture.spec", "mnas.architecture.scaling", "mnas.architecture.signatures"),
+    *("mnas.architecture.sources", "mnas.reports.run_report"),
 )
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from mnas.analysis.study_table import Row, Summary, half_interval
 from mnas.experiment.study import Outcome, Study
+from mnas.reports.failures import failure_groups, shortened
 from mnas.reports.figures import (
     END,
     default_style,
@@ -81,7 +82,19 @@ def write_study_report(
     heads, lines = summary_table(study, summaries)
     with default_style():
         figures = svg(curves(study, outcomes)), svg(front(study, rows))
-    write_page(out, study.name, [paragraph(text), table(heads, lines), *figures])
+    sections = [paragraph(text), table(heads, lines), *figures, _failures(study, outcomes)]
+    write_page(out, study.name, sections)
+
+
+def _failures(study: Study, outcomes: Sequence[Outcome]) -> str:
+    """Return a table in HTML of failed children by variant; nothing where none failed."""
+    rows = []
+    for variant in study.variants:
+        own = [result for o in outcomes if o.variant == variant for result in o.results]
+        if groups := failure_groups(own):
+            failed = sum(len(trials) for _, trials in groups)
+            rows.append((variant, f"{failed:,} of {len(own):,}", shortened(groups[0][0])))
+    return table(("failed children", "number", "commonest cause"), rows) if rows else ""
 
 
 def spread_note(summaries: Sequence[Summary]) -> str:

@@ -75,3 +75,13 @@ def test_numbers_of_seeds_are_said():
     assert lines[1][1] == "0.6300, n = 1"
     assert spread_note([SUMMARY, fewer]).startswith("Mean ± half of its 95% interval over n = 2")
     assert spread_note([fewer]) == "One seed (n = 1): no intervals."
+
+
+def test_failed_children_are_counted_by_variant(tmp_path):
+    study = dataclasses.replace(SMALL, judge=None, marks=(1, 2))
+    failed = {"accuracy": None, "error": "<out of memory>"}
+    outcomes = [outcome([result(0, 0.4), result(1, 0.0, **failed)]) for _ in range(2)]
+    write_study_report(study, outcomes, [], [], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>exact</td><td>2 of 4</td><td>&lt;out of memory&gt;</td>" in page
+    assert "<td>noisy</td><td>" not in page.partition("failed children")[2]
