@@ -225,7 +225,7 @@ class _RecordingReport:
 
     def __call__(self, epoch: int, accuracy: float) -> Literal["stop"] | None:
         try:
-            plain = _pair((epoch, accuracy))
+            plain = checked_report(epoch, accuracy)
             require_whole("report", "number of reports", len(self.history) + 1, most=MAX_REPORTS)
         except (Exception, SystemExit) as error:  # of conversions of foreign objects
             self.wrong = self.wrong or f"report: {_cause(error).removeprefix('evaluation: ')}"
@@ -359,13 +359,18 @@ def _timings(value: Any) -> dict[str, float]:
 def _history(value: Any) -> tuple[tuple[int, float], ...]:
     if not isinstance(value, list | tuple) or len(value) > MAX_REPORTS:
         raise _wrong("history", value, f"at most {MAX_REPORTS} pairs of epoch and accuracy")
-    return tuple(pair for pair in map(_pair, value) if math.isfinite(pair[1]))
+    pairs = []
+    for pair in value:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise _wrong("history", pair, "pairs of epoch and accuracy")
+        pairs.append(checked_report(*pair))
+    return tuple(pair for pair in pairs if math.isfinite(pair[1]))
 
 
-def _pair(value: Any) -> tuple[int, float]:
-    """Return an epoch and an accuracy, which may be no number: a child that diverged."""
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise _wrong("history", value, "pairs of epoch and accuracy")
-    epoch, accuracy = value
+def checked_report(epoch: Any, accuracy: Any) -> tuple[int, float]:
+    """Return the epoch and the accuracy of a report in Python's own numbers.
+
+    The accuracy may be no number: a child that diverged. Raises UsageError for what is none.
+    """
     number = _number("accuracy", accuracy)
     return _whole("epoch", epoch), _accuracy(number) if math.isfinite(number) else number

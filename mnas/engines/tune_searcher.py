@@ -21,13 +21,15 @@ In a search that stops underperforming children (`SearchConfig.stopping`), the t
 
 import collections
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from mnas.engines.tune_child import METRIC, MODE
-from mnas.evaluation import Evaluation, failure
+from mnas.errors import UsageError
+from mnas.evaluation import Evaluation, checked_report, failure
 from mnas.loop.early_stopping import StoppingRule
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
@@ -73,6 +75,7 @@ class MnasSearcher(Searcher):
         self._search: Search | None = search
         self._trials: dict[str, Trial] = {}  # under evaluation, by Tune's trial id
         self._reported: dict[str, dict[int, float]] = {}  # accuracy by epoch, by Tune's trial id
+        self._wrong_reports: dict[str, str] = {}  # cause, by Tune's trial id
         self._retry_queue: collections.deque[Trial] = collections.deque()  # ended unevaluated
         self._error: Exception | None = None
 
@@ -91,7 +94,12 @@ class MnasSearcher(Searcher):
         trial = self._trials.get(trial_id)
         if trial is not None and trial.report is not None and {METRIC, "epochs"} <= result.keys():
             reported = self._reported.setdefault(trial_id, {})
-            reported[int(result["epochs"])] = float(result[METRIC])
+            try:
+                epoch, accuracy = checked_report(result["epochs"], result[METRIC])
+            except UsageError as error:
+                self._wrong_reports.setdefault(trial_id, f"report: {error}")
+            else:
+                reported[epoch] = accuracy
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -100,10 +108,13 @@ class MnasSearcher(Searcher):
             self.on_trial_result(trial_id, result)
         trial = self._trials.pop(trial_id, None)
         reported = self._reported.pop(trial_id, {})
+        wrong = self._wrong_reports.pop(trial_id, None)
         if trial is None:
             return
         if error:
             evaluation = failure("the trial failed in Ray Tune")
+        elif wrong is not None:
+            evaluation = failure(wrong)
         elif not result:
             self._retry_queue.append(trial)
             return
@@ -134,6 +145,7 @@ class MnasSearcher(Searcher):
         empty: dict[str, Any] = {
             "_trials": {},
             "_reported": {},
+            "_wrong_reports": {},
             "_retry_queue": collections.deque(),
         }
         return {**self.__dict__, "_search": None, **empty}
@@ -156,10 +168,10 @@ def _evaluation(
     if error:
         history = ()
     return Evaluation(
-        float(result.get(METRIC, "nan")),
+        result.get(METRIC, math.nan),  # `Search.tell` checks what the trainable reported.
         latency_ms=result.get("latency_ms"),
-        epochs=int(result.get("epochs", 0)),
-        seconds=float(result.get("time_total_s", 0.0)),
+        epochs=result.get("epochs", 0),
+        seconds=result.get("time_total_s", 0.0),
         error=error,
         history=history,
         stopped=rule is not None and bool(history) and rule(*history[-1]) == "stop",

@@ -107,6 +107,35 @@ def test_missing_and_failed_results_are_recorded_as_errors(tmp_path):
     assert searcher.suggest("e") == searcher.FINISHED
 
 
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        ({"accuracy": 93.1}, "evaluation: accuracy = 93.1; accepted: 0 to 1"),
+        ({"accuracy": "high"}, "evaluation: accuracy = 'high'; accepted: a number"),
+        ({"accuracy": 0.5, "epochs": None}, "evaluation: epochs = None; accepted: a number"),
+        ({"accuracy": 0.5, "error": ValueError("lost")}, "ValueError: lost"),
+        ({"accuracy": 0.5, "latency_ms": -1}, "evaluation: latency_ms = -1.0; accepted: a number "),
+    ],
+)
+def test_results_of_another_kind_are_recorded_as_errors(tmp_path, result, error):
+    search = build_search(tmp_path / "journal.jsonl")
+    searcher = MnasSearcher(search)
+    number = searcher.suggest("a")["trial"]
+    searcher.on_trial_complete("a", result)
+    assert search.results[number].evaluation.error.startswith(error)
+
+
+def test_reports_of_another_kind_are_recorded_as_errors(tmp_path):
+    stopping = StoppingConfig(quantile=0.5, min_curves=1)
+    search = build_search(tmp_path / "journal.jsonl", stopping=stopping)
+    searcher = MnasSearcher(search)
+    number = searcher.suggest("a")["trial"]
+    searcher.on_trial_result("a", {"accuracy": 93.1, "epochs": 1})
+    searcher.on_trial_complete("a", {"accuracy": 0.5, "epochs": 2})
+    expected = "report: evaluation: accuracy = 93.1; accepted: 0 to 1"
+    assert search.results[number].evaluation.error == expected
+
+
 def test_a_restored_searcher_names_the_journal_to_resume_from(tmp_path):
     search = build_search(tmp_path / "journal.jsonl")
     searcher = MnasSearcher(search)
