@@ -145,17 +145,11 @@ def _cost(result: ResultRecord, reward: RewardConfig) -> float | None:
 
 
 def _reward(result: ResultRecord, reward: RewardConfig) -> float:
-    cost = number_or_nan(_cost(result, reward))
+    """Return the result's reward; UsageError that names the trial where it is not finite."""
     try:
-        value = reward(number_or_nan(result.accuracy), cost)
-    except OverflowError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise UsageError(
-            f"reward: target = {reward.target:g} gives trial {result.trial} with {reward.cost} = "
-            f"{cost:g} no finite reward; accepted: a target and exponents closer to the run's"
-        )
-    return value
+        return reward(number_or_nan(result.accuracy), number_or_nan(_cost(result, reward)))
+    except UsageError as error:
+        raise UsageError(f"trial {result.trial}: {error}") from None
 
 
 def spec_of(row: Row, run: Run, reward: RewardConfig) -> dict[str, Any]:
