@@ -40,7 +40,8 @@ class FolderSource:
 
     def __init__(self, path: Path) -> None:
         if not os.path.isdir(path):
-            raise UsageError(f"data: no folder {path}; accepted: digits, a .npz file or a folder")
+            what = f"{path} is no folder" if os.path.exists(path) else f"no folder {path}"
+            raise UsageError(f"data: {what}; accepted: digits, a .npz file or a folder")
         self.path = path
         walk = Walk(path)
         root, self._test_root = _layout(path, walk)

@@ -138,3 +138,6 @@ def test_source_is_told_by_name(tmp_path):
             load(DataConfig(str(tmp_path / name)), 8)
     with pytest.raises(UsageError, match=r"no folder .*nowhere; accepted: digits, a .npz file or"):
         load(DataConfig(str(tmp_path / "nowhere")), 8)
+    (tmp_path / "x.npy").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"x.npy is no folder; accepted: digits, a .npz file or"):
+        load(DataConfig(str(tmp_path / "x.npy")), 8)
