@@ -102,8 +102,10 @@ class Architecture:
 
         Another number of blocks without `timm_stages` sets them to None.
         """
-        if len(changes.get("blocks", self.blocks)) != len(self.blocks):
-            changes = {"timm_stages": None, **changes}
+        if "blocks" in changes:
+            changes["blocks"] = tuple(changes["blocks"])
+            if len(changes["blocks"]) != len(self.blocks):
+                changes.setdefault("timm_stages", None)
         return dataclasses.replace(self, **changes)
 
     def stages(self) -> Iterator[tuple[Layer, ...]]:
