@@ -1,16 +1,25 @@
 """TensorBoard events of a search, the same from every engine."""
 
+import contextlib
+import platform
+import sys
+import time
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import RecordWriter
+from tensorboardX.summary import scalar
 
 from mnas.loop.records import Record, ResultRecord, UpdateRecord
+
+FLUSH_SECONDS = 10.0
 
 
 class TensorBoard:
     """Observer of a search that writes TensorBoard events into a directory.
 
-    The file is created with the first event, so that a search that never begins leaves none.
+    The file is created with the first event, so that a search that never begins leaves none. Where
+    it can't be written, as on a full disk, the search goes on without it, after a warning.
 
     child/accuracy, child/madds   at each trial
     controller/reward, log_prob, and the controller's summary   at the number of trials so far
@@ -18,26 +27,60 @@ class TensorBoard:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._writer: SummaryWriter | None = None
+        # Without the thread and the exit handler of tensorboardX's SummaryWriter, whose errors
+        # nobody could catch.
+        self._writer: RecordWriter | None = None
+        self._broken = False
+        self._flushed = time.monotonic()
         self._trials = 0
 
     def __call__(self, record: Record) -> None:
         if isinstance(record, ResultRecord):
             self._trials = max(self._trials, record.trial + 1)
-            self._add("child/accuracy", record.accuracy, record.trial, record.time)
-            self._add("child/madds", record.mult_adds, record.trial, record.time)
+            values = {"child/accuracy": record.accuracy, "child/madds": record.mult_adds}
+            self._write(values, record.trial, record.time)
         elif isinstance(record, UpdateRecord):
             values = {"reward": record.mean_reward, "log_prob": record.mean_log_prob}
-            for name, value in {**record.controller, **values}.items():
-                self._add(f"controller/{name}", value, self._trials, record.time)
+            named = {f"controller/{k}": v for k, v in {**record.controller, **values}.items()}
+            self._write(named, self._trials, record.time)
 
-    def _add(self, tag: str, value: float | None, step: int, seconds: float) -> None:
-        if value is not None:
+    def _write(self, values: dict[str, float | None], step: int, seconds: float) -> None:
+        """Write the values that are not None as events of a step."""
+        if self._broken:
+            return
+        try:
             if self._writer is None:
-                self._writer = SummaryWriter(str(self._directory), max_queue=1000)
-            self._writer.add_scalar(tag, value, step, walltime=seconds)
+                name = f"events.out.tfevents.{time.time():.0f}.{platform.node()}"
+                self._writer = RecordWriter(str(self._directory / name))
+                version = Event(wall_time=time.time(), file_version="brain.Event:2")
+                self._writer.write(version.SerializeToString())
+            for tag, value in values.items():
+                if value is not None:
+                    summary = scalar(tag, value)
+                    event = Event(wall_time=seconds, step=step, summary=summary)
+                    self._writer.write(event.SerializeToString())
+            if time.monotonic() - self._flushed > FLUSH_SECONDS:
+                self._writer.flush()
+                self._flushed = time.monotonic()
+        except OSError as error:
+            self._give_up(error)
 
     def close(self) -> None:
         """Write outstanding events and close the file."""
-        if self._writer is not None:
+        if self._writer is None or self._broken:
+            return
+        try:
+            self._writer.flush()
             self._writer.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._broken = True
+        print(
+            f"mnas: TensorBoard events can't be written into {self._directory}: {error.strerror}",
+            file=sys.stderr,
+        )
+        with contextlib.suppress(OSError):
+            if self._writer is not None:
+                self._writer.close()
