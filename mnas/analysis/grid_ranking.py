@@ -43,7 +43,10 @@ def ranked(directory: Path) -> tuple[ScalingGrid, list[Ranked]]:
     space = _space_class(run)
     if space != GRID_SPACE:
         raise UsageError(f"{directory}: space = {space}; accepted: a run over a grid of scalings")
-    grid = ScalingGrid(**run.head.settings["space"])
+    try:
+        grid = ScalingGrid(**run.head.settings.get("space", {}))
+    except TypeError as error:
+        raise UsageError(f"{directory}: settings of the space: {error}") from None
     points = list(grid.points().items())
     ranked_points = []
     for row in rescoring.rescore(run, rescoring.reward_of(run)).rows:

@@ -21,6 +21,7 @@ from mnas.loop.records import (
     UpdateRecord,
 )
 from mnas.loop.selection import Selection, ranking
+from mnas.reward import RewardConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +111,28 @@ def load_run(directory: Path | str) -> Run:
         directory, path = directory.parent, directory
     if os.path.lexists(directory / "experiment.json") or not os.path.lexists(path):
         settings = read_settings(directory)
-        return Run.of(directory, settings, journal.read(path))
-    records = journal.read(path)
-    return Run.of(directory, {"search": {"selection": "measured", "seed": None}}, records)
+    else:
+        settings = {"search": {"selection": "measured", "seed": None}}
+    run = Run.of(directory, settings, journal.read(path))
+    _check_head(run.head, path)
+    return run
+
+
+def _check_head(head: ExperimentRecord, path: Path) -> None:
+    """Raise UsageError where settings in a journal's head are not of the kind that readers use."""
+    where = f"{path}, line 1: settings"
+    for part, settings in head.settings.items():
+        if not isinstance(settings, dict):
+            raise UsageError(f"{where}.{part} = {shown(settings)}; accepted: settings by name")
+    fields = [field.name for field in dataclasses.fields(RewardConfig)]
+    reward = head.settings.get("reward")
+    if reward is not None:
+        if reward.keys() != set(fields):
+            raise UsageError(f"{where}.reward = {shown(reward)}; accepted: {', '.join(fields)}")
+        try:
+            RewardConfig(**reward)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
 
 
 def read_settings(directory: Path) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from mnas.architecture.sources import find
 from mnas.errors import UsageError
 from mnas.experiment.api import search
 from mnas.experiment.results import load_run
+from mnas.loop.journal import Journal
 from mnas.loop.records import ProposalsRecord, ResultRecord, UpdateRecord
 from tests.registered import register
-from tests.runs import head, proposals, result, run_of, settings, write_run
+from tests.runs import ACCURACY, head, proposals, result, run_of, settings, write_run
 from tests.studies import RANDOM, SMALL
 
 
@@ -117,3 +118,31 @@ def test_load_run_rejects_what_is_no_run(tmp_path):
         load_run(tmp_path)
     (tmp_path / "journal.jsonl").unlink()
     assert load_run(write_run(tmp_path, [], head(name="x"))).experiment_name == "x"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reward": []}, r"settings.reward = \[\]; accepted: settings by name"),
+        ({"reward": None}, "settings.reward = None"),
+        ({"kinds": "space"}, "settings.kinds = 'space'"),
+        ({"reward": {"cost": "mult_adds"}}, "settings.reward = .*; accepted: form, cost, target_m"),
+        ({"reward": dataclasses.asdict(ACCURACY) | {"w": "x"}}, "settings: reward: w = 'x'; acc"),
+    ],
+)
+def test_heads_of_another_kind_are_rejected_by_line_and_field(tmp_path, settings, message):
+    directory = write_run(tmp_path, [], head(settings=settings))
+    with pytest.raises(UsageError, match=rf"journal.jsonl, line 1: {message}"):
+        load_run(directory)
+
+
+def test_journal_of_a_search_in_python_is_a_run(tmp_path):
+    path = tmp_path / "own.jsonl"
+    with Journal(path) as journal:
+        for record in (proposals([[0], [1]]), result(0), result(1, 0.75)):
+            journal.append(record)
+    run = load_run(path)
+    assert (run.directory, run.selection, run.best.trial) == (tmp_path, "measured", 1)
+    assert run.spec["search"]["seed"] is None and run.experiment_name == "search"
+    path.rename(tmp_path / "journal.jsonl")
+    assert load_run(tmp_path).results == run.results
