@@ -26,12 +26,18 @@ drive          `drive(search, evaluator, config)`: calls the engine that the con
 processes      tasks of this machine's worker processes, such as the searches of a study
 inline         one child after another in this process
 worker         `Worker`, the Ray actor that evaluates children
+ray_connection a local Ray or a cluster; notices when Ray itself ends
+ray_watchdog   program that ends what a killed driver's Ray leaves behind
+ray_losses     causes of lost workers
 ray            persistent Ray actors, the default
 tune_child     `Child`, the Ray Tune trainable that evaluates children
 tune           one Ray Tune run per batch, for Tune's schedulers and loggers
 tune_searcher  `MnasSearcher`, a Ray Tune search algorithm on top of a `Search`
 
 May import `mnas.loop`, `mnas.runtime` and the contracts (`mnas.evaluation`, `mnas.architecture`,
-`mnas.errors`). Only `ray`, `tune`, `tune_child` and `tune_searcher` import Ray; the processes of
-`worker` and `tune_child` import JAX only where their evaluator does.
+`mnas.errors`). Only `ray`, `ray_connection`, `ray_losses`, `tune`, `tune_child` and `tune_searcher`
+import Ray; the processes of `worker` and `tune_child` import JAX only where their evaluator does.
+
+SIGINT and SIGTERM end a search with KeyboardInterrupt at a safe point (`mnas.runtime.signals`), and
+all processes end with the driver, in whatever way that ends (`mnas.runtime.parent`).
 """

@@ -81,7 +81,7 @@ def facts(path: Path) -> list[str]:
     lines, results = [], []
     for record in read(path):
         data = to_json(record)
-        for name in ("time", "seconds", "timings"):
+        for name in ("time", "seconds", "timings", "provenance"):
             data.pop(name, None)
         if isinstance(record, ResultRecord):
             results.append((record.trial, json.dumps(data)))

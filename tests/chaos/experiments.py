@@ -1,0 +1,56 @@
+"""Short experiments whose evaluators log what they are asked."""
+
+import dataclasses
+
+from mnas.controllers.random_search import RandomSearch
+from mnas.controllers.reinforce import Reinforce
+from mnas.engines.config import EngineConfig
+from mnas.evaluators.surrogate import SurrogateConfig
+from mnas.experiment.study import Study
+from mnas.experiments import b0_imagenet, digits, scaling_dimensions
+from mnas.loop.config import SearchConfig
+from tests.chaos.evaluators import LoggedConfig
+
+ENGINE = EngineConfig(kind="inline", retries=50, pin=False)
+TRAINING = digits.EXPERIMENT.evaluator
+
+SURROGATE = dataclasses.replace(
+    b0_imagenet.EXPERIMENT,
+    name="chaos-surrogate",
+    controller=Reinforce(),
+    evaluator=LoggedConfig(SurrogateConfig(fit="ridge"), seconds=0.03),
+    search=SearchConfig(trials=160, batch=8),
+    engine=ENGINE,
+)
+PROXY = dataclasses.replace(
+    digits.EXPERIMENT,
+    name="chaos-proxy",
+    controller=RandomSearch(),
+    evaluator=LoggedConfig(
+        dataclasses.replace(
+            TRAINING,
+            data=dataclasses.replace(TRAINING.data, train_images=128),
+            training=dataclasses.replace(TRAINING.training, epochs=1),
+        )
+    ),
+    search=SearchConfig(trials=12, batch=3),
+    engine=ENGINE,
+)
+# Some networks of few blocks, at 12 to 17 pixels.
+BLOCKS = dataclasses.replace(
+    scaling_dimensions.EXPERIMENT,
+    name="chaos-blocks",
+    space=dataclasses.replace(
+        scaling_dimensions.EXPERIMENT.space, doublings=1, base="r1_k3_s22_e1_i8_o8"
+    ),
+    engine=dataclasses.replace(ENGINE, workers=2),
+)
+STUDY = Study(
+    "chaos-study",
+    {
+        "reinforce": SURROGATE,
+        "random": dataclasses.replace(SURROGATE, controller=RandomSearch()),
+    },
+    seeds=2,
+    marks=(8, 24),
+).resized(seeds=2, trials=48)
