@@ -263,8 +263,9 @@ class ArrayFile:
             if filled < header.nbytes:
                 raise self._damaged(f"{name} ends after {filled:,} of {header.nbytes:,} bytes")
         try:
-            order = "F" if header.fortran else "C"
-            return np.ndarray(header.shape, header.dtype, content, order=order)
+            if header.fortran:
+                return np.ndarray(header.shape, header.dtype, content, order="F")
+            return np.ndarray(header.shape, header.dtype, content)
         except (ValueError, OverflowError):  # a shape of no elements beyond NumPy's limits
             raise self._damaged(f"{name} claims to be {header}") from None
 
