@@ -180,7 +180,7 @@ def limits(low: float, high: float, margin: float = 0.05) -> tuple[float, float]
 
     margin  on either side, as a fraction of high - low
     """
-    width = margin * (high - low) or 0.05
+    width = margin * (high - low) or 0.05 * max(1.0, abs(low))
     return low - width, high + width
 
 

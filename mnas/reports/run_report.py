@@ -121,7 +121,8 @@ def _compared_with_reference(run: Run, predict: Predict | None) -> str:
         return paragraph(f"Not compared: {run.head.reference} is no published network.")
     reference = PUBLISHED[run.head.reference]
     best = Architecture.from_dict(run.ranking[0].architecture).replace(name="best network")
-    comparison = compare(best, reference, predict, reward_of(run))
+    reward = reward_of(run) if "reward" in run.head.settings else None
+    comparison = compare(best, reference, predict, reward)
     tables = [table(heads, rows) for heads, rows in comparison_tables.tables(comparison)]
     notes = [paragraph(note) for note in comparison_tables.notes(comparison)]
     return heading(f"Compared with {reference.name}", level=3) + "".join(tables + notes)

@@ -72,3 +72,16 @@ def test_logs_progress_within_a_long_batch(tmp_path, capsys, monkeypatch):
     assert all("mean reward" in line for line in batches)
     assert not any("mean reward" in line for line in between)
     assert all(line.endswith(" left") for line in lines)
+
+
+@pytest.mark.parametrize("results", range(6))
+def test_logs_the_first_result_after_resuming_within_a_long_batch(
+    tmp_path, capsys, monkeypatch, results
+):
+    path = tmp_path / "journal.jsonl"
+    progress_lines(path, capsys, results)
+    clock = itertools.count(step=70)  # Seconds between calls.
+    monkeypatch.setattr("mnas.reports.console.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    lines = progress_lines(path, capsys, results + 1)
+    counts = [line.split("trials")[1].split()[0] for line in lines]
+    assert counts == [f"{results + 1}/6"] and lines[0].endswith(" left")

@@ -107,7 +107,14 @@ def test_the_size_of_a_page_is_bounded():
 
 def test_rewards_near_the_largest_number_have_an_axis(tmp_path):
     results = [result(n, reward, accuracy=0.5) for n, reward in enumerate((-1e308, 1e308, 0.5))]
-    assert page(tmp_path, results).count("<svg") == 2
+    assert page(tmp_path / "three", results).count("<svg") == 2
+    assert page(tmp_path / "one", results[:1]).count("<svg") == 2
+
+
+def test_a_search_without_recorded_settings_has_a_page(tmp_path):
+    best = result(0, architecture=A1.to_dict())
+    html = page(tmp_path, [best], head(settings={}, reference="efficientnet-b0"))
+    assert html.count("<svg") == 2 and "Compared with efficientnet-b0" in html
 
 
 def test_a_damaged_spec_file_does_not_matter(tmp_path):
