@@ -25,7 +25,8 @@ MOST_PARAMS = 500_000_000
 class ExportArguments:
     """Export an architecture as text, or a network with its weights as a file.
 
-    Text: json (a spec), tf (block strings), timm (arch_def). Files, which need --weights or
+    Text, which every command reads as SPEC: json (a spec), tf (block strings, with a comment for
+    settings that they lack), timm (arch_def). Files, which need --weights or
     --random-weights: safetensors (weights by timm's names), stablehlo (jax.export), onnx.
 
     Example: mnas export runs/digits-1 --format timm
