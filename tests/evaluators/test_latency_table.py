@@ -65,10 +65,10 @@ DAMAGED = [
     ('{"call_ms": 1, "blocks": [1]}', r"blocks = \[1\]; accepted: milliseconds by block"),
     ('{"blocks": {}}', "call_ms = None; accepted: a number of at least 0"),
     ('{"call_ms": true, "blocks": {}}', "call_ms = True; accepted: a number of at least 0"),
-    ('{"call_ms": NaN, "blocks": {}}', "call_ms = nan; accepted: a number of at least 0"),
+    ('{"call_ms": "1", "blocks": {}}', "call_ms = '1'; accepted: a number of at least 0"),
     ('{"call_ms": 1, "blocks": {"a": 1, "b\\n": "2"}}', r"b\\n = '2'; accepted: a number of at le"),
     ('{"call_ms": 1, "blocks": {"a": -1}}', "a = -1; accepted: a number of at least 0"),
-    ('{"call_ms": 1, "blocks": {"a": Infinity}}', "a = inf; accepted: a number of at least 0"),
+    ('{"call_ms": 1, "blocks": {"a": 1e999}}', "a = inf; accepted: a number of at least 0"),
 ]
 
 
