@@ -1,5 +1,6 @@
 """Run an experiment in its directory: progress, files, summary."""
 
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rich.console import Console
 from mnas.analysis.comparison import compare
 from mnas.architecture.published import PUBLISHED
 from mnas.cli.command import stop_advice
-from mnas.errors import RunFailure
+from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import DataDescription, unwrapped
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
@@ -47,7 +48,9 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
             with progress.follow(search):
                 run.drive(experiment, search)
         except (KeyboardInterrupt, RunFailure):
-            write_files(experiment, search, directory)
+            # What ended the run is to be told, not what follows from it: a full disk, say.
+            with contextlib.suppress(OSError, UsageError):
+                write_files(experiment, search, directory)
             raise
         finally:
             events.close()

@@ -111,7 +111,7 @@ def _start(config: EngineConfig) -> None:
             "address": "local",
             "num_cpus": max(usable_cores(), needed),
             "include_dashboard": False,
-            "_temp_dir": _temporary_directory(),
+            "_temp_dir": local_directory(),
         }
         with _on_loopback():
             _initialize(config, options)
@@ -156,7 +156,7 @@ def _on_loopback() -> Iterator[None]:
         yield
 
 
-def _temporary_directory() -> str:
+def local_directory() -> str:
     """Return the directory for the logs and sockets of a local Ray.
 
     In the directory of temporary files if that exists and its path is short enough for sockets

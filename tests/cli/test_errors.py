@@ -162,3 +162,17 @@ def test_a_directory_that_may_not_be_written_is_one_line(tmp_path, monkeypatch, 
     last = capsys.readouterr().err.splitlines()[-1]
     assert "run/x: No space left on device; to continue: mnas resume " in last
     assert main(["resume", str(tmp_path / "run")]) == 0
+
+
+def test_the_cause_of_a_stop_is_told_not_what_follows_from_it(tmp_path, monkeypatch, capsys):
+    def fails(search, evaluator, config):
+        raise RunFailure("Ray's raylet has ended")
+
+    def full(*_, **__):
+        raise UsageError("report.html can't be written: No space left on device")
+
+    monkeypatch.setattr("mnas.experiment.run.drive_engine", fails)
+    monkeypatch.setattr("mnas.cli.run.write_report", full)
+    assert run_search(*quick(tmp_path / "run")) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("mnas search: Ray's raylet has ended; to continue: mnas resume ")

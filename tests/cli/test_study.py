@@ -73,3 +73,10 @@ def test_list_names_experiments_and_studies(capsys):
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
     assert all(name.split("-")[0] in shown for name in EXPERIMENTS | STUDIES)
+
+
+def test_a_quota_of_processor_time_sets_the_default_number_of_workers(small, monkeypatch, capsys):
+    monkeypatch.setattr("mnas.runtime.control_group.cpu_quota", lambda: 1.5)
+    with pytest.raises(SystemExit):
+        main(["search", "small", "--help"])
+    assert "Searches run in parallel. (default: 1)" in capsys.readouterr().out
