@@ -18,7 +18,7 @@ class BenchmarkProgress:
     """Progress on standard error: lines always, the bar only on a terminal."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False)
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     @contextlib.contextmanager
     def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:

@@ -176,3 +176,17 @@ def test_the_cause_of_a_stop_is_told_not_what_follows_from_it(tmp_path, monkeypa
     assert run_search(*quick(tmp_path / "run")) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("mnas search: Ray's raylet has ended; to continue: mnas resume ")
+
+
+def test_brackets_in_names_and_causes_are_not_markup(tmp_path, monkeypatch, capsys):
+    def fails(search, evaluator, config):
+        raise RunFailure("[/b] failed :x:")
+
+    directory = tmp_path / "exp[lr=0.1]"
+    assert run_search(*quick(directory)) == 0
+    assert f"networks, in {directory}\n" in (printed := capsys.readouterr().err)
+    assert f"written: {directory}/best.json, top.json" in printed
+    monkeypatch.setattr("mnas.experiment.run.drive_engine", fails)
+    assert run_search(*quick(tmp_path / "[/b]")) == 1
+    assert "mnas search: [/b] failed :x:; " in (printed := capsys.readouterr().err)
+    assert f"networks, in {tmp_path / '[/b]'}\n" in printed
