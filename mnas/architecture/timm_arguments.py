@@ -30,7 +30,7 @@ from typing import Any
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.text_forms import arch_def, from_arch_def
-from mnas.errors import UsageError, rejected, require_one_of, unknown
+from mnas.errors import UsageError, rejected, require_one_of, shown, unknown
 
 PAD_TYPES = {"same": "same", "": "symmetric"}
 # timm's arguments that are our settings under another name.
@@ -48,15 +48,20 @@ KEYS = (*SETTINGS, "arch_def", "output_stride", "pad_type", "input_size", "param
 
 def timm_arguments(architecture: Architecture) -> dict[str, Any]:
     """Return the arguments of a network; UsageError for what timm cannot represent."""
-    strides = [block.stride for block in architecture.blocks]
     return {
         "arch_def": arch_def(architecture),
         **{theirs: getattr(architecture, ours) for theirs, ours in SETTINGS.items()},
-        "output_stride": max(32, 2 * 2 ** strides.count(2)),
+        "output_stride": _output_stride(architecture),
         "pad_type": {ours: theirs for theirs, ours in PAD_TYPES.items()}[architecture.padding],
         "input_size": [3, architecture.resolution, architecture.resolution],
         "params": network_cost(architecture).params,
     }
+
+
+def _output_stride(architecture: Architecture) -> int:
+    """Return the smallest `output_stride` at which timm keeps all strides."""
+    strides = [block.stride for block in architecture.blocks]
+    return max(32, 2 * 2 ** strides.count(2))
 
 
 def from_timm_arguments(data: Mapping[str, Any]) -> Architecture:
@@ -78,10 +83,14 @@ def from_timm_arguments(data: Mapping[str, Any]) -> Architecture:
             raise rejected("timm", "input_size", size, "[3, pixels, pixels], both the same")
         settings["resolution"] = size[1]
     architecture = from_arch_def(data["arch_def"], **settings)
+    stride = _output_stride(architecture)
+    if data.get("output_stride", stride) != stride:
+        accepted = f"{stride}: timm dilates at another one, which is not supported"
+        raise rejected("timm", "output_stride", data["output_stride"], accepted)
     params = network_cost(architecture).params
     if data.get("params", params) != params:
         raise UsageError(
-            f"params = {data['params']!r}, but the arch_def has {params}; "
+            f"params = {shown(data['params'])}, but the arch_def has {params}; "
             "accepted: that, or no such key"
         )
     return architecture

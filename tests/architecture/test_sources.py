@@ -153,6 +153,7 @@ def test_comments_and_empty_lines_between_block_strings_are_ignored(tmp_path):
         ('{"arch_def": "ds_r1_k3_s1_c16"}', "arch_def: 'ds_r1_k3_s1_c16'; accepted: a list"),
         ('{"arch_def": [["ds_r1_k3_s1_c16"]], "stem": 5}', "unknown argument of timm 'stem'"),
         ('{"arch_def": [["ds_r1_k3_s1_c16"]], "params": 5}', "params = 5, but the arch_def has"),
+        ('{"arch_def": [["ds_r1_k3_s1_c16"]], "output_stride": 16}', "output_stride = 16"),
         ('{"arch_def": [["ds_r1_k3_s1_c16"]], "pad_type": []}', "pad_type = []; accepted"),
         ('{"arch_def": [["ds_r1_k3_s1_c16"]], "input_size": [3, 8, 9]}', "input_size = [3, 8, 9]"),
         ('{"arch_def": [["ds_r1_k3_s1_c16"]], "num_features": "x"}', "head = 'x'; accepted"),
