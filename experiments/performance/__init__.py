@@ -8,7 +8,8 @@ Out   tables for people, CSV files and plots, or one JSON object (`--json`)
     simulation       searches in virtual time, with any number of workers
     engine_scaling   overhead of the driver, and utilization of workers
     worker_scaling   children per hour by number of workers, threads and pinning
+    soak             time and memory of the driver over a long search, and the time to resume it
 
 May import everything else in the project; nothing imports it. Results are in
-`docs/results/roofline.md` and `docs/results/workers.md`.
+`docs/results/`: `roofline.md`, `workers.md` and `soak.md`.
 """
