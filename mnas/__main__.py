@@ -7,6 +7,7 @@ import sys
 
 from mnas.cli.command import run_command
 from mnas.errors import UsageError, unknown
+from mnas.runtime.signals import end_of_program
 from mnas.runtime.cache_directory import replace_shared_cache
 
 # Each verb is the module of that name in `mnas/cli`, with "_" for "-", and its line of help.
@@ -47,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         return module.main(rest)
 
     program = f"mnas {verb}" if verb in VERBS else "mnas"
-    return run_command(program, command, tracebacks="--traceback" in words)
+    status = run_command(program, command, tracebacks="--traceback" in words)
+    if arguments is None:
+        end_of_program()
+    return status
 
 
 def help_text() -> str:

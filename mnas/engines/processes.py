@@ -19,7 +19,7 @@ from mnas.runtime import signals
 from mnas.runtime.parent import end_with_parent
 
 Task = Callable[[], None]
-ATTEMPTS = 3  # per task whose process is killed
+ATTEMPTS = 5  # per task whose process is killed
 
 
 def run_tasks(

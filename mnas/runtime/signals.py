@@ -94,6 +94,14 @@ def install() -> dict[int, Any]:
     return before
 
 
+def end_of_program() -> None:
+    """Let the system end the process at a signal, which Python's exit would print and ignore."""
+    if _in_main_thread():
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 

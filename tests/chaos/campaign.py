@@ -22,6 +22,7 @@ from tests.chaos.kinds import Kind
 
 END_SECONDS = 60  # of a driver after a disturbance that ends it
 LEFT_SECONDS = 10  # of other processes after the driver's end
+MAX_SURVIVED = 4  # disturbances of one driver that go on; processes are not replaced for ever
 RUN_SECONDS = 900  # without a disturbance
 
 
@@ -118,6 +119,7 @@ class Campaign:
                 self._compare(run, recorded)
                 return False
         else:
+            survived = 0
             while True:
                 if not self._wait_for_moment(process, run, before, mode):
                     self._check_end(run, process, "none", {0}, True)
@@ -127,7 +129,9 @@ class Campaign:
                     break
                 self._count(mode)
                 mode, before = self.random.choice(self.kind.modes), self._progress(run)
-                mode = "kill" if mode == "disk" else mode
+                survived += 1
+                if mode == "disk" or survived == MAX_SURVIVED:
+                    mode = "kill"
             ended = disturbances.wait_for_end(process, END_SECONDS)
         self._count(mode)
         self._check_end(run, process, mode, disturbances.STATUS[mode], ended)

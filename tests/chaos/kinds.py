@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 
 from mnas.loop.journal import read
 from mnas.loop.records import ResultRecord, to_json
@@ -84,9 +85,11 @@ def _checkpoint(directory: Path) -> list[dict[str, Any]]:
 
 
 def training_facts(directory: Path) -> dict[str, Any]:
-    """Return the digest of the weights, and the loss and accuracy of every epoch."""
-    weights = (directory / "weights.safetensors").read_bytes()
-    return {"weights": hashlib.sha256(weights).hexdigest(), "history": _checkpoint(directory)}
+    """Return the digests of the weights, and the loss and accuracy of every epoch."""
+    with safe_open(directory / "weights.safetensors", "np") as file:  # metadata in any order
+        names = sorted(file.keys())
+        digests = {n: hashlib.sha256(file.get_tensor(n).tobytes()).hexdigest() for n in names}
+        return {"weights": digests, "head": file.metadata(), "history": _checkpoint(directory)}
 
 
 def training_records(directory: Path) -> dict[str, Any]:
