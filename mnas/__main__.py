@@ -7,8 +7,8 @@ import sys
 
 from mnas.cli.command import run_command
 from mnas.errors import UsageError, unknown
-from mnas.runtime.signals import end_of_program
 from mnas.runtime.cache_directory import replace_shared_cache
+from mnas.runtime.signals import end_of_program
 
 # Each verb is the module of that name in `mnas/cli`, with "_" for "-", and its line of help.
 VERBS = {
