@@ -36,6 +36,15 @@ def shown(value: Any, length: int = 120) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def printable(text: str, length: int = 40) -> str:
+    """Return text of someone else's (a name, a message) in one line of at most `length` characters.
+
+    What can't be printed is escaped.
+    """
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a `name` that is not among `known`, with the nearest one as a hint."""
     known = list(known)

@@ -28,7 +28,7 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, printable
 
 # Limit of text files that are read whole; devices such as /dev/zero have no end.
 MAX_TEXT = 100_000_000
@@ -226,7 +226,7 @@ class ArrayHeader(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
     def __str__(self) -> str:
-        return f"{self.dtype} {self.shape}"
+        return printable(f"{self.dtype} {self.shape}", 80)
 
 
 class ArrayFile:
@@ -282,7 +282,7 @@ class ArrayFile:
             raise self._damaged(f"{name} has no header of NumPy's format 1 or 2") from None
         if dtype.hasobject:
             raise UsageError(
-                f"{self.path}: {name} holds Python objects, which are not unpickled; "
+                f"{self.path}: {printable(name)} holds Python objects, which are not unpickled; "
                 "accepted: arrays of numbers or text"
             )
         header = ArrayHeader(shape, dtype, fortran)
@@ -307,4 +307,4 @@ class ArrayFile:
             raise self._damaged(str(error)) from None
 
     def _damaged(self, cause: str) -> UsageError:
-        return UsageError(f"{self.path} can't be read as .npz: {cause}")
+        return UsageError(f"{self.path} can't be read as .npz: {printable(cause, 150)}")

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from mnas import errors
-from mnas.errors import UsageError
+from mnas.errors import UsageError, printable
 
 NO_NUMBERS = (math.nan, math.inf, -math.inf, True, "1", None)
 BEYOND_FLOATS = (10**400, -(10**400))
@@ -74,3 +74,9 @@ def test_ints_too_long_to_print_are_shown_as_such():
     with pytest.raises(UsageError) as caught:
         errors.require_whole("owner", "field", 10**5000, most=9)
     assert "field = int that is too long to show; accepted: a whole" in str(caught.value)
+
+
+def test_text_of_others_is_one_short_line():
+    assert printable("a cat") == "a cat"
+    assert printable("a\nb\x1b[1m\udcff") == "a\\nb\\x1b[1m\\udcff"
+    assert printable("x" * 41) == "x" * 37 + "..."

@@ -22,11 +22,10 @@ from mnas.data.source import (
     Labelled,
     array_digest,
     description,
-    printable,
     require_memory,
     shortened,
 )
-from mnas.errors import UsageError
+from mnas.errors import UsageError, printable
 from mnas.files import ArrayFile
 
 KEYS = {

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from mnas.data.pixels import SUFFIXES, image_header, is_image_name, read_image
-from mnas.data.source import Labelled, counted, description, printable, shortened
-from mnas.errors import UsageError
+from mnas.data.source import Labelled, counted, description, shortened
+from mnas.errors import UsageError, printable
 from mnas.files import file_digest
 
 SPLITS = {

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -128,7 +128,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _unreadable(path: Path, cause: str) -> UsageError:
-    return UsageError(f"data: {path} can't be read as an image: {cause}")
+    return UsageError(f"data: {path} can't be read as an image: {printable(cause, 150)}")
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":

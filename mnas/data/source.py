@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, printable
 from mnas.runtime.machine import available_bytes
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -74,12 +74,6 @@ def shortened(names: Sequence[object] | np.ndarray, most: int = 10) -> str:
     """Return names separated by commas, the middle of a long list as "..."."""
     shown = [*names] if len(names) <= most else [*names[: most // 2], "...", names[-1]]
     return ", ".join(printable(str(name)) for name in shown)
-
-
-def printable(name: str, most: int = 40) -> str:
-    """Return a name of someone else's in one line of at most `most` characters."""
-    name = name if name.isprintable() else ascii(name)[1:-1]
-    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mnas.errors import UsageError, is_finite, shown
+from mnas.errors import UsageError, is_finite, printable, shown
 from mnas.files import ArrayFile, parse_json, write_arrays
 
 
@@ -66,7 +66,7 @@ class Checkpoint:
         history = [_epoch(path, number, epoch) for number, epoch in enumerate(epochs, start=1)]
         names = [f"leaf_{index}" for index in range(len(arrays))]
         if {*names} != arrays.keys():
-            raise _damaged(path, f"it has the arrays {', '.join(arrays)}")
+            raise _damaged(path, f"it has the arrays {printable(', '.join(arrays), 120)}")
         return cls(settings, history, [arrays[name] for name in names])
 
     def check_settings(self, current: Mapping[str, Any], path: Path, free: Sequence[str]) -> None:

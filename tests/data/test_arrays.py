@@ -269,6 +269,7 @@ HOSTILE = [
     ("'|O'", "(4, 5, 5)", "train_images holds Python objects"),
     ("'<U100000000'", "(4,)", "claims to be"),
     ("[('a', '|u1')] * 9", "(4,)", "has no header of NumPy's format"),
+    ("[('" + "a" * 60 + "', '|u1')]", "(4, 5, 5)", r"\.\.\.; accepted: uint8"),
     ("()", "(4, 5, 5)", "has no header of NumPy's format"),
     ("{[]: 1}", "(4, 5, 5)", "has no header of NumPy's format"),
     ("__import__('os').abort()", "(4,)", "has no header of NumPy's format"),
