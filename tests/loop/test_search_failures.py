@@ -124,3 +124,25 @@ def test_only_the_first_batches_are_checked_for_failures(start):
     search = start(scripted(*BATCHES), trials=6, batch=2, failed_batches=1)
     fail_some(search, {2, 3, 4})
     assert search.done
+
+
+@pytest.mark.parametrize(
+    ("returned", "error"),
+    [
+        (0.7, "the evaluator returned float, not an Evaluation"),
+        (Evaluation(accuracy=93.1), "evaluation: accuracy = 93.1; accepted: 0 to 1"),
+        (
+            Evaluation(0.5, timings=None),
+            "evaluation: timings = None; accepted: at most 100 numbers",
+        ),
+        (Evaluation(0.5, error=OSError("x" * 10**6)), "OSError: xxx"),
+    ],
+    ids=["number", "percentage", "timings", "long error"],
+)
+def test_whatever_tell_is_passed_is_recorded(start, returned, error):
+    search = start(scripted([A]), trials=1, batch=1, failed_batches=0)
+    told = search.tell(search.ask(), returned)
+    assert told.evaluation.error.startswith(error) and told.reward == 0
+    assert search.best is None and search.journal.path.stat().st_size < 4000
+    again = start(scripted([A]), trials=1, batch=1, failed_batches=0)
+    assert again.results[0].evaluation.error == told.evaluation.error
