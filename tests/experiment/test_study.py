@@ -1,7 +1,11 @@
 """Studies: the searches that run, their outcomes, continuing an interrupted study."""
 
+import fcntl
+import os
+
 import pytest
 
+from mnas.errors import UsageError
 from mnas.experiment.study import drive
 from tests.registered import STUDIES
 from tests.runs import result
@@ -89,6 +93,18 @@ def test_interrupted_study_continues_where_it_was(finished, tmp_path):
     again = drive(SMALL, tmp_path, workers=1)
     assert (tmp_path / "exact" / "seed-0" / "journal.jsonl").read_bytes() == before
     assert hashes(again) == hashes(outcomes)
+
+
+def test_a_study_that_another_process_runs_is_rejected_before_anything_is_done(tmp_path):
+    done = []
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # of another open file, as in another process
+        with pytest.raises(UsageError, match=r"another process is running this study$"):
+            drive(SMALL, tmp_path, workers=1, done=lambda *finished: done.append(finished))
+    finally:
+        os.close(descriptor)
+    assert done == [] and list(tmp_path.iterdir()) == []
 
 
 def test_resized_study_has_other_seeds_trials_and_marks():
