@@ -74,6 +74,7 @@ class Journal:
 
     def __init__(self, path: Path | str, head: ExperimentRecord | None = None) -> None:
         self.path = Path(path)
+        _require_file(self.path)
         try:
             # Unbuffered, so that nothing is left to be written after a failed write.
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
@@ -141,6 +142,7 @@ def read(path: Path) -> list[Record]:
 
 def is_begun(path: Path) -> bool:
     """Return whether a journal has a line beyond its head; False if there is no such file."""
+    _require_file(path)
     try:
         with open(path, "rb") as file:
             return sum(line.endswith(b"\n") for line in itertools.islice(file, 2)) == 2
@@ -270,7 +272,14 @@ def _shown(line: bytes) -> str:
     return repr(line[:60].decode(errors="replace").strip())
 
 
+def _require_file(path: Path) -> None:
+    """Raise UsageError for a directory, or a pipe, whose opening would wait for its other end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{path} is no regular file; accepted: a journal")
+
+
 def _lines(path: Path) -> Iterator[bytes]:
+    _require_file(path)
     try:
         with open(path, "rb") as file:
             yield from file

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from mnas.errors import RunFailure, UsageError
-from mnas.loop.journal import Journal, read
+from mnas.loop.journal import Journal, is_begun, read
 from mnas.loop.records import FORMAT, ExperimentRecord, UpdateRecord
 
 RECORDS = [
@@ -172,8 +172,16 @@ def test_unwritable_record_leaves_the_file_as_it_was(path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "cause"),
-    [("missing/journal.jsonl", "No such file"), ("", "Is a directory"), ("x" * 300, "too long")],
+    [("missing/journal.jsonl", "No such file"), ("x" * 300, "too long")],
 )
 def test_path_that_cannot_be_written_is_named(tmp_path, name, cause):
     with pytest.raises(UsageError, match=rf"{name} can't be written: .*{cause}"):
         Journal(tmp_path / name)
+
+
+def test_directories_and_pipes_are_no_journals(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        for reader in (read, Journal, is_begun):
+            with pytest.raises(UsageError, match=f"{path} is no regular file; accepted: a journal"):
+                reader(path)
