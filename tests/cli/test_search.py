@@ -1,6 +1,7 @@
 """`mnas search`: usage errors, parts exchanged by name, files and summary of a run."""
 
 import json
+import os
 
 import pytest
 
@@ -141,3 +142,14 @@ def test_a_wrapping_evaluator_is_placed_around_that_of_the_experiment(tmp_path):
     assert settings["kinds"]["evaluator"] == "NoisyConfig"
     assert settings["evaluator"]["std_points"] == 2
     assert settings["evaluator"]["evaluator"]["fit"] == "mlp"
+
+
+def test_files_of_a_run_have_the_permissions_of_the_umask(tmp_path):
+    before = os.umask(0o002)
+    try:
+        assert run_search(*quick(tmp_path / "run")) == 0
+    finally:
+        os.umask(before)
+    modes = {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "run").iterdir()}
+    assert modes == {"0o664"}
+    assert oct((tmp_path / "run").stat().st_mode & 0o777) == "0o775"
