@@ -213,6 +213,21 @@ def lock(descriptor: int, path: Path, use: str) -> None:
         )
 
 
+def require_unlocked(path: Path, use: str) -> None:
+    """Raise the UsageError of `lock` where another process holds the lock of an existing path.
+
+    Tells so before costly work; only `lock` keeps another process from taking it.
+    """
+    with contextlib.suppress(OSError):  # missing, or a file system without locks
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{path}: another process {use}") from None
+        finally:
+            os.close(descriptor)
+
+
 class ArrayHeader(NamedTuple):
     """Shape, dtype and memory order of an array that has not been read."""
 

@@ -141,6 +141,17 @@ def test_a_locked_file_is_rejected_until_it_is_closed(path):
         files.lock(second.fileno(), path, "is writing it")
 
 
+def test_a_held_lock_is_found_without_taking_it(path, tmp_path):
+    files.require_unlocked(path, "is writing")
+    files.require_unlocked(tmp_path / "missing", "is writing")
+    with open(path, "rb") as file:
+        files.lock(file.fileno(), path, "is writing")
+        for _ in range(2):
+            with pytest.raises(UsageError, match="file: another process is writing$"):
+                files.require_unlocked(path, "is writing")
+    files.require_unlocked(path, "is writing")
+
+
 def test_a_file_system_without_locks_is_a_warning(path, monkeypatch, capsys):
     def unsupported(descriptor, operation):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from mnas.cli import study
 from mnas.cli.arguments import parse
-from mnas.cli.named_experiment import ExperimentArguments
-from mnas.cli.run import run_experiment
 from mnas.errors import UsageError
-from mnas.experiment import run
+from mnas.files import require_unlocked
 
 HELP = """usage: mnas resume DIR [settings]
 
@@ -30,6 +27,14 @@ def main(arguments: list[str]) -> None:
             directory = Path(name)
         case _:
             raise UsageError("no directory given; accepted: mnas resume DIR")
+    require_unlocked(directory, "is running this study")
+    require_unlocked(directory / "journal.jsonl", "is writing this journal")
+    # These import JAX, which takes a second.
+    from mnas.cli import study
+    from mnas.cli.named_experiment import ExperimentArguments
+    from mnas.cli.run import run_experiment
+    from mnas.experiment import run
+
     if (directory / "study.json").is_file():
         study.resume(directory, flags)
         return

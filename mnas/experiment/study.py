@@ -12,10 +12,8 @@ networks' true rewards; so a study may name a judge, an evaluator without noise,
 of its table.
 """
 
-import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import run
 from mnas.experiment.results import Run, load_run
 from mnas.experiment.settings import Experiment
-from mnas.files import lock
+from mnas.files import locked_directory
 from mnas.loop.records import ResultRecord
 from mnas.loop.selection import ranking
 
@@ -134,7 +132,7 @@ def drive(
     `RunFailure` where the processes of a search were killed repeatedly. All processes have ended
     when this returns or raises; what they have recorded is kept.
     """
-    with _locked(directory):
+    with locked_directory(directory, "is running this study"):
         todo = []
         for variant, experiment, run_directory in searches(study, directory):
             if _is_finished(experiment, run_directory):
@@ -158,18 +156,6 @@ def drive(
             Outcome(variant, experiment, load_run(run_directory))
             for variant, experiment, run_directory in searches(study, directory)
         ]
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Lock the directory of a study for this process."""
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        lock(descriptor, directory, "is running this study")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _is_finished(experiment: Experiment, directory: Path) -> bool:
