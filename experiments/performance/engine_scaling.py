@@ -128,7 +128,7 @@ def connected(config: EngineConfig) -> contextlib.AbstractContextManager[Any]:
     """Return a context with a running Ray if the engine needs one; its start is not measured."""
     if config.kind != "ray":
         return contextlib.nullcontext()
-    from mnas.engines.ray import connect
+    from mnas.engines.ray_connection import connect
 
     return connect(config)
 

@@ -40,7 +40,7 @@ def run_tasks(
     """
     waiting = collections.deque(range(len(tasks)))
     attempts: collections.Counter[int] = collections.Counter()
-    running: dict[Connection, tuple[_Process, int]] = {}
+    running: dict[Any, tuple[_Process, int]] = {}  # by connection
     with _processes(prepare) as start:
         idle = [start() for _ in range(min(processes, len(tasks)))]
         while waiting or running:
@@ -49,7 +49,7 @@ def run_tasks(
                 running[process.connection] = process, index
                 process.begin(tasks[index])
             for connection in wait(list(running)):
-                process, index = running.pop(connection)  # type: ignore[index]
+                process, index = running.pop(connection)
                 if process.finished():
                     idle.append(process)
                     done(index)

@@ -3,6 +3,7 @@
 import contextlib
 import re
 from pathlib import Path
+from typing import Any
 
 import ray
 import ray.exceptions
@@ -46,7 +47,7 @@ def _logged_signal(text: str) -> re.Match[str] | None:
     Ray logs the signals of crashes, such as SIGSEGV, on the worker's machine.
     """
     process = re.search(r"pid: (\d+)", text)
-    node = ray._private.worker._global_node
+    node: Any = ray._private.worker._global_node
     if process is None or node is None:
         return None
     for path in Path(node.get_logs_dir_path()).glob(f"worker-*-{process[1]}.err"):
