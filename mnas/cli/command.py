@@ -14,6 +14,7 @@ import os
 import sys
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,13 @@ INTERRUPTED = 130  # a shell's status for a program that Ctrl-C ended
 BROKEN_PIPE = 141  # that SIGPIPE ended
 TERMINATED = 143  # that SIGTERM ended
 
+HIDDEN = (
+    "MPLBACKEND",  # matplotlib can't be imported where that of a notebook is not installed
+    "PYTHONOPTIMIZE",  # Ray does not start without docstrings
+    "PYTHONWARNINGS",  # as errors, the warnings of libraries would end a run
+)
+SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
 ADVICE = "mnas_advice"  # attribute of an exception
 REPORT = (
     "This is a defect of mnas. Please report it to the maintainers (CONTRIBUTING.md), with this "
@@ -36,17 +44,18 @@ REPORT = (
 
 
 @contextlib.contextmanager
-def _without_backend() -> Iterator[None]:
-    """Hide MPLBACKEND, which a notebook sets for its shells.
-
-    matplotlib cannot be imported where that backend is not installed; our figures use none.
-    """
-    backend = os.environ.pop("MPLBACKEND", None)
+def _own_environment() -> Iterator[None]:
+    """Hide variables of the user's shell that libraries, here and in workers, do not survive."""
+    hidden = {name: os.environ.pop(name) for name in HIDDEN if name in os.environ}
     try:
-        yield
+        with warnings.catch_warnings():
+            if "PYTHONWARNINGS" in hidden:  # which has taken effect here: to Python's defaults
+                warnings.resetwarnings()
+                for category in SILENT:
+                    warnings.simplefilter("ignore", category)
+            yield
     finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
+        os.environ.update(hidden)
 
 
 def run_command(program: str, command: Callable[[], int | None], tracebacks: bool = False) -> int:
@@ -58,9 +67,9 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
 
     tracebacks  print the traceback of every error
 
-    JAX's settings in the user's shell do not apply (`mnas.runtime.jax_settings`).
+    JAX's settings in the user's shell do not apply (`mnas.runtime.jax_settings`), nor do `HIDDEN`.
     """
-    with usable_streams(), without_shell_variables(), _without_backend(), interruptible():
+    with usable_streams(), without_shell_variables(), _own_environment(), interruptible():
         try:
             try:
                 status = command() or 0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import warnings
 from pathlib import Path
 
 import jax
@@ -121,6 +122,19 @@ def test_settings_of_jax_in_the_shell_do_not_reach_a_command(monkeypatch):
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     assert run_command("mnas", lambda: 3 if "JAX_ENABLE_X64" in os.environ else 4) == 4
     assert os.environ["JAX_ENABLE_X64"] == "1"
+
+
+def test_warnings_are_no_errors_whatever_the_shell_says(monkeypatch):
+    def command():
+        warnings.warn("of a library", DeprecationWarning, stacklevel=1)
+        return 4 if not {"PYTHONWARNINGS", "PYTHONOPTIMIZE"} & os.environ.keys() else 5
+
+    with pytest.raises(DeprecationWarning):
+        run_command("mnas", command)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    assert run_command("mnas", command) == 4
+    assert os.environ["PYTHONWARNINGS"] == "error"
 
 
 INTERRUPTED = """

@@ -20,7 +20,7 @@ MISTAKES = [
     ("--evaluator.data.source nowhere", ["nowhere", "digits"]),
     ("--evaluator.data.source nowhere.npz", ["nowhere.npz", "digits"]),
     ("--evaluator.data.validation 0", ["validation = 0"]),
-    ("--space.classes 7", ["7 classes", "digits has 10"]),
+    ("--space.classes 7", ["classes = 7", "digits has 10", "--space.classes 10"]),
     ("--reference b0", ["reference = 'b0'", "efficientnet-b0"]),
     ("--engine.kind spark", ["spark", "ray"]),
     ("--engine.kind tune --engine.time-limit-seconds 5", ["time_limit_seconds = 5", "engine ray"]),
