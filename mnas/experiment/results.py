@@ -115,6 +115,12 @@ def load_run(directory: Path | str) -> Run:
         settings = {"search": {"selection": "measured", "seed": None}}
     run = Run.of(directory, settings, journal.read(path))
     _check_head(run.head, path)
+    trials = [result.trial for result in run.results]
+    for trial in trials:
+        if trial not in run.decisions:
+            raise UsageError(f"{path}: result of trial {trial}, which was not proposed")
+    if len(set(trials)) < len(trials):
+        raise UsageError(f"{path}: several results of one trial")
     return run
 
 

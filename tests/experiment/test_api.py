@@ -146,3 +146,15 @@ def test_journal_of_a_search_in_python_is_a_run(tmp_path):
     assert run.spec["search"]["seed"] is None and run.experiment_name == "search"
     path.rename(tmp_path / "journal.jsonl")
     assert load_run(tmp_path).results == run.results
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([result(0)], "result of trial 0, which was not proposed"),
+        ([proposals([[0]]), result(0), result(0)], "several results of one trial"),
+    ],
+)
+def test_results_that_do_not_fit_the_proposals_are_rejected(tmp_path, records, message):
+    with pytest.raises(UsageError, match=rf"journal.jsonl: {message}"):
+        load_run(write_run(tmp_path, records))
