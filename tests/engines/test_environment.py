@@ -1,7 +1,9 @@
 """Environment of worker processes."""
 
 import os
+import types
 
+from mnas.engines import worker
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import child_environment, pinned_cores, process_environment
 
@@ -23,3 +25,15 @@ def test_only_cpu_workers_are_pinned():
     assert pinned_cores(EngineConfig(threads=3)) == 3
     assert pinned_cores(EngineConfig(pin=False)) == 0
     assert pinned_cores(EngineConfig(gpus_per_worker=0.5)) == 0
+
+
+def test_settings_of_jax_in_the_shell_do_not_reach_workers(monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    monkeypatch.setenv("JAX_LOG_COMPILES", "1")
+    with process_environment(ENGINE):
+        assert "JAX_ENABLE_X64" not in os.environ and os.environ["JAX_LOG_COMPILES"] == "1"
+    assert os.environ["JAX_ENABLE_X64"] == "1"
+    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
+    # A worker of Ray starts with the environment of its node.
+    worker.Worker(types.SimpleNamespace(build=lambda: None), cores=0)
+    assert "JAX_ENABLE_X64" not in os.environ
