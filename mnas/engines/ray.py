@@ -159,7 +159,7 @@ class _Pool:
         except ray.exceptions.RayError as error:
             self.failed_starts += 1
             if self.failed_starts >= MAX_FAILED_STARTS:
-                cause = str(error).strip().splitlines()[-1]
+                cause = self.loss_causes.cause_of_start(error)
                 raise RunFailure(f"Ray workers don't start: {cause}") from error
             self._start_worker()
         else:

@@ -9,6 +9,7 @@ import ray
 import ray.exceptions
 
 TAIL_BYTES = 20_000
+MAX_CHARACTERS = 300  # of a cause
 
 
 class LossCauses:
@@ -19,9 +20,19 @@ class LossCauses:
 
     def cause(self, error: ray.exceptions.RayError) -> str:
         """Return the cause of the loss that Ray reports by `error`: "worker lost: ..."."""
+        return f"worker lost: {self._cause(error)}"
+
+    def cause_of_start(self, error: ray.exceptions.RayError) -> str:
+        """Return why a worker did not start: the error of its constructor, or of its process."""
+        cause = self._cause(error)
+        if cause != type(error).__name__:
+            return cause
+        return str(error).strip().splitlines()[-1][:MAX_CHARACTERS]
+
+    def _cause(self, error: ray.exceptions.RayError) -> str:
         kills, before = _kills_for_memory(), self._kills
         self._kills = kills
-        return f"worker lost: {_cause(error, kills > before)}"
+        return _cause(error, kills > before)
 
 
 def _cause(error: ray.exceptions.RayError, killed_for_memory: bool) -> str:

@@ -34,8 +34,8 @@ def tear(lines: Lines, chance: random.Random) -> Lines:
 
 
 def delete(lines: Lines, chance: random.Random) -> Lines:
-    """Delete a line."""
-    index = chance.randrange(len(lines))
+    """Delete a line that is not the last one."""
+    index = chance.randrange(len(lines) - 1)
     return [*lines[:index], *lines[index + 1 :]]
 
 

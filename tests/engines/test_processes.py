@@ -91,7 +91,7 @@ run_tasks([functools.partial(long_task, pathlib.Path({str(tmp_path)!r}))], 1, pr
 """
     driver = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.DEVNULL)
     with driver:
-        while not (tmp_path / "0").exists():
+        while not ((tmp_path / "0").exists() and (tmp_path / "0").read_text()):
             assert driver.poll() is None
             time.sleep(0.02)
         driver.send_signal(number)
