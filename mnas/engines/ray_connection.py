@@ -115,7 +115,7 @@ def _start(config: EngineConfig) -> None:
         }
         with _on_loopback():
             _initialize(config, options)
-    signals.install()  # Ray has set handlers of its own
+    signals.reinstall()  # Ray has set handlers of its own
     signals.check()
 
 

@@ -47,7 +47,7 @@ def interruptible() -> Iterator[None]:
     if _state.contexts or not _in_main_thread():
         yield
         return
-    before = install()
+    before = _install()
     _state.contexts += 1
     try:
         yield
@@ -79,14 +79,15 @@ def check() -> None:
         raise _exception(_state.received)
 
 
-def install() -> dict[int, Any]:
-    """Set the handlers and return those before, by number.
+def reinstall() -> None:
+    """Set the handlers of the context again, after a library that has set its own."""
+    if _state.contexts and _state.received is None and _in_main_thread():
+        _install()
 
-    `interruptible` and `deferred` do this. To be repeated after libraries that set their own.
-    """
+
+def _install() -> dict[int, Any]:
+    """Set the handlers and return those before, by number."""
     before: dict[int, Any] = {}
-    if _state.received is not None or not _in_main_thread():
-        return before
     for number in SIGNALS:
         handler = signal.getsignal(number)
         if handler is not signal.SIG_IGN:

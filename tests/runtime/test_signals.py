@@ -71,6 +71,18 @@ def test_handlers_are_those_before_at_the_end_of_the_context():
         signals.check()  # the signal of the context before is forgotten
 
 
+def test_handlers_of_a_library_are_replaced_within_a_context_only():
+    before = signal.getsignal(signal.SIGTERM)
+    signals.reinstall()
+    assert signal.getsignal(signal.SIGTERM) is before
+    with signals.interruptible():
+        ours = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signals.reinstall()
+        assert signal.getsignal(signal.SIGTERM) is ours
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
