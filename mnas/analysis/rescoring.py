@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mnas.errors import UsageError
+from mnas.errors import UsageError, shown
 from mnas.experiment.results import Run
 from mnas.loop.records import ResultRecord, number_or_nan
 from mnas.loop.selection import Selection, candidates, selection_scores
@@ -66,7 +66,7 @@ def reward_of(run: Run) -> RewardConfig:
         return RewardConfig(**settings)
     except TypeError:
         raise UsageError(
-            f"{run.directory}: settings.reward = {settings!r} in the journal; accepted: the "
+            f"{run.directory}: settings.reward = {shown(settings)} in the journal; accepted: the "
             "settings of a reward"
         ) from None
 

@@ -25,6 +25,7 @@ from mnas.errors import (
     require_at_least,
     require_one_of,
     require_whole,
+    shown,
 )
 
 DIVISOR = 8  # filters are multiples of it; EfficientNet's depth_divisor
@@ -204,7 +205,7 @@ def scale(
 def find_variant(name: str) -> Variant:
     """Return the line of the published table for "b0" to "b7"; UsageError for another name."""
     if name.lower() not in VARIANTS:
-        raise UsageError(f"published = {name!r}; accepted: {', '.join(VARIANTS)}")
+        raise UsageError(f"published = {shown(name)}; accepted: {', '.join(VARIANTS)}")
     return VARIANTS[name.lower()]
 
 

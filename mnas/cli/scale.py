@@ -16,7 +16,7 @@ from mnas.architecture.sources import find, find_source
 from mnas.architecture.spec import to_spec
 from mnas.architecture.text_forms import block_strings
 from mnas.cli.arguments import Spec, parse, rows_table, write_output
-from mnas.errors import UsageError
+from mnas.errors import UsageError, shown
 from mnas.reports.terminal import plain_console
 
 METHODS = "--phi, --published, --depth, --width, --resolution, --family or --grid-search"
@@ -117,7 +117,9 @@ def main(arguments: list[str]) -> None:
             f"fixed = {options.fixed!r} with {used[0]}; accepted: with scaled networks"
         )
     if options.out is not None and used[0] in ("--family", "--grid-search"):
-        raise UsageError(f"out = {options.out!r} with {used[0]}; accepted: with one scaled network")
+        raise UsageError(
+            f"out = {shown(options.out)} with {used[0]}; accepted: with one scaled network"
+        )
     if options.family:
         _family(options)
     elif options.grid_search:

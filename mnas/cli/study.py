@@ -13,13 +13,15 @@ from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
 from mnas.cli.named_experiment import described
 from mnas.cli.run import resume_command
-from mnas.errors import UsageError, require_whole
+from mnas.errors import UsageError, rejected, require_whole
 from mnas.experiment import registry, run
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
 from mnas.reports.study_report import spread_note, summary_table, write_study_report
 from mnas.reports.terminal import plain_console
 from mnas.runtime.pinning import usable_cores
+
+MAX_SEEDS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,8 @@ class StudyArguments:
     """Directory of the study; None: runs/STUDY-N."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "trials", "workers"):
+        require_whole("study", "seeds", self.seeds, most=MAX_SEEDS)
+        for name in ("trials", "workers"):
             require_whole("study", name, getattr(self, name))
 
 
@@ -75,16 +78,7 @@ def start(study: Study, flags: list[str]) -> None:
 
 def resume(directory: Path, flags: list[str]) -> None:
     """Continue a study; only the number of workers may be changed."""
-    path = directory / "study.json"
-    head = read_json(path)
-    name = head.get("name") if isinstance(head, dict) else head
-    if not isinstance(name, str):
-        raise UsageError(f"{path}: name = {name!r}; accepted: a study's name")
-    study = registry.load("experiment", name)
-    if not isinstance(study, Study):
-        raise UsageError(f"{path}: name = {name!r}; accepted: a study's name")
-    if (head["seeds"], head["trials"]) != (study.seeds, study.trials):
-        study = study.resized(head["seeds"], head["trials"])
+    study = read_study(directory / "study.json")
     defaults = StudyArguments(study.seeds, study.trials, usable_cores())
     arguments = parse(
         StudyArguments,
@@ -96,6 +90,25 @@ def resume(directory: Path, flags: list[str]) -> None:
     if dataclasses.replace(arguments, workers=defaults.workers) != defaults:
         raise UsageError("a resumed study keeps its size and directory; accepted: --workers")
     run_study(study, directory, arguments.workers)
+
+
+def read_study(path: Path) -> Study:
+    """Return the study that a study.json names, at its size; UsageError that names the file."""
+    head = read_json(path)
+    name = head.get("name") if isinstance(head, dict) else head
+    if not isinstance(name, str):
+        raise rejected(str(path), "name", name, "a study's name")
+    try:
+        study = registry.load("experiment", name)
+        if not isinstance(study, Study):
+            raise rejected("study", "name", name, "a study's name")
+        seeds, trials = (head.get(field) for field in ("seeds", "trials"))
+        require_whole("study", "seeds", seeds, most=MAX_SEEDS)
+        require_whole("study", "trials", trials)
+        same = (seeds, trials) == (study.seeds, study.trials)
+        return study if same else study.resized(seeds, trials)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def run_study(study: Study, directory: Path, workers: int) -> None:

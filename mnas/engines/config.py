@@ -6,7 +6,14 @@ import importlib
 import socket
 from typing import Literal
 
-from mnas.errors import UsageError, rejected, require_at_least, require_positive, require_whole
+from mnas.errors import (
+    UsageError,
+    rejected,
+    require_at_least,
+    require_positive,
+    require_whole,
+    shown,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +72,6 @@ def check_engine(config: EngineConfig) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
         raise UsageError(
-            f"engine: address = {config.address!r}: {error.strerror or error}; "
+            f"engine: address = {shown(config.address)}: {error.strerror or error}; "
             "accepted: the address of a running Ray cluster, or auto"
         ) from None

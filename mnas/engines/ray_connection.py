@@ -28,7 +28,7 @@ import ray.exceptions
 from mnas.engines import ray_watchdog
 from mnas.engines.config import EngineConfig, check_engine
 from mnas.engines.environment import environment_variables
-from mnas.errors import RunFailure, UsageError
+from mnas.errors import RunFailure, UsageError, shown
 from mnas.runtime import signals
 from mnas.runtime.pinning import usable_cores
 
@@ -132,7 +132,7 @@ def _initialize(config: EngineConfig, options: dict[str, Any]) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         cause = lines[0] if lines else type(error).__name__
         if config.address:
-            raise UsageError(f"engine: address = {config.address!r}: {cause}") from None
+            raise UsageError(f"engine: address = {shown(config.address)}: {cause}") from None
         raise UsageError(
             f"Ray does not start: {cause}; accepted without Ray: --engine.kind inline"
         ) from None

@@ -97,8 +97,8 @@ class LatencyTable:
         for name in CONDITIONS:
             if table.head.get(name) != head[name]:
                 raise UsageError(
-                    f"{path}: {name} = {table.head.get(name)!r}, and it is {head[name]!r} now; "
-                    "accepted: the same, or a new file"
+                    f"{path}: {name} = {shown(table.head.get(name))}, and it is "
+                    f"{shown(head[name])} now; accepted: the same, or a new file"
                 )
         return table
 

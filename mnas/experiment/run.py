@@ -241,12 +241,12 @@ def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Pat
         if name in contents:
             setting = name.replace("contents.", "evaluator.", 1)
             raise UsageError(
-                f"{path}: the content of {setting} = {now[setting]!r} is not that of the run; "
+                f"{path}: the content of {setting} = {shown(now[setting])} is not that of the run; "
                 "accepted: the same content, under any path"
             )
         if not name.startswith("contents."):  # else its path was set or unset, and is named
             raise UsageError(
-                f"{path}: {name} was {before.get(name)!r} and is {now.get(name)!r} now; "
+                f"{path}: {name} was {shown(before.get(name))} and is {shown(now.get(name))} now; "
                 f"accepted: the settings of the run, except {', '.join(RESUMABLE_SETTINGS)} and "
                 "engine"
             )

@@ -19,7 +19,7 @@ from importlib import metadata
 from time import time as now
 from typing import Any, ClassVar
 
-from mnas.errors import UsageError, is_finite, rejected
+from mnas.errors import UsageError, is_finite, rejected, shown
 from mnas.evaluation import Evaluation
 from mnas.loop.trial import Result
 from mnas.runtime.provenance import provenance
@@ -185,10 +185,10 @@ def from_json(data: Any) -> Record:
     """
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
-        raise UsageError(f"kind = {kind!r}; accepted: an object of kind {', '.join(KINDS)}")
+        raise UsageError(f"kind = {shown(kind)}; accepted: an object of kind {', '.join(KINDS)}")
     converters = _CONVERTERS[kind]
     for key in data.keys() - converters.keys() - {"kind"}:
-        raise UsageError(f"{kind}: unknown key {key!r}; accepted: {', '.join(converters)}")
+        raise UsageError(f"{kind}: unknown key {shown(key)}; accepted: {', '.join(converters)}")
     values = {}
     for key, convert in converters.items():
         if key not in data:
