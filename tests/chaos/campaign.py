@@ -28,7 +28,7 @@ RUN_SECONDS = 900  # without a disturbance
 
 @dataclasses.dataclass
 class Findings:
-    """What a campaign has found."""
+    """What a campaign has found; `add` prints what is wrong at once."""
 
     kills: Counter[str] = dataclasses.field(default_factory=Counter)
     runs: int = 0
@@ -42,6 +42,11 @@ class Findings:
     def total(self) -> int:
         """Return the number of disturbances."""
         return self.kills.total()
+
+    def add(self, wrong: str) -> None:
+        """Note something wrong."""
+        print(f"  wrong: {wrong}", flush=True)
+        self.wrong.append(wrong)
 
 
 class Campaign:
@@ -173,7 +178,7 @@ class Campaign:
             first.send_signal(signal.SIGCONT)
         text = second.read_text()
         if not ended or process.returncode != 2 or "another process" not in text:
-            self.findings.wrong.append(f"second process: {process.poll()} {text[-300:]!r}")
+            self.findings.add(f"second process: {process.poll()} {text[-300:]!r}")
 
     # --- when, and what then ---
 
@@ -200,7 +205,7 @@ class Campaign:
         more = self.random.randrange(1, 4 if "train" in str(self.kind.start) else 16)
         while process.poll() is None and self._progress(run) < before + more:
             if time.monotonic() - start > RUN_SECONDS:
-                self.findings.wrong.append(f"no progress in {RUN_SECONDS} s before {mode}")
+                self.findings.add(f"no progress in {RUN_SECONDS} s before {mode}")
                 break
             time.sleep(0.02)
         disturbances.wait_for_end(process, self.random.uniform(0, 0.2))
@@ -210,7 +215,7 @@ class Campaign:
         self, run: Path, process: subprocess.Popen, mode: str, statuses: set[int], ended: bool
     ) -> None:
         if not ended:
-            self.findings.wrong.append(f"{mode}: driver did not end")
+            self.findings.add(f"{mode}: driver did not end")
             process.kill()
             process.wait()
         elif mode not in ("none", "disk"):
@@ -218,11 +223,11 @@ class Campaign:
             self.findings.slowest_end = max(self.findings.slowest_end, seconds)
         text = self._error_file(run).read_text(errors="replace")
         if ended and process.returncode not in statuses | ({0} if mode != "none" else set()):
-            self.findings.wrong.append(f"{mode}: status {process.returncode}: {text[-300:]!r}")
+            self.findings.add(f"{mode}: status {process.returncode}: {text[-300:]!r}")
         if "Traceback" in text or "*** SIG" in text or "Segmentation" in text:
-            self.findings.wrong.append(f"{mode}: {text[-1500:]!r}")
+            self.findings.add(f"{mode}: {text[-1500:]!r}")
         if left := disturbances.left_behind(process, LEFT_SECONDS):
-            self.findings.wrong.append(f"{mode}: left behind {left}")
+            self.findings.add(f"{mode}: left behind {left}")
 
     def _compare(self, run: Path, recorded: dict[str, Any]) -> None:
         """Count records that are gone or have changed; note the new ones."""
