@@ -74,7 +74,16 @@ class Run:
 
     @functools.cached_property
     def ranking(self) -> list[ResultRecord]:
-        """Return the results that may be exported, best first (`mnas.loop.selection`)."""
+        """Return the results that may be exported, best first (`mnas.loop.selection`).
+
+        Raises UsageError for a result of a trial that was not proposed.
+        """
+        for result in self.results:
+            if result.trial not in self.decisions:
+                raise UsageError(
+                    f"{self.directory}: the journal has a result of trial {result.trial}, which it "
+                    "does not propose; accepted: a journal as a search writes it"
+                )
         return ranking(self.selection, self.results, self.decisions)
 
     @property
