@@ -224,6 +224,8 @@ class Campaign:
         text = self._error_file(run).read_text(errors="replace")
         if ended and process.returncode not in statuses | ({0} if mode != "none" else set()):
             self.findings.add(f"{mode}: status {process.returncode}: {text[-300:]!r}")
+        if ended and process.returncode in (1, 130, 143) and "continue" not in text:
+            self.findings.add(f"{mode}: not said how to continue: {text[-300:]!r}")
         if "Traceback" in text or "*** SIG" in text or "Segmentation" in text:
             self.findings.add(f"{mode}: {text[-1500:]!r}")
         if left := disturbances.left_behind(process, LEFT_SECONDS):
