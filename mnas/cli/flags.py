@@ -50,7 +50,8 @@ def flags(kind: type, default: Any = None, prefix: str = "") -> Iterator[tuple[s
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         value = getattr(default, field.name, field.default)
-        hint, metadata = hints[field.name], ()
+        hint: Any = hints[field.name]
+        metadata: list[Any] = []
         if typing.get_origin(hint) is typing.Annotated:
             hint, *metadata = typing.get_args(hint)
         names = (entry.name for entry in metadata if hasattr(entry, "name"))  # tyro.conf.arg
