@@ -86,7 +86,9 @@ def fold(boxed: str) -> str:
     union = r"no type matching (\S+) could .*? from \[(.*?)\]\..*"
     joined = re.sub(union, r"\2; accepted: \1", joined)
     joined = joined.replace("accepted: {None}|", "accepted: ")
-    return re.sub(r"^Error parsing (?:[\w.-]+: (?=\w+: \w+ = )|(?=--))", "", joined)
+    joined = re.sub(r"^Error parsing (?:[\w.-]+: (?=\w+: \w+ = )|(?=--))", "", joined)
+    # The user's words may be of any length; what is accepted stands at the end.
+    return joined if len(joined) <= 440 else f"{joined[:220]} … {joined[-200:]}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mnas.cli.streams import OutputError, usable_streams
-from mnas.errors import RunFailure, UsageError
+from mnas.errors import RunFailure, UsageError, printable
 from mnas.runtime.jax_settings import without_shell_variables
 from mnas.runtime.signals import Terminated, interruptible
 
@@ -28,6 +28,7 @@ USAGE_ERROR = 2
 INTERRUPTED = 130  # a shell's status for a program that Ctrl-C ended
 BROKEN_PIPE = 141  # that SIGPIPE ended
 TERMINATED = 143  # that SIGTERM ended
+MESSAGE_LENGTH = 2000  # a path may have 4,096 characters
 
 HIDDEN = (
     "MPLBACKEND",  # matplotlib can't be imported where that of a notebook is not installed
@@ -62,8 +63,9 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
     """Call `command` and return the exit status of the process.
 
     The status is what `command` returns, or 0 for None. An exception of the table above is printed
-    as "PROGRAM: message" and becomes its status; a defect propagates, with a note that asks for a
-    report. Where the reader of standard output is gone, the remaining output is dropped.
+    as "PROGRAM: message", its control characters escaped, and becomes its status; a defect
+    propagates, with a note that asks for a report. Where the reader of standard output is gone, the
+    remaining output is dropped.
 
     tracebacks  print the traceback of every error
 
@@ -89,7 +91,8 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
                 traceback.print_exc()
             if message:
                 message = "; ".join(filter(None, [message, getattr(error, ADVICE, None)]))
-                print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+                line = printable(" ".join(message.split()), MESSAGE_LENGTH)
+                print(f"{program}: {line}", file=sys.stderr)
             return status
 
 

@@ -97,3 +97,17 @@ def test_an_error_box_is_folded_into_one_line():
     box = "╭─ Bad ──╮\n│ No: --a, 1 │\n│ ───── │\n│ Did you mean: │\n│ --b │\n"
     box += "│ ──── │\n│ For full helptext, run x │\n╰────╯\n"
     assert fold(box) == "No: --a, 1; Did you mean: --b"
+
+
+def test_long_words_leave_what_is_accepted(capsys):
+    box = f"│ No: {'9 ' * 5000}; accepted: a number │"
+    assert len(fold(box)) < 440
+    assert fold(box).endswith("; accepted: a number")
+
+
+def test_control_characters_in_a_message_are_escaped(capsys):
+    def fails():
+        raise UsageError("name = \x1b[31mred\x00; accepted: é")
+
+    assert run_command("mnas", fails) == 2
+    assert capsys.readouterr().err == "mnas: name = \\x1b[31mred\\x00; accepted: \\xe9\n"
