@@ -11,5 +11,5 @@ Out   tables for people, CSV files and plots, or one JSON object (`--json`)
     soak             time and memory of the driver over a long search, and the time to resume it
 
 May import everything else in the project; nothing imports it. Results are in
-`docs/results/`: `roofline.md`, `workers.md` and `soak.md`.
+`docs/results/roofline.md` and `docs/results/workers.md`.
 """
