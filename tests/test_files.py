@@ -147,7 +147,7 @@ def test_a_held_lock_is_found_without_taking_it(path, tmp_path):
     with open(path, "rb") as file:
         files.lock(file.fileno(), path, "is writing")
         for _ in range(2):
-            with pytest.raises(UsageError, match="file: another process is writing$"):
+            with pytest.raises(UsageError, match=r"file: another process is writing$"):
                 files.require_unlocked(path, "is writing")
     files.require_unlocked(path, "is writing")
 
@@ -178,7 +178,7 @@ def test_errors_of_writers_name_the_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device: .*file") as caught:
+    with pytest.raises(OSError, match=r"No space left on device: .*file") as caught:
         files.write_text(tmp_path / "file", "text")
     assert caught.value.filename == str(tmp_path / "file")
     assert names(tmp_path) == ["directory"]
