@@ -6,6 +6,7 @@ For surrogates, tests and machines without Ray.
 from mnas.engines.config import EngineConfig
 from mnas.evaluation import EvaluatorConfig, evaluate_safely
 from mnas.loop.search import Search
+from mnas.runtime import signals
 
 
 def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
@@ -17,5 +18,6 @@ def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> Non
     evaluate = evaluator.build()
     # Every trial is told before the next `ask`, so None means that the search is done.
     while (trial := search.ask()) is not None:
+        signals.check()  # of a signal whose exception was lost within a library
         evaluation = evaluate_safely(evaluate, trial.architecture, trial.seed, trial.report)
         search.tell(trial, evaluation)

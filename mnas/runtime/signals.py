@@ -11,6 +11,7 @@ the repetition counts from `REPEAT_SECONDS` after the first one.
 
 import contextlib
 import ctypes
+import os
 import signal
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_SECONDS = 0.5
+RETRY_SECONDS = 0.05
+COLLECTION = ("__del__", "_xla_gc_callback")  # functions that the garbage collection calls
 
 
 class Terminated(KeyboardInterrupt):
@@ -113,10 +116,24 @@ def _exception(number: int) -> KeyboardInterrupt:
 
 def _handle(number: int, frame: Any) -> None:
     if _state.received is None:
+        if not _state.deferrals and _ignores_exceptions(frame):
+            retry = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
+            retry.daemon = True
+            retry.start()
+            return
         _state.received = number
         threading.Thread(target=_end_at_repetition, daemon=True).start()
         if not _state.deferrals:
             raise _exception(number)
+
+
+def _ignores_exceptions(frame: Any) -> bool:
+    """Return whether Python would print and ignore an exception here: in the garbage collection."""
+    while frame is not None:
+        if frame.f_code.co_name in COLLECTION:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _end_at_repetition() -> None:

@@ -71,6 +71,20 @@ def test_handlers_are_those_before_at_the_end_of_the_context():
         signals.check()  # the signal of the context before is forgotten
 
 
+def test_signal_in_the_garbage_collection_is_raised_after_it():
+    class Collected:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), signals.interruptible():
+            Collected()  # an exception there would be printed and ignored
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_handlers_of_a_library_are_replaced_within_a_context_only():
     before = signal.getsignal(signal.SIGTERM)
     signals.reinstall()
