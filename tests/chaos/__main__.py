@@ -6,6 +6,7 @@ Prints one line per kill, then a table in Markdown; the status is 1 where anythi
 """
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=20, help="number of kills, of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds, separated by commas")
+    parser.add_argument("--modes", help="disturbances, separated by commas; default: of the kind")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="limit for each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--directory", type=Path, help="keeps references and wrong runs")
@@ -41,7 +43,10 @@ def main() -> int:
     directory = options.directory or Path(tempfile.mkdtemp(prefix="chaos-"))
     findings = {}
     for name in options.kinds.split(","):
-        campaign = Campaign(KINDS[name], directory / name, options.seed)
+        kind = KINDS[name]
+        if options.modes:
+            kind = dataclasses.replace(kind, modes=tuple(options.modes.split(",")))
+        campaign = Campaign(kind, directory / name, options.seed)
         findings[name] = campaign.run(options.kills, options.seconds)
     print(table(findings))
     return int(any(f.lost or f.repeated or f.unequal or f.wrong for f in findings.values()))

@@ -21,6 +21,7 @@ from tests.chaos.evaluators import LOG
 from tests.chaos.kinds import Kind
 
 END_SECONDS = 60  # of a driver after a disturbance that ends it
+IGNORED_SECONDS = 30  # a run that ends by itself after this has ignored a signal
 LEFT_SECONDS = 10  # of other processes after the driver's end
 MAX_SURVIVED = 4  # disturbances of one driver that go on; processes are not replaced for ever
 RUN_SECONDS = 900  # without a disturbance
@@ -138,6 +139,10 @@ class Campaign:
                 if mode == "disk" or survived == MAX_SURVIVED:
                     mode = "kill"
             ended = disturbances.wait_for_end(process, END_SECONDS)
+        if ended and process.returncode == 0:  # the run was over before the disturbance
+            self._check_end(run, process, mode, {0}, ended)
+            self._compare(run, recorded)
+            return False
         self._count(mode)
         self._check_end(run, process, mode, disturbances.STATUS[mode], ended)
         self._compare(run, recorded)
@@ -221,8 +226,10 @@ class Campaign:
         elif mode not in ("none", "disk"):
             seconds = time.monotonic() - self._disturbed_at
             self.findings.slowest_end = max(self.findings.slowest_end, seconds)
+            if process.returncode == 0 and seconds > IGNORED_SECONDS:
+                self.findings.add(f"{mode}: ignored for {seconds:.0f} s")
         text = self._error_file(run).read_text(errors="replace")
-        if ended and process.returncode not in statuses | ({0} if mode != "none" else set()):
+        if ended and process.returncode not in statuses:
             self.findings.add(f"{mode}: status {process.returncode}: {text[-300:]!r}")
         if ended and process.returncode in (1, 130, 143) and "continue" not in text:
             self.findings.add(f"{mode}: not said how to continue: {text[-300:]!r}")

@@ -22,7 +22,9 @@ def start(
 ) -> subprocess.Popen:
     """Start `mnas`, which logs its standard error; files larger than `largest_file` fail."""
 
-    def limit() -> None:
+    def prepare() -> None:
+        # A shell starts programs in the background with SIGINT ignored, which is inherited.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
@@ -34,7 +36,7 @@ def start(
             stdout=subprocess.DEVNULL,
             stderr=file,
             start_new_session=True,
-            preexec_fn=limit if largest_file is not None else None,
+            preexec_fn=prepare,
         )
 
 
