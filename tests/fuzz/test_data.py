@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import zipfile
 from collections import Counter
@@ -155,7 +156,7 @@ def arrays(draw):
             found[name] = np.full(size, 7, draw(st.sampled_from(["u1", "f4", "u2", "i8"])))
         else:
             found[name] = np.zeros(draw(shapes), draw(dtypes))
-    return {name.replace("/", "_"): array for name, array in found.items()}
+    return {re.sub(r"[/\0]", "_", name): array for name, array in found.items()}
 
 
 @given(found=arrays(), compressed=st.booleans())
