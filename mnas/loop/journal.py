@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mnas.errors import RunFailure, UsageError
+from mnas.errors import RunFailure, UsageError, shown
 from mnas.files import lock, sync_directory
 from mnas.loop.records import (
     FORMAT,
@@ -251,7 +251,7 @@ def _check_format(line: bytes) -> None:
         data = None
     written = data.get("format") if isinstance(data, dict) else None
     if written != FORMAT:
-        raise UsageError(f"format {written!r}; accepted: {FORMAT!r}")
+        raise UsageError(f"format {shown(written)}; accepted: {FORMAT!r}")
 
 
 def _check_torn(line: bytes, number: int) -> None:

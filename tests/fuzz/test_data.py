@@ -225,7 +225,7 @@ PICTURES = {
     ".PNG": encoded("png", "RGBA"),
 }
 NAMES = (
-    *("cat", "dog", "train", "Test", "val", "validation", "1", "é", "a b", "[x]", "x" * 200, ".x"),
+    *("cat", "dog", "train", "Test", "val", "validation", "1", "é", "a b", "[x]", "x" * 60, ".x"),
     *("__MACOSX", ".ipynb_checkpoints", "@eaDir", "lost+found", "a\nb", "\udcff", "$RECYCLE.BIN"),
 )
 names = st.sampled_from(NAMES)
