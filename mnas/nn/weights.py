@@ -220,9 +220,22 @@ def save_weights(
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance)
     try:
-        write_bytes(Path(path), save(to_state_dict(architecture, variables), metadata))
+        content = save(to_state_dict(architecture, variables), metadata)
+        write_bytes(Path(path), _with_sorted_header(content))
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Return a `.safetensors` file with its header's keys sorted.
+
+    safetensors writes metadata in another order in every process. Offsets of tensors count from the
+    header's end, which the format aligns to 8 bytes with spaces.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Variables]:

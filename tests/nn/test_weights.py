@@ -310,3 +310,15 @@ def test_metadata_hold_the_provenance_and_permissions_follow_the_umask(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     with safe_open(path, framework="np") as file:
         assert json.loads(file.metadata()[PROVENANCE_KEY]) == {"search": {"trial": 7}}
+
+
+def test_equal_weights_are_equal_files(tmp_path):
+    # Many keys: in the order of a hash table they would hardly be sorted by chance.
+    provenance = {"search": {"trial": 3}}
+    save_weights(tmp_path / "w", TINY, init_variables(TINY, 0), ([1, 2, 3], [4, 5, 6]), provenance)
+    content = (tmp_path / "w").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    assert length % 8 == 0
+    assert list(header) == sorted(header)
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
