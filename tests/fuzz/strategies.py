@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-# Inputs of a reader that takes some 50 ms; all in the long profile.
+# Fewer inputs by default for readers that take some 30 ms.
 examples = settings().max_examples
-fewer = settings(max_examples=examples if examples > 1000 else 40)
+fewer = settings(max_examples=examples if examples > 1000 else 100)
 
 # Numbers that overflow, underflow, wrap or are none; texts that are markup, paths or no UTF-8.
 WHOLE = (0, 1, -1, 2, 7, 255, 2**31, 2**32, 2**63, 2**64, -(2**63) - 1, 10**9, 10**24, 10**400)

@@ -14,7 +14,7 @@ from mnas.data.images import Images
 from mnas.training.config import TrainingConfig
 from mnas.training.whole_network import Retraining
 from tests.fuzz.contract import Quiet, read
-from tests.fuzz.strategies import ODD_FILES, edited_bytes, edited_json
+from tests.fuzz.strategies import ODD_FILES, edited_bytes, edited_json, fewer
 from tests.runs import network
 
 CONFIG = TrainingConfig(epochs=2, batch_size=4, ema_decay=0.0)
@@ -47,6 +47,7 @@ def assert_same(found: Retraining, expected: Retraining) -> None:
         np.testing.assert_array_equal(leaf, other)
 
 
+@fewer
 @given(draws=st.data())
 def test_damaged_checkpoint(training, draws):
     directory, valid, expected = training
@@ -75,6 +76,7 @@ def npy(array) -> bytes:
     return file.getvalue()
 
 
+@fewer
 @given(draws=st.data())
 def test_checkpoint_with_another_head(training, draws):
     directory, valid, expected = training
@@ -97,6 +99,7 @@ others = st.sampled_from(
 )
 
 
+@fewer
 @given(draws=st.data())
 def test_checkpoint_with_other_arrays(training, draws):
     directory, valid, expected = training
