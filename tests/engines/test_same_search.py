@@ -40,7 +40,7 @@ def facts(directory: Path) -> list[dict]:
     """Return the journal without times, with the results of a batch by trial number."""
     records = [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines()]
     for record in records:
-        for name in ("time", "seconds", "timings"):
+        for name in ("time", "seconds", "timings", "n", "sum", "provenance"):
             record.pop(name, None)
     batch, ordered = [], []
     for record in records:

@@ -65,7 +65,7 @@ def test_field_of_another_kind_is_rejected_by_name(tmp_path, content, path, valu
     ("path", "value"),
     [
         ("search.trials", 1.5), ("search.trials", "8"), ("search.trials", 10**400),
-        ("search.seed", None), ("search.seed", -1), ("search.failed_reward", float("nan")),
+        ("search.seed", None), ("search.seed", -1), ("search.failed_reward", 1.5),
         ("search.failed_fraction", 10**400), ("search.selection", ["model"]),
         ("search.stopping.quantile", "0.5"), ("search.unknown", 1), ("unknown", 1),
         ("reward.form", 3), ("reward.target_madds", 1e300), ("reward.w", [-0.07]),

@@ -53,7 +53,7 @@ def grid_search(directory: Path, *flags: str) -> int:
 def records(directory: Path) -> list[dict]:
     records = [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines()]
     for record in records:
-        for name in ("time", "seconds", "timings"):
+        for name in ("time", "seconds", "timings", "sum", "provenance"):
             record.pop(name, None)
     return records
 

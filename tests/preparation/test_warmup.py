@@ -73,7 +73,7 @@ def test_a_second_warm_up_reads_all_programs_from_the_cache(warm):
 
 def test_an_error_in_a_compiling_process_is_raised():
     blocks, _ = space_blocks(TINY)
-    with pytest.raises(ValueError, match=r"no file nowhere\.npz"):
+    with pytest.raises(ValueError, match=r"no file .*nowhere\.npz"):
         compile_ahead(blocks[:1], ProxyConfig(data=DataConfig(source="nowhere.npz")), ENGINE)
 
 
@@ -81,7 +81,7 @@ def test_a_killed_process_is_reported_in_one_line(monkeypatch):
     blocks, _ = space_blocks(TINY)
     monkeypatch.setattr("mnas.preparation.warmup.available_bytes", lambda: 1 << 40)
     dies = types.SimpleNamespace(build=partial(os._exit, 9))
-    monkeypatch.setattr("mnas.preparation.warmup.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("mnas.preparation.warmup.usable_cores", lambda: 2)
     with pytest.raises(
         LostWorker, match=r"^one of 2 compiling processes was killed.*--engine\.workers 1 "
     ):

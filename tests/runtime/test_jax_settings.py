@@ -56,7 +56,7 @@ def in_thread(function) -> dict:
 
 @pytest.fixture
 def users():
-    before = {name: getattr(jax.config, name) for name in USERS}
+    before = in_thread(lambda: {name: getattr(jax.config, name) for name in USERS})
     for name, value in USERS.items():
         jax.config.update(name, value)
     yield
