@@ -20,7 +20,9 @@ cannot work here raises `UsageError` before anything is started; workers that ca
 
 Modules, in the order of data flow:
 
-config         `EngineConfig`, and the checks of it that need no process
+config         `EngineConfig`
+check          `check_engine`: whether the settings can work here, before anything is started
+ray_gpus       GPUs of this machine, as Ray counts them
 environment    environment variables and JAX settings of the driver and of the workers
 drive          `drive(search, evaluator, config)`: calls the engine that the configuration names
 processes      tasks of this machine's worker processes, such as the searches of a study
@@ -35,8 +37,9 @@ tune           one Ray Tune run per batch, for Tune's schedulers and loggers
 tune_searcher  `MnasSearcher`, a Ray Tune search algorithm on top of a `Search`
 
 May import `mnas.loop`, `mnas.runtime` and the contracts (`mnas.evaluation`, `mnas.architecture`,
-`mnas.errors`). Only `ray`, `ray_connection`, `ray_losses`, `tune`, `tune_child` and `tune_searcher`
-import Ray; the processes of `worker` and `tune_child` import JAX only where their evaluator does.
+`mnas.errors`). Only `ray`, `ray_connection`, `ray_gpus`, `ray_losses`, `tune`, `tune_child` and
+`tune_searcher` import Ray; the processes of `worker` and `tune_child` import JAX only where their
+evaluator does.
 
 SIGINT and SIGTERM end a search with KeyboardInterrupt at a safe point (`mnas.runtime.signals`), and
 all processes end with the driver, in whatever way that ends (`mnas.runtime.parent`).

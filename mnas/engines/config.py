@@ -1,19 +1,9 @@
-"""Settings of an engine, and their checks."""
+"""Settings of an engine."""
 
-import contextlib
 import dataclasses
-import importlib
-import socket
 from typing import Literal
 
-from mnas.errors import (
-    UsageError,
-    rejected,
-    require_at_least,
-    require_positive,
-    require_whole,
-    shown,
-)
+from mnas.errors import rejected, require_at_least, require_positive, require_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,29 +39,3 @@ class EngineConfig:
             )
         if self.time_limit_seconds is not None:
             require_positive("engine", "time_limit_seconds", self.time_limit_seconds, most=1e8)
-
-
-def check_engine(config: EngineConfig) -> None:
-    """Raise UsageError for settings that cannot work, without starting Ray.
-
-    Tries to connect to a HOST:PORT address: Ray itself would wait many minutes for a cluster that
-    does not answer. Without an address, looks for GPUs where workers need some.
-    """
-    if config.kind == "tune" and config.time_limit_seconds is not None:
-        raise UsageError(
-            f"engine: time_limit_seconds = {config.time_limit_seconds:g}: Ray Tune has no time "
-            "limit for a child; accepted with engine ray"
-        )
-    if config.kind != "inline" and config.gpus_per_worker and not config.address:
-        with contextlib.suppress(ModuleNotFoundError):  # which `mnas.engines.drive` reports
-            importlib.import_module("mnas.engines.ray_connection").check_gpus(config)
-    host, _, port = (config.address or "").removeprefix("ray://").rpartition(":")
-    if config.kind == "inline" or not (host and port.isdigit()):
-        return  # No address, or one such as 'auto', which Ray resolves at once.
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise UsageError(
-            f"engine: address = {shown(config.address)}: {error.strerror or error}; "
-            "accepted: the address of a running Ray cluster, or auto"
-        ) from None

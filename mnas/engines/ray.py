@@ -20,7 +20,8 @@ import ray.exceptions
 
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import child_environment, pinned_cores
-from mnas.engines.ray_connection import Services, connect, no_such_gpus
+from mnas.engines.ray_connection import Services, connect
+from mnas.engines.ray_gpus import no_such_gpus
 from mnas.engines.ray_losses import LossCauses
 from mnas.engines.worker import Worker
 from mnas.errors import RunFailure, UsageError

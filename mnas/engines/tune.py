@@ -32,7 +32,8 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from mnas.engines.config import EngineConfig, check_engine
+from mnas.engines.check import check_engine
+from mnas.engines.config import EngineConfig
 from mnas.engines.environment import child_environment, environment_variables, pinned_cores
 from mnas.engines.ray import worker_count
 from mnas.engines.ray_connection import Services, connect

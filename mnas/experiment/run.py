@@ -22,7 +22,7 @@ from typing import Any
 
 from mnas.architecture.cost import network_cost
 from mnas.controller import Controller
-from mnas.engines.config import check_engine
+from mnas.engines.check import check_engine
 from mnas.engines.drive import drive as drive_engine
 from mnas.engines.environment import prepare_driver
 from mnas.errors import UsageError, rejected, shown

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mnas.engines.config import EngineConfig, check_engine
+from mnas.engines.check import check_engine
+from mnas.engines.config import EngineConfig
 from mnas.errors import RunFailure, UsageError
 
 pytest.importorskip("ray")
-from mnas.engines import ray_connection, ray_losses, ray_watchdog
+from mnas.engines import ray_connection, ray_gpus, ray_losses, ray_watchdog
 from mnas.engines.ray_connection import Services, connect
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +114,7 @@ def test_an_error_of_starting_ray_is_a_usage_error_in_one_line(error, monkeypatc
 )
 def test_missing_gpus_are_found_before_ray_starts(gpus, wanted, message, monkeypatch):
     monkeypatch.setattr(ray_connection.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_connection, "_visible_gpus", lambda: gpus)
+    monkeypatch.setattr(ray_gpus, "_visible_gpus", lambda: gpus)
     with pytest.raises(UsageError, match=message):
         check_engine(EngineConfig(kind="ray", gpus_per_worker=wanted))
     check_engine(EngineConfig(kind="ray", gpus_per_worker=0.5 * gpus))
