@@ -1,4 +1,4 @@
-"""What other people have written is data: no code of theirs is run, and no markup.
+"""Files of other people are data: no code of theirs is run, and no markup.
 
 Ruff's rules (S) find the rest; unpickling is allowed by file in pyproject.toml (S301).
 """

@@ -1,4 +1,4 @@
-"""Where results come from: versions, machine, commit and command of this process.
+"""Origin of results: versions, machine, commit and command of this process.
 
 Imports neither JAX nor Ray, and starts no device.
 """

@@ -29,7 +29,7 @@ RUN_SECONDS = 900  # without a disturbance
 
 @dataclasses.dataclass
 class Findings:
-    """What a campaign has found; `add` prints what is wrong at once."""
+    """Results of a campaign; `add` prints what is wrong at once."""
 
     kills: Counter[str] = dataclasses.field(default_factory=Counter)
     runs: int = 0

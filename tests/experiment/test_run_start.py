@@ -1,4 +1,4 @@
-"""What is checked before a run starts, and what a run that never begins leaves behind."""
+"""Checks before a run starts; a run that never begins leaves nothing behind."""
 
 import dataclasses
 import json

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mnas.data.images import Images
 from mnas.training.config import TrainingConfig
 from mnas.training.whole_network import Retraining
+from tests.fuzz.archives import npy, zipped
 from tests.fuzz.contract import Quiet, read
 from tests.fuzz.strategies import ODD_FILES, edited_bytes, edited_json, fewer
 from tests.runs import network
@@ -62,18 +63,7 @@ def with_members(valid: bytes, changes: dict[str, bytes | None]) -> bytes:
     """Return the archive with some members replaced, or left out."""
     with zipfile.ZipFile(io.BytesIO(valid)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()} | changes
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members.items():
-            if content is not None:
-                archive.writestr(name, content)
-    return file.getvalue()
-
-
-def npy(array) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    return file.getvalue()
+    return zipped({name: content for name, content in members.items() if content is not None})
 
 
 @fewer

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mnas.data.images import DataConfig, Images, load
+from tests.fuzz.archives import npy, zipped
 from tests.fuzz.contract import read
 from tests.fuzz.strategies import edited_bytes
 
@@ -27,20 +28,6 @@ ARRAYS = {"train_images": IMAGES, "train_labels": LABELS, "classes": np.array(["
 def npz(arrays) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)
-    return file.getvalue()
-
-
-def zipped(members, compression=zipfile.ZIP_STORED) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
-def npy(array) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
     return file.getvalue()
 
 

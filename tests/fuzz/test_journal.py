@@ -68,7 +68,7 @@ def test_journal(journal, data):
 
 @given(data=st.data())
 def test_journal_opened_for_writing(journal, data):
-    """What it then holds is what was read, line for line."""
+    """The journal then holds the records that were read, line for line."""
     path, valid, records = journal
     path.write_bytes(data.draw(st.one_of(edited_lines(valid), edited_bytes(valid))))
 

@@ -1,4 +1,4 @@
-"""What was not written with the key is not read, whoever wrote it and however it is damaged."""
+"""Files written without the key, or damaged, are not read, whoever wrote them."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Where results come from."""
+"""Origin of results."""
 
 import json
 import os
