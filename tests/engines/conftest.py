@@ -2,13 +2,33 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def local_ray():
-    """Ray on this machine with two CPUs, for all tests that need not start their own."""
+def _session_ray():
     ray = pytest.importorskip("ray")
     # Workers import `tests.engines.evaluators` from the driver's sys.path.
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture
+def local_ray(_session_ray):
+    """Ray on this machine with two CPUs, for all tests that need not start their own."""
+    assert _session_ray.is_initialized()  # an engine would silently start another one
+    yield _session_ray
+    assert _session_ray.is_initialized()
+
+
+@pytest.fixture
+def unconnected(monkeypatch):
+    """Ray as it is to a process without a connection; the one of other tests stays.
+
+    A list that gets True for each call of `ray.shutdown`.
+    """
+    ray = pytest.importorskip("ray")
+    closed: list[bool] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: closed.append(True))
+    return closed
 
 
 @pytest.fixture(autouse=True)

@@ -102,13 +102,12 @@ def test_a_failing_evaluator_build_ends_the_search(tmp_path, local_ray):
     assert not search.results
 
 
-def test_an_unreachable_address_is_a_usage_error(tmp_path, monkeypatch):
+def test_an_unreachable_address_is_a_usage_error(tmp_path, monkeypatch, unconnected):
     search = build_search(tmp_path / "journal.jsonl")
 
     def fail(**_):
         raise ConnectionError("no cluster\nmore")
 
-    monkeypatch.setattr(engine.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(engine.ray, "init", fail)
     with pytest.raises(UsageError, match=r"address = 'auto': no cluster$"):
         engine.run(search, TableConfig(), changed(address="auto"))

@@ -90,19 +90,16 @@ def test_a_service_of_another_machine_may_be_silent_for_a_while(monkeypatch):
         Exception("The current node timed out during startup."),
     ],
 )
-def test_an_error_of_starting_ray_is_a_usage_error_in_one_line(error, monkeypatch):
+def test_an_error_of_starting_ray_is_a_usage_error_in_one_line(error, monkeypatch, unconnected):
     def fail(**options):
         raise error
 
-    closed = []
-    monkeypatch.setattr(ray_connection.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray_connection.ray, "init", fail)
-    monkeypatch.setattr(ray_connection.ray, "shutdown", lambda: closed.append(True))
     message = r"^Ray does not start: .*; accepted without"
     with pytest.raises(UsageError, match=message) as caught, connect(RAY):
         pass
     assert "\n" not in str(caught.value) and "more" not in str(caught.value)
-    assert closed == [True]
+    assert unconnected == [True]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +109,7 @@ def test_an_error_of_starting_ray_is_a_usage_error_in_one_line(error, monkeypatc
         (1, 2.0, r"= 2, but Ray sees only 1; accepted: up to 1, or 0 \(workers on the CPU\)$"),
     ],
 )
-def test_missing_gpus_are_found_before_ray_starts(gpus, wanted, message, monkeypatch):
-    monkeypatch.setattr(ray_connection.ray, "is_initialized", lambda: False)
+def test_missing_gpus_are_found_before_ray_starts(gpus, wanted, message, monkeypatch, unconnected):
     monkeypatch.setattr(ray_gpus, "_visible_gpus", lambda: gpus)
     with pytest.raises(UsageError, match=message):
         check_engine(EngineConfig(kind="ray", gpus_per_worker=wanted))
