@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 
@@ -25,9 +27,13 @@ def unconnected(monkeypatch):
     A list that gets True for each call of `ray.shutdown`.
     """
     ray = pytest.importorskip("ray")
+    from mnas.engines import ray_connection
+
     closed: list[bool] = []
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: closed.append(True))
+    # At its end, the watchdog ends every process of Ray that this process has started.
+    monkeypatch.setattr(ray_connection, "_watchdog", contextlib.nullcontext)
     return closed
 
 
