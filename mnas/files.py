@@ -22,13 +22,14 @@ import sys
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from mnas.errors import UsageError, printable
+from mnas.errors import UsageError, printable, shown
 
 # Limit of text files that are read whole; devices such as /dev/zero have no end.
 MAX_TEXT = 100_000_000
@@ -39,14 +40,22 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raises UsageError if it is missing or malformed."""
+    """Return the content of a JSON file. Raises UsageError as `read_text` and `parse_json` do."""
     return parse_json(read_text(path), str(path))
 
 
 def parse_json(text: str, source: str) -> Any:
-    """Return the content of JSON text. Raises UsageError, which starts with `source`."""
+    """Return the content of JSON text.
+
+    Raises UsageError, which starts with `source`, for malformed text, NaN and infinity, and for an
+    object with a key twice, of which `json.loads` would take the last.
+    """
     try:
-        return json.loads(text, parse_constant=_reject_constant)
+        return json.loads(
+            text, parse_constant=_reject_constant, object_pairs_hook=_object_of_unique_keys
+        )
+    except _DuplicateKey as error:
+        raise UsageError(f"{source}: {error}; accepted: each key once") from None
     except ValueError as error:
         raise UsageError(f"{source} is not JSON: {error}") from None
     except RecursionError:
@@ -55,6 +64,19 @@ def parse_json(text: str, source: str) -> Any:
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON's")
+
+
+class _DuplicateKey(ValueError):
+    """A key that one object of JSON text has twice."""
+
+
+def _object_of_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        key = next(key for key in unique if counts[key] > 1)
+        raise _DuplicateKey(f"duplicate key {shown(printable(key, 80))}")
+    return unique
 
 
 def read_text(path: Path) -> str:

@@ -114,6 +114,23 @@ def test_missing_and_malformed_json_are_usage_errors(path):
         files.read_json(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"seed": 1, "seed": 2}', "'seed'"),
+        ('{"seed": 1, "seed": 1}', "'seed'"),
+        ('[{"a": {"b": 0, "\\u03c6": 1, "c": 2, "φ": 3}}]', "'φ'"),
+        ('{"\\u001b[31m": 1, "\\u001b[31m": 2}', r"'\\\\x1b\[31m'"),
+    ],
+)
+def test_a_key_twice_in_one_object_is_rejected_by_its_name(path, text, key):
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=rf"file: duplicate key {key}; accepted: each key once$"):
+        files.read_json(path)
+    path.write_text('[{"a": {"a": 1}}, {"a": 2}]')
+    assert files.read_json(path) == [{"a": {"a": 1}}, {"a": 2}]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_text_is_read_with_and_without_a_byte_order_mark(path, encoding):
     path.write_bytes('{"φ": 1}\r\n'.encode(encoding))
