@@ -194,9 +194,11 @@ def sync_directory(path: Path) -> None:
 def locked_directory(path: Path, use: str) -> Iterator[None]:
     """Create a directory if it is missing, and lock it (`lock`) within the context.
 
-    Temporary files that a killed process left there are removed. Raises UsageError where the
-    directory can't be created or written.
+    Temporary files that a killed process left there are removed. An exception that leaves a new
+    directory empty removes it again, with its new parents. Raises UsageError where the directory
+    can't be created or written.
     """
+    created = [level for level in (path, *path.parents) if not os.path.lexists(level)]
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -210,6 +212,11 @@ def locked_directory(path: Path, use: str) -> Iterator[None]:
             if _TEMPORARY.fullmatch(left.name):
                 left.unlink(missing_ok=True)
         yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty
+            for level in created:
+                level.rmdir()
+        raise
     finally:
         os.close(descriptor)
 

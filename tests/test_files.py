@@ -207,6 +207,25 @@ def test_file_with_the_longest_name_is_written(tmp_path):
     assert path.read_text() == "text"
 
 
+@pytest.mark.parametrize("kept", ["a/b/c", "a/b/file", "a/other", None])
+def test_an_exception_removes_new_directories_that_are_empty(kept, tmp_path):
+    new = tmp_path / "a" / "b" / "c"
+    if kept == "a/b/c":  # the user's own
+        new.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), files.locked_directory(new, "is working here"):
+        if kept not in (None, "a/b/c"):
+            (tmp_path / kept).write_text("")
+        raise KeyboardInterrupt
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    expected = {
+        "a/b/c": {"a", "a/b", "a/b/c"},
+        "a/b/file": {"a", "a/b", "a/b/file"},
+        "a/other": {"a", "a/other"},
+        None: set(),
+    }
+    assert left == expected[kept]
+
+
 def test_a_locked_directory_is_created_and_cleared_of_temporary_files(tmp_path):
     directory = tmp_path / "a" / "b"
     with files.locked_directory(directory, "is working here"):

@@ -54,5 +54,6 @@ def main(arguments: list[str]) -> None:
             "a resumed run keeps its directory, seed and reference; accepted: no --out, --seed or "
             "--reference"
         )
+    run.require_files(parsed.experiment, directory)
     run.check(parsed.experiment)
     run_experiment(parsed.experiment, directory)

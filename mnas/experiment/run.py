@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +34,7 @@ from mnas.experiment.results import read_settings, result_spec
 from mnas.experiment.settings import Experiment
 from mnas.files import write_json
 from mnas.loop import selection
-from mnas.loop.journal import Journal, is_begun, remove_unbegun
+from mnas.loop.journal import Journal, is_begun, read_head, remove_unbegun
 from mnas.loop.records import ExperimentRecord, ResultRecord
 from mnas.loop.search import Observer, Search
 from mnas.loop.trial import Result
@@ -249,6 +250,28 @@ def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Pat
                 f"{path}: {name} was {shown(before.get(name))} and is {shown(now.get(name))} now; "
                 f"accepted: the settings of the run, except {', '.join(RESUMABLE_SETTINGS)} and "
                 "engine"
+            )
+
+
+def require_files(experiment: Experiment, directory: Path) -> None:
+    """Raise UsageError where a file or folder that a run depends on is gone, with the flag for it.
+
+    experiment  settings with which the run in `directory` is to be resumed
+    """
+    journal = directory / "journal.jsonl"
+    if not has_begun(directory):
+        return
+    recorded, current = _flat(read_head(journal).settings), _flat(experiment.settings())
+    for name in recorded:
+        setting = name.replace("contents.", "evaluator.", 1)
+        path = recorded.get(setting)
+        if not name.startswith("contents.") or current.get(setting) != path:
+            continue
+        if isinstance(path, str) and os.path.isabs(path) and not os.path.exists(path):
+            flag = f"--{setting.replace('_', '-')}"
+            raise UsageError(
+                f"{directory}: {setting} = {shown(path)}: no such file or directory; accepted: "
+                f"{flag} and its new path"
             )
 
 

@@ -24,7 +24,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,15 @@ def read(path: Path) -> list[Record]:
     return read_content(path).records
 
 
+def read_head(path: Path) -> ExperimentRecord:
+    """Return the first record of a journal, without reading the others; errors as `read`."""
+    with contextlib.closing(_records(path)) as records:
+        head = next(records, (None,))[0]
+    if not isinstance(head, ExperimentRecord):
+        raise UsageError(f"{path} holds no complete record; accepted: a journal")
+    return head
+
+
 def is_begun(path: Path) -> bool:
     """Return whether a journal has a line beyond its head; False if there is no such file."""
     _require_file(path)
@@ -182,18 +191,26 @@ def decisions_of(records: Iterable[Record]) -> dict[int, tuple[int, ...]]:
 def read_content(path: Path) -> Content:
     """Return the records with the length and checksum after which to append; errors as `read`."""
     records: list[Record] = []
-    length, checksum = 0, b""
+    length, last_sum = 0, b""
+    for record, line, checksum in _records(path):
+        records.append(record)
+        length, last_sum = length + len(line), checksum
+    return Content(records, length, last_sum)
+
+
+def _records(path: Path) -> Generator[tuple[Record, bytes, bytes]]:
+    """Yield the complete records of a journal, each with its line and its checksum."""
+    checksum = b""
     for number, line in enumerate(_lines(path)):
         try:
             if not line.endswith(b"\n"):
                 _check_torn(line, number)
-                break
+                return
             data, checksum = _verified(line, number, checksum)
-            records.append(from_json(data))
+            record = from_json(data)
         except UsageError as error:
             raise UsageError(f"{path}, line {number + 1}: {error}") from None
-        length += len(line)
-    return Content(records, length, checksum)
+        yield record, line, checksum
 
 
 def _line(record: Record, number: int, previous_sum: bytes) -> tuple[bytes, bytes]:

@@ -68,7 +68,10 @@ def test_moved_arrays_are_found_by_their_new_path(capsys, tmp_path, monkeypatch)
     (tmp_path / "x.npz").rename("y.npz")
     capsys.readouterr()
     assert main(["resume", "../run"]) == 2
-    assert_one_line(capsys, f"data: no file {tmp_path}/x.npz")
+    missing = f"evaluator.data.source = '{tmp_path}/x.npz': no such file or directory; accepted: "
+    assert_one_line(capsys, missing + "--evaluator.data.source and its new path")
+    assert main(["resume", "../run", "--evaluator.data.source", "z.npz"]) == 2
+    assert_one_line(capsys, f"{tmp_path}/elsewhere/z.npz")
     assert main(["resume", "../run", "--evaluator.data.source", "y.npz"]) == 0
     settings = json.loads(Path("../run/experiment.json").read_bytes())
     assert settings["evaluator"]["data"]["source"] == str(tmp_path / "elsewhere" / "y.npz")
@@ -105,6 +108,19 @@ def test_other_kinds_of_data_are_another_setting(capsys):
     capsys.readouterr()
     assert resume("--evaluator.data.source", "digits", "--space.classes", "10") == 2
     assert_one_line(capsys, "evaluator.data.source was ", "x.npz' and is 'digits' now")
+
+
+def test_a_missing_latency_table_names_the_flag_of_its_new_path(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(ProxyConfig, "check", lambda *_: None)
+    Path("one.json").write_text('{"format": "mnas-latency/1", "call_ms": 0.1, "blocks": {}}')
+    write_arrays("x.npz")
+    assert search("x.npz", 5, "--evaluator.latency-table", "one.json") == 0
+    Path("one.json").rename("two.json")
+    capsys.readouterr()
+    assert resume() == 2
+    missing = f"evaluator.latency_table = '{tmp_path}/one.json': no such file or directory; "
+    assert_one_line(capsys, missing + "accepted: --evaluator.latency-table and its new path")
+    assert resume("--evaluator.latency-table", "two.json") == 0
 
 
 def test_a_latency_table_may_move_but_not_change(tmp_path):

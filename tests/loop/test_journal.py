@@ -8,7 +8,7 @@ import pytest
 
 from mnas.errors import UsageError
 from mnas.loop import journal
-from mnas.loop.journal import Journal, decisions_of, read
+from mnas.loop.journal import Journal, decisions_of, read, read_head
 from mnas.loop.records import (
     ExperimentRecord,
     ProposalsRecord,
@@ -47,6 +47,22 @@ def write(path, records=RECORDS):
     with Journal(path, records[0]) as opened:
         for record in records[1:]:
             opened.append(record)
+
+
+def test_head_is_read_without_the_rest(path):
+    write(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"damaged\n")
+    assert read_head(path) == HEAD
+    path.write_bytes(lines[0].replace(b"t", b"T", 1) + lines[1])
+    with pytest.raises(UsageError, match="line 1: "):
+        read_head(path)
+    path.write_bytes(lines[0][:40])
+    with pytest.raises(UsageError, match="holds no complete record"):
+        read_head(path)
+    path.unlink()
+    with pytest.raises(UsageError, match="can't be read"):
+        read_head(path)
 
 
 def test_appended_records_are_read_back_bit_for_bit(path):
