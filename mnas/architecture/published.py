@@ -13,7 +13,7 @@ bottleneck (version 1.5), where the paper has it in the 1×1 convolution before.
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
-from mnas.architecture.scaling import VARIANTS, scale_published
+from mnas.architecture.scaling import VARIANTS, Fixed, multiply, scale_published
 from mnas.architecture.text_forms import from_block_strings
 
 
@@ -139,6 +139,18 @@ PUBLISHED: dict[str, Architecture] = {
 }
 
 
+# timm's `_gen_mobilenet_v2`: width, depth, what keeps its size.
+_MOBILENETS: dict[str, tuple[float, float, Fixed]] = {
+    "mobilenetv2_035": (0.35, 1.0, "head"),
+    "mobilenetv2_050": (0.5, 1.0, "head"),
+    "mobilenetv2_075": (0.75, 1.0, "head"),
+    "mobilenetv2_100": (1.0, 1.0, "head"),
+    "mobilenetv2_110d": (1.1, 1.2, "head-stem"),
+    "mobilenetv2_120d": (1.2, 1.4, "head-stem"),
+    "mobilenetv2_140": (1.4, 1.0, "head"),
+}
+
+
 def _timm() -> dict[str, Architecture]:
     pytorch = {"padding": "symmetric", "bn_epsilon": 1e-5}
     sources = {
@@ -146,13 +158,16 @@ def _timm() -> dict[str, Architecture]:
         "efficientnet_b0": ("efficientnet-b0", pytorch),
         "mnasnet_100": ("mnasnet-b1", pytorch),
         "semnasnet_100": ("mnasnet-a1", pytorch),
-        "mobilenetv2_100": ("mobilenet-v2", pytorch),
         **{f"resnet{depth}": (f"resnet-{depth}", {}) for depth in (18, 34, 50, 101, 152)},
     }
-    return {
+    networks = {
         name: PUBLISHED[source].replace(name=name, **changes)
         for name, (source, changes) in sources.items()
     }
+    for name, (width, depth, fixed) in _MOBILENETS.items():
+        scaled = multiply(PUBLISHED["mobilenet-v2"], depth, width, fixed=fixed)
+        networks[name] = scaled.replace(name=name, **pytorch)
+    return networks
 
 
 TIMM: dict[str, Architecture] = _timm()

@@ -10,7 +10,7 @@ logits over the largest logit of timm's, in float32 on two images at the model's
     to timm      our variables, by another seed of that rule, saved here and loaded strictly by timm
     images       the same difference between the logits of the two *images*, as a scale
 
-`--timm-python` names an interpreter with timm (requirements in `timm_peer.py`). All 17 models take
+`--timm-python` names an interpreter with timm (requirements in `timm_peer.py`). All 23 models take
 about ten minutes on one core, mostly for B5 to B7.
 """
 
