@@ -28,6 +28,7 @@ drive          `drive(search, evaluator, config)`: calls the engine that the con
 processes      tasks of this machine's worker processes, such as the searches of a study
 inline         one child after another in this process
 worker         `Worker`, the Ray actor that evaluates children
+ray_directory  `local_directory`: private directory of a local Ray
 ray_connection a local Ray or a cluster; notices when Ray itself ends
 ray_watchdog   program that ends what a killed driver's Ray leaves behind
 ray_losses     causes of lost workers

@@ -1,9 +1,10 @@
 """Connection of this process to Ray: one of its own on this machine, or a cluster.
 
 A Ray of our own listens on the loopback interface only, so other machines cannot reach it; other
-users of this machine can, as with every local port. It ends with this process: Ray ends what this
-process has started, workers end with their raylet (`mnas.runtime.parent`), and Ray's agents, which
-would stay for a minute, are ended by `mnas.engines.ray_watchdog`.
+users of this machine can, as with every local port, but not its files and sockets
+(`mnas.engines.ray_directory`). It ends with this process: Ray ends what this process has started,
+workers end with their raylet (`mnas.runtime.parent`), and Ray's agents, which would stay for a
+minute, are ended by `mnas.engines.ray_watchdog`.
 
 A search depends on two services, the GCS and the raylet of this machine. Ray does not say when they
 end: `ray.wait` never returns, or the process is aborted a minute later. So `Services.check` looks.
@@ -15,7 +16,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -29,14 +29,13 @@ from mnas.engines import ray_watchdog
 from mnas.engines.check import check_engine
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import environment_variables
+from mnas.engines.ray_directory import local_directory
 from mnas.errors import RunFailure, UsageError, shown
 from mnas.runtime import signals
 from mnas.runtime.pinning import usable_cores
 
 LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # "0": Ray's addresses are 127.0.0.1
 PATIENCE_SECONDS = 30.0  # for a service of another machine that does not answer
-SOCKET_PATH_BYTES = 107  # of AF_UNIX
-SOCKET_OF_RAY = "/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 
 
 class Services:
@@ -155,23 +154,6 @@ def _on_loopback() -> Iterator[None]:
         _set_attribute(constants, "ENABLE_RAY_CLUSTER", False),
     ):
         yield
-
-
-def local_directory() -> str:
-    """Return the directory for the logs and sockets of a local Ray.
-
-    In the directory of temporary files if that exists and its path is short enough for sockets
-    below it, else in one of the system's. Raises: UsageError where there is none.
-    """
-    named = os.environ.get("RAY_TMPDIR")
-    longest = SOCKET_PATH_BYTES - len(SOCKET_OF_RAY)
-    for place in [*filter(None, [named]), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]:
-        if os.access(place, os.W_OK | os.X_OK) and len(os.fsencode(place)) <= longest:
-            return os.path.join(place, "ray")
-    raise UsageError(
-        f"TMPDIR = {os.environ.get('TMPDIR')!r}: no directory for Ray's sockets; accepted: a "
-        f"writable one with a path of at most {longest} bytes"
-    )
 
 
 def _watchdog() -> contextlib.AbstractContextManager[Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -23,15 +24,21 @@ RAY = EngineConfig(kind="ray")
 LISTENS = "0A"  # of /proc/net/tcp
 
 
-def listening_addresses(processes: list[int]) -> set[str]:
-    """Return the hexadecimal addresses that processes listen on, without ports."""
-    inodes = set()
+def open_files(processes: list[int]) -> set[str]:
+    """Return the links of the files and sockets that processes have open."""
+    links = set()
     for process in processes:
         with contextlib.suppress(OSError):
             for descriptor in os.listdir(f"/proc/{process}/fd"):
                 with contextlib.suppress(OSError):
-                    link = os.readlink(f"/proc/{process}/fd/{descriptor}")
-                    inodes.add(link.removeprefix("socket:[").removesuffix("]"))
+                    links.add(os.readlink(f"/proc/{process}/fd/{descriptor}"))
+    return links
+
+
+def listening_addresses(processes: list[int]) -> set[str]:
+    """Return the hexadecimal addresses that processes listen on, without ports."""
+    files = open_files(processes)
+    inodes = {name.removeprefix("socket:[").removesuffix("]") for name in files}
     lines = [
         line.split()
         for table in ("tcp", "tcp6")
@@ -40,8 +47,13 @@ def listening_addresses(processes: list[int]) -> set[str]:
     return {f[1].rpartition(":")[0] for f in lines if f[3] == LISTENS and f[9] in inodes}
 
 
+def reachable_by_others(path: Path) -> bool:
+    """Return whether all directories above a path let users outside its group pass."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_local_ray_listens_on_loopback_and_ends_with_a_killed_driver(tmp_path):
+def test_local_ray_is_closed_to_others_and_ends_with_a_killed_driver(tmp_path):
     path = tmp_path / "journal.jsonl"
     command = [sys.executable, "-m", "tests.engines.search_process", "ray", str(path)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -52,7 +64,12 @@ def test_local_ray_listens_on_loopback_and_ends_with_a_killed_driver(tmp_path):
         processes = ray_watchdog.processes(driver.pid)
         assert len(processes) >= 4  # GCS, raylet, two agents, workers
         addresses = listening_addresses([driver.pid, *processes])
+        sessions = {Path(n) for n in open_files(processes) if f"_{driver.pid}/" in n}
+        sockets = Path("/proc/net/unix").read_text().split()
+        sessions |= {Path(word) for word in sockets if f"_{driver.pid}/" in word}
+        reachable = [path for path in sessions if reachable_by_others(path)]
         driver.kill()
+    assert any(path.name == "plasma_store" for path in sessions) and not reachable
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
     assert addresses and addresses <= loopback
     deadline = time.monotonic() + 10
