@@ -46,7 +46,8 @@ TOPMOST = {"mnas", "cli", "__main__", "experiments", "search"}
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
     *("mnas", "mnas.space", "mnas.evaluation", "mnas.reward", "mnas.errors", "mnas.files"),
-    *("mnas.training.config", "mnas.loop.config", "mnas.loop.records", "mnas.loop.selection"),
+    *("mnas.training.config", "mnas.training.recipes"),
+    *("mnas.loop.config", "mnas.loop.records", "mnas.loop.selection"),
     *("mnas.engines.config", "mnas.experiment.settings", "mnas.experiment.registry"),
     *("mnas.evaluators.surrogate", "mnas.analysis.comparison", "mnas.analysis.rescoring"),
     *("mnas.export.text", "mnas.search_spaces", "mnas.architecture.architecture"),

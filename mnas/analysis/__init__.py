@@ -6,6 +6,7 @@ and plain data; `mnas.reports` and `mnas.cli` present them as tables and plots.
 comparison    two architectures stage by stage: decisions, costs, predicted accuracies
 rescoring     a run's networks ranked under another reward
 grid_ranking  the points of a grid search of compound scaling, ranked
+retraining    a run's best networks trained to the end: means over seeds, rank correlation
 study_table   a study's searches by sample count, and their summaries over seeds
 
 Imports `experiment`, `loop`, the contracts, `architecture`, `errors` and `files`.

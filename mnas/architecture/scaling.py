@@ -288,3 +288,35 @@ def scale_to(
         low, high = (middle, high) if madds(middle) < target_madds else (low, middle)
     nearest = min((low, high), key=lambda steps: abs(madds(steps) - target_madds))
     return scaled(nearest)
+
+
+def scale_width_to(
+    architecture: Architecture, target_madds: float, divisor: int = DIVISOR
+) -> Architecture:
+    """Return the network with the width whose mult-adds are nearest to a target, up or down.
+
+    Layers and resolution stay, so that networks are comparable on the same images. Widths are
+    multiples of 0.01, of which filters are rounded. Raises UsageError for a target out of reach.
+    """
+    low, high = 1, 100 * LARGEST  # in steps of 0.01
+
+    def scaled(steps: int) -> Architecture:
+        return multiply(architecture, width=steps / 100, divisor=divisor)
+
+    def madds(steps: int) -> int:
+        return network_cost(scaled(steps)).mult_adds
+
+    least, most = madds(low), madds(high)
+    if not least <= target_madds <= most:
+        raise UsageError(
+            f"scaling: width of {architecture.name} to {target_madds:,.0f} mult-adds; accepted: "
+            f"{least:,} to {most:,}"
+        )
+    while high - low > 1:  # mult-adds never fall with the width
+        middle = (low + high) // 2
+        low, high = (middle, high) if madds(middle) < target_madds else (low, middle)
+    # Several widths may round to the same filters, the network's own among them.
+    nearest = min((100, low, high), key=lambda steps: abs(madds(steps) - target_madds))
+    if nearest == 100:
+        return architecture
+    return scaled(nearest).replace(name=f"{architecture.name}-w{nearest / 100:g}")

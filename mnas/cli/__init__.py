@@ -17,6 +17,7 @@ streams           standard streams, whatever the shell has made of them
 command           `run_command`: a function's exceptions as an exit status
 flags             numbers with suffixes and Booleans with values; the flags of a dataclass
 arguments         typed flags from dataclasses; tables and files that several verbs write
+recipe_flags      flags of a training whose defaults a recipe gives
 named_experiment  the experiment that is named on the command line, with exchanged parts
 search            start a search or a study; `--list`, `--resume`, `--warm-up`, `--latency-table`
 list              table of experiments and studies

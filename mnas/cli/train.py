@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnas.architecture.sources import find
-from mnas.cli.arguments import Spec, parse
+from mnas.cli.arguments import Spec
 from mnas.cli.command import stop_advice
-from mnas.data.images import DataConfig, load, open_source
+from mnas.cli.recipe_flags import described_rate, parse_with_recipe
+from mnas.data.images import DataConfig, load
+from mnas.data.sources import open_source
 from mnas.files import locked_directory
 from mnas.reports.terminal import plain_console
 from mnas.runtime import memory
 from mnas.training.checkpoint import Epoch
 from mnas.training.config import TrainingConfig
+from mnas.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from mnas.training.whole_network import Retraining
@@ -38,7 +41,10 @@ class TrainArguments:
     """Training images held out for validation: a fraction below 1, or a number of images."""
     resolution: int | None = None
     """Height and width of the images, pixels; None: those of the spec."""
-    config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = TrainingConfig(epochs=30)
+    recipe: str = "proxy"
+    """Settings to start from, which the flags below override: proxy, efficientnet. Learning rates
+    of recipes but proxy grow with --batch-size where --learning-rate is not given."""
+    config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = RECIPES["proxy"].config
     seed: int = 0
     """Random seed of initial weights, image order, augmentation, dropout and drop path."""
     out: str = "training"
@@ -49,7 +55,7 @@ class TrainArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas train`."""
-    options = parse(TrainArguments, "mnas train", arguments)
+    options = parse_with_recipe("mnas train", arguments, TrainArguments(tyro.MISSING))
     with stop_advice(f"to continue: mnas train {shlex.join(arguments)}"):
         train(options)
 
@@ -63,7 +69,8 @@ def train(options: TrainArguments) -> None:
     if options.resolution is not None:
         architecture = architecture.replace(resolution=options.resolution)
     data = DataConfig(options.data, options.validation)
-    console.print(f"data: {open_source(data).describe()}", soft_wrap=True)
+    console.print(f"data: {open_source(data.source).describe()}", soft_wrap=True)
+    console.print(described_rate(options), soft_wrap=True)
     images = load(data, architecture.resolution)
     architecture = architecture.replace(classes=len(images.classes))
     memory.retain_freed_memory()

@@ -7,13 +7,14 @@ the specs of its best networks, and a `Run`, the view of such a directory.
     run = load_run("runs/b0")
     run.best.reward, run.architecture, run.results
 
-settings   `Experiment`: everything that determines a search, as one frozen dataclass
-overrides  strict, typed changes of nested settings
-registry   spaces, controllers, evaluators and experiments by name, through entry points
-results    `Run`: read-only view of a run's directory
-run        check an experiment; create, resume, drive and export its run
-study      `Study`: variants of an experiment and several seeds of each
-api        `search`: a whole run in one call
+settings      `Experiment`: everything that determines a search, as one frozen dataclass
+overrides     strict, typed changes of nested settings
+registry      spaces, controllers, evaluators and experiments by name, through entry points
+results       `Run`: read-only view of a run's directory
+run           check an experiment; create, resume, drive and export its run
+network_list  listed networks, each with several seeds: a search of the list for each seed
+study         `Study`: variants of an experiment and several seeds of each
+api           `search`: a whole run in one call
 
 Imports `engines`, `loop`, `runtime`, the contracts, `architecture`, `errors` and `files`.
 `settings`, `overrides`, `registry` and `results` import no JAX.

@@ -1,10 +1,12 @@
 """Output for people about running and finished searches; nothing is evaluated.
 
-In: a running `Search`, journals of runs, outcomes of a study. Out: lines on a terminal, TensorBoard
-events, self-contained HTML pages. Importing these modules changes no global state of matplotlib.
+In: a running `Search`, epochs of a training, journals of runs, outcomes of a study. Out: lines on a
+terminal, TensorBoard events, self-contained HTML pages. Importing these modules changes no global
+state of matplotlib.
 
 console            progress of a running search, as an observer of its records
-tensorboard        TensorBoard events, as an observer of its records
+tensorboard        TensorBoard events, among them those of a search, as an observer of its records
+training_log       history.csv, learning curves and TensorBoard events of a training
 terminal           console that prints text as it is: no markup
 text               numbers as text
 figures            pieces of an HTML page: figures as SVG, tables

@@ -5,6 +5,7 @@ variables {block: {'params', 'batch_stats'}} and top-1 accuracy, bit-identical f
 on the same machine and number of threads. Non-finite losses raise FloatingPointError.
 
     config         settings and learning-rate schedule; no JAX
+    recipes        settings by name; no JAX
     optimizer      RMSProp with TensorFlow's definition
     programs       compiled forward, backward and inference programs of single blocks
     child          a network as a chain of such programs: update, calibration, inference

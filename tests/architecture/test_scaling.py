@@ -20,6 +20,7 @@ from mnas.architecture.scaling import (
     scale,
     scale_published,
     scale_to,
+    scale_width_to,
 )
 from mnas.architecture.text_forms import from_arch_def, from_block_strings
 from mnas.errors import UsageError
@@ -186,3 +187,18 @@ def test_layers_of_a_stage_of_several_blocks_are_scaled_together():
     scaled = multiply(network, depth=1.2)
     assert [block.repeats for block in scaled.blocks] == [2, 1, 4]
     assert scaled.timm_stages == (1, 2)
+
+
+@pytest.mark.parametrize("target", [3e6, 5.7e6, 20e6])
+def test_width_is_scaled_to_mult_adds_up_and_down(target):
+    base = B0.replace(resolution=32, classes=10)
+    scaled = scale_width_to(base, target)
+    assert network_cost(scaled).mult_adds == pytest.approx(target, rel=0.02)
+    assert [block.repeats for block in scaled.blocks] == [block.repeats for block in B0.blocks]
+    assert scaled.resolution == 32
+
+
+def test_width_is_unchanged_for_its_own_mult_adds_and_limited():
+    assert scale_width_to(B0, network_cost(B0).mult_adds + 1) == B0
+    with pytest.raises(UsageError, match="width of efficientnet-b0 to 1,000 mult-adds; accepted: "):
+        scale_width_to(B0, 1000)

@@ -1,0 +1,104 @@
+"""Listed networks evaluated with several seeds: one exhaustive search of the list for each seed.
+
+    DIR/seed-0/journal.jsonl, DIR/seed-1/journal.jsonl, ...
+
+So a list is evaluated on every engine and resumed from its journals, like any search. All networks
+of a seed come before the next seed: an interrupted evaluation has all networks.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from mnas.architecture.architecture import Architecture
+from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError
+from mnas.evaluation import EvaluatorConfig
+from mnas.experiment import registry, run
+from mnas.experiment.settings import Experiment
+from mnas.loop.config import MAX_BATCH, SearchConfig
+from mnas.loop.records import Record, ResultRecord
+from mnas.reward import RewardConfig
+from mnas.space import OneOf, Space
+
+NAME = "network-list"
+ACCURACY = RewardConfig(w=0.0)  # accuracy · (cost / target)^0
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkList:
+    """Space with a single decision: the index in a list of networks.
+
+    networks  JSON of `Architecture.to_dict`, all different
+    """
+
+    networks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, networks: Sequence[Architecture]) -> "NetworkList":
+        """Return the list of these networks. Raises UsageError where two of them are the same."""
+        names: dict[str, str] = {}
+        for network in networks:
+            other = names.setdefault(network.canonical_hash(), network.name)
+            if other is not network.name:
+                raise UsageError(
+                    f"{network.name} and {other} are the same network; accepted: each one once"
+                )
+        return cls(tuple(json.dumps(network.to_dict()) for network in networks))
+
+    def build(self) -> Space:
+        """Return the space."""
+        networks = {
+            index: Architecture.from_dict(json.loads(text))
+            for index, text in enumerate(self.networks)
+        }
+        return Space(NAME, partial(_listed, networks=networks, index=OneOf(*networks)))
+
+
+def _listed(networks: dict[int, Architecture], index: int) -> Architecture:
+    return networks[index]
+
+
+def experiment(
+    networks: Sequence[Architecture], evaluator: EvaluatorConfig, engine: EngineConfig, seed: int
+) -> Experiment:
+    """Return the experiment that evaluates each network once; its reward is the accuracy."""
+    return Experiment(
+        name=NAME,
+        space=NetworkList.of(networks),
+        controller=registry.load("controller", "exhaustive")(),
+        evaluator=evaluator,
+        reward=ACCURACY,
+        search=SearchConfig(trials=None, batch=MAX_BATCH, seed=seed, failed_batches=0),
+        engine=engine,
+    )
+
+
+def evaluate(
+    networks: Sequence[Architecture],
+    evaluator: EvaluatorConfig,
+    engine: EngineConfig,
+    seeds: int,
+    directory: Path,
+    observe: Callable[[int, Record], None] = lambda seed, record: None,
+) -> list[list[ResultRecord]]:
+    """Evaluate every network with seeds 0, 1, ...; return the results, [seeds][networks].
+
+    directory  of the journals; what they hold is not evaluated again
+    observe    called with the seed and each record that is added to its journal
+
+    Raises as `mnas.experiment.run.opened` and `drive`: UsageError where the journals are of other
+    networks or settings, RunFailure, KeyboardInterrupt. Results so far stay in the journals.
+    """
+    results = []
+    for seed in range(seeds):
+        seeded = experiment(networks, evaluator, engine, seed)
+        (directory / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
+        with run.opened(seeded, directory / f"seed-{seed}", (partial(observe, seed),)) as search:
+            if not search.done:
+                run.drive(seeded, search)
+            by_number = [search.results[number] for number in sorted(search.results)]
+            results.append([ResultRecord.of(result) for result in by_number])
+    return results
