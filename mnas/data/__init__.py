@@ -6,11 +6,13 @@ them. The validation split is taken from the training set, never from the test s
 `split_seed` only. Each source tells in one line what it read and left out, and a digest of its
 content. Missing, malformed or ambiguous data raise UsageError.
 
-    source    contract of a source of labelled images, and the line that describes it
+    source    contracts of a source and its splits, and the line that describes it
     pixels    one image file to 8-bit RGB; resizing
+    memory    split: images of one array
     digits    source: the embedded digits
     arrays    source: `.npz` files
     folders   source: folders of images
+    sources   name to source
     images    `DataConfig` to `Images`: splits
     batches   images on the device; normalisation and augmentation, batches of an epoch
 

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnas.data.pixels import resized
+from mnas.data.memory import ArraySplit
 from mnas.data.source import (
-    Labelled,
     array_digest,
     description,
     require_memory,
@@ -50,20 +49,21 @@ class ArraySource:
         self._file = ArrayFile(path)
         labels = self._labels("train")
         self.classes = self._classes(labels)
-        self.labels = labels.astype(np.int32)
+        self._train_labels = labels.astype(np.int32)
 
-    def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
-        """Return the training images at `indices` [M], uint8 RGB [M, R, R, 3]."""
-        return resized(_as_rgb(self._train_images[indices]), resolution)
+    @functools.cached_property
+    def train(self) -> ArraySplit:
+        """Training images."""
+        return ArraySplit(self._train_labels, lambda: self._images("train"))
 
-    def test(self, resolution: int) -> Labelled | None:
-        """Return the test set at resolution R; None if the file has none."""
+    @functools.cached_property
+    def test(self) -> ArraySplit | None:
+        """Test images; None if the file has none."""
         if not {self._key("test_images"), self._key("test_labels")} & {*self._file.names}:
             return None
         labels = self._labels("test")
         self._check_range("test_labels", labels, len(self.classes))
-        images = resized(_as_rgb(self._images("test")), resolution)
-        return images, labels.astype(np.int32)
+        return ArraySplit(labels.astype(np.int32), lambda: self._images("test"))
 
     def describe(self) -> str:
         """Return the line that says what was found."""
@@ -72,7 +72,7 @@ class ArraySource:
         others = [printable(name) for name in self._file.names if name not in read]
         left_out = Counter({f"array of other names or splits ({shortened(others)})": len(others)})
         return description(
-            len(self.labels),
+            len(self._train_labels),
             self.classes,
             [(shape[1], shape[2])],
             left_out if others else Counter(),
@@ -80,11 +80,7 @@ class ArraySource:
 
     def digest(self) -> str:
         """Return a digest of training images, labels and class names."""
-        return array_digest(self.classes, self._train_images, self.labels)
-
-    @functools.cached_property
-    def _train_images(self) -> np.ndarray:
-        return self._images("train")
+        return array_digest(self.classes, self.train.pixels, self.train.labels)
 
     def _key(self, name: str) -> str:
         """Return the key that the file has for an array; the project's own one if it has none."""
@@ -181,10 +177,3 @@ class ArraySource:
         self._image_shape(split)
         require_memory(f"{self.path}: {key}", self._file.header(key).nbytes)
         return self._file.read(key)
-
-
-def _as_rgb(images: np.ndarray) -> np.ndarray:
-    """Return images [N, H, W], [N, H, W, 1] or [N, H, W, 3] as [N, H, W, 3]."""
-    if images.ndim == 3:
-        images = images[..., None]
-    return np.ascontiguousarray(np.broadcast_to(images, (*images.shape[:3], 3)))

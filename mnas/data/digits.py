@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from mnas.data.pixels import resized
-from mnas.data.source import Labelled, description
+from mnas.data.memory import ArraySplit
+from mnas.data.source import description
 
 # The digits are ordered by their 13 writers; the last 297 are the test set, nearly all of them by
 # writers who do not occur in the rest.
@@ -20,22 +20,15 @@ class DigitsSource:
 
         digits = load_digits()
         grey = np.round(digits.images * (255 / 16)).astype(np.uint8)
-        self._images = np.ascontiguousarray(np.broadcast_to(grey[..., None], (*grey.shape, 3)))
-        self._labels = digits.target.astype(np.int32)
-        self.labels = self._labels[:TRAINING]
+        labels = digits.target.astype(np.int32)
+        self.train = ArraySplit(labels[:TRAINING], lambda: grey[:TRAINING])
+        self.test = ArraySplit(labels[TRAINING:], lambda: grey[TRAINING:])
         self.classes = tuple(map(str, digits.target_names))
-
-    def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
-        """Return the training images at `indices` [M], uint8 RGB [M, R, R, 3]."""
-        return resized(self._images[indices], resolution)
-
-    def test(self, resolution: int) -> Labelled:
-        """Return the test set at resolution R."""
-        return resized(self._images[TRAINING:], resolution), self._labels[TRAINING:]
 
     def describe(self) -> str:
         """Return the line that says what was found."""
-        return description(len(self.labels), self.classes, [self._images.shape[1:3]], Counter())
+        sizes = [self.train.pixels.shape[1:]]
+        return description(len(self.train.labels), self.classes, sizes, Counter())
 
     def digest(self) -> str:
         """Return the name of the set, which never changes."""

@@ -9,17 +9,18 @@ their suffix, and what is neither file nor folder: pipes are never opened. Symbo
 followed, but no folder is entered twice.
 """
 
+import functools
 import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mnas.data.pixels import SUFFIXES, image_header, is_image_name, read_image
-from mnas.data.source import Labelled, counted, description, shortened
+from mnas.data.source import counted, description, shortened
 from mnas.errors import UsageError, printable
 from mnas.files import file_digest
 
@@ -59,16 +60,11 @@ class FolderSource:
                 )
         self._walk = walk
         self.classes = tuple(files)
-        self._files = [path for paths in files.values() for path in paths]
-        counts = [len(paths) for paths in files.values()]
-        self.labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        self.train = FileSplit(self.classes, files)
 
-    def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
-        """Return the training images at `indices` [M], uint8 RGB [M, R, R, 3]."""
-        return _read_all([self._files[index] for index in indices], resolution)
-
-    def test(self, resolution: int) -> Labelled | None:
-        """Return the test set at resolution R; None if there is none."""
+    @functools.cached_property
+    def test(self) -> "FileSplit | None":
+        """Test images; None if there are none."""
         if self._test_root is None:
             return None
         files = _class_files(self._test_root, Walk(self.path))
@@ -77,27 +73,46 @@ class FolderSource:
                 f"data: {self._test_root} has the class folder {printable(unknown[0])}; "
                 f"accepted: those of the training set ({shortened(self.classes)})"
             )
-        labelled = [(path, self.classes.index(name)) for name in files for path in files[name]]
-        if not labelled:
+        if not any(files.values()):
             raise UsageError(f"data: no images in {self._test_root}; accepted: a folder per class")
-        paths, labels = zip(*labelled, strict=True)
-        return _read_all(paths, resolution), np.array(labels, np.int32)
+        return FileSplit(self.classes, files)
 
     def describe(self) -> str:
         """Return the line that says what was found; reads the header of each image."""
-        headers = [image_header(path) for path in self._files]
+        headers = [image_header(path) for path in self.train.files]
         deep = sum(is_deep for _, is_deep in headers)
         notes = [f"{deep:,} scaled from 16 bits to 8"] if deep else []
         if self._walk.nested:
             notes.append(f"{counted(self._walk.nested, 'nested folder')} part of a class")
         sizes = [size for size, _ in headers]
-        return description(len(self._files), self.classes, sizes, self._walk.left_out, notes)
+        return description(len(headers), self.classes, sizes, self._walk.left_out, notes)
 
     def digest(self) -> str:
         """Return a digest of the files' contents in order, their labels and the class names."""
-        files = [file_digest(path) for path in self._files]
-        content = json.dumps([self.classes, self.labels.tolist(), files])
+        files = [file_digest(path) for path in self.train.files]
+        content = json.dumps([self.classes, self.train.labels.tolist(), files])
         return hashlib.sha256(content.encode()).hexdigest()
+
+
+class FileSplit:
+    """Images in files, decoded when they are asked for (`mnas.data.source.Split`).
+
+    files  paths of the N images, in order of the labels
+    """
+
+    def __init__(self, classes: Sequence[str], files: Mapping[str, Sequence[Path]]) -> None:
+        """Take the names of all classes, and the images of those that the split has."""
+        self.files = [path for name in files for path in files[name]]
+        indices = [classes.index(name) for name in files]
+        counts = [len(paths) for paths in files.values()]
+        self.labels = np.repeat(np.array(indices, np.int32), counts)
+
+    def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
+        """Return the images at `indices` [M], uint8 RGB [M, R, R, 3]."""
+        images = np.empty((len(indices), resolution, resolution, 3), np.uint8)
+        for image, index in zip(images, indices, strict=True):
+            image[:] = read_image(self.files[index], resolution)
+        return images
 
 
 class Walk:
@@ -217,10 +232,3 @@ def _ambiguous(path: Path, what: str) -> UsageError:
         f"data: {path} has {what}; accepted: class folders only, or train with class folders and, "
         "beside it, test or val"
     )
-
-
-def _read_all(paths: Sequence[Path], resolution: int) -> np.ndarray:
-    images = np.empty((len(paths), resolution, resolution, 3), np.uint8)
-    for image, path in zip(images, paths, strict=True):
-        image[:] = read_image(path, resolution)
-    return images

@@ -5,19 +5,12 @@ All images are RGB, uint8 [N, R, R, 3]. Normalisation and augmentation happen on
 """
 
 import dataclasses
-import os
-from pathlib import Path
 
 import numpy as np
 
-from mnas.data.arrays import ArraySource
-from mnas.data.digits import DigitsSource
-from mnas.data.folders import FolderSource
-from mnas.data.source import Source, array_digest, require_memory
+from mnas.data.source import array_digest, require_memory
+from mnas.data.sources import EMBEDDED, absolute_source, open_source
 from mnas.errors import UsageError, is_number, rejected, require_whole
-
-# Name of the embedded data set.
-EMBEDDED = "digits"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +37,8 @@ class DataConfig:
         require_whole("data", "split_seed", self.split_seed, least=0)
         if not isinstance(self.source, str) or not self.source or "\0" in self.source:
             raise rejected("data", "source", self.source, "digits, a .npz file or a folder")
-        if self.source != EMBEDDED:  # so that a run can be resumed from any directory
-            object.__setattr__(self, "source", os.path.abspath(self.source))
+        # So that a run can be resumed from any directory.
+        object.__setattr__(self, "source", absolute_source(self.source))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +71,8 @@ def load(config: DataConfig, resolution: int, *, test: bool = False) -> Images:
     Validation images come from the training set, never from the test set, which is read only if
     `test` is set. Raises UsageError for missing or malformed data.
     """
-    source = open_source(config)
-    total = len(source.labels)
+    source = open_source(config.source)
+    total = len(source.train.labels)
     order = np.random.default_rng(config.split_seed).permutation(total)
     held_out = config.validation
     count = int(held_out) if held_out >= 1 else round(held_out * total)
@@ -93,22 +86,17 @@ def load(config: DataConfig, resolution: int, *, test: bool = False) -> Images:
     require_memory(
         f"{number:,} images of {resolution} × {resolution} pixels", number * resolution**2 * 3
     )
-    test_set = source.test(resolution) if test else None
+    test_split = source.test if test else None
+    test_images = test_labels = None
+    if test_split is not None:
+        test_labels = test_split.labels
+        test_images = test_split.images(np.arange(len(test_labels)), resolution)
     return Images(
-        train_images=source.images(train, resolution),
-        train_labels=source.labels[train],
-        validation_images=source.images(validation, resolution),
-        validation_labels=source.labels[validation],
-        test_images=None if test_set is None else test_set[0],
-        test_labels=None if test_set is None else test_set[1],
+        train_images=source.train.images(train, resolution),
+        train_labels=source.train.labels[train],
+        validation_images=source.train.images(validation, resolution),
+        validation_labels=source.train.labels[validation],
+        test_images=test_images,
+        test_labels=test_labels,
         classes=source.classes,
     )
-
-
-def open_source(config: DataConfig) -> Source:
-    """Return the source that a configuration names. Raises UsageError if it can't be read."""
-    if config.source == EMBEDDED:
-        return DigitsSource()
-    if config.source.lower().endswith(".npz"):
-        return ArraySource(Path(config.source))
-    return FolderSource(Path(config.source))

@@ -1,4 +1,4 @@
-"""The contract of a data set's source, and the line that says what was found in it."""
+"""The contracts of a data set's source and its splits; the line that says what was found in it."""
 
 import hashlib
 import json
@@ -12,26 +12,42 @@ import numpy as np
 from mnas.errors import UsageError, printable
 from mnas.runtime.machine import available_bytes
 
-Labelled = tuple[np.ndarray, np.ndarray]
-"""Images uint8 [N, R, R, 3] and labels int32 [N]."""
 
+class Split(Protocol):
+    """Labelled images of one split.
 
-class Source(Protocol):
-    """Training images with labels, and a test set that is read when it is asked for.
-
-    classes  names of the K classes, in order of the labels
-    labels   int32 [N], 0 to K - 1
+    labels  int32 [N], 0 to K - 1
     """
 
-    classes: tuple[str, ...]
     labels: np.ndarray
 
     def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
-        """Return the training images at `indices` [M], uint8 RGB [M, R, R, 3]."""
+        """Return the images at `indices` [M], in that order, uint8 RGB [M, R, R, 3].
+
+        Raises UsageError where one can't be read.
+        """
         ...
 
-    def test(self, resolution: int) -> Labelled | None:
-        """Return the test set at resolution R; None if there is none."""
+
+class Source(Protocol):
+    """Training images with labels, and a test set that is opened when it is asked for.
+
+    classes  names of the K classes, in order of the labels
+
+    `train` and `test` are opened at the first access, which raises UsageError where the split is
+    malformed; `test` is None if there is none. A malformed test set spoils nothing else.
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def train(self) -> Split:
+        """Training images."""
+        ...
+
+    @property
+    def test(self) -> Split | None:
+        """Test images; their labels are those of the training set's classes."""
         ...
 
     def describe(self) -> str:

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.images import EMBEDDED, DataConfig, Images, load, open_source
+from mnas.data.images import DataConfig, Images, load
 from mnas.data.source import shortened
+from mnas.data.sources import EMBEDDED, open_source
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
@@ -47,14 +48,14 @@ class ProxyConfig:
         """Return digests of the images and of the latency table by setting."""
         contents = {}
         if self.data.source != EMBEDDED:
-            contents["data.source"] = open_source(self.data).digest()
+            contents["data.source"] = open_source(self.data.source).digest()
         if self.latency_table is not None:
             contents["latency_table"] = file_digest(Path(self.latency_table))
         return contents
 
     def describe_data(self) -> str:
         """Return one line: images, classes, sizes, and what was left out."""
-        return open_source(self.data).describe()
+        return open_source(self.data.source).describe()
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if the images don't fit the network, or its latency is unknown."""

@@ -6,7 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from mnas.data.images import DataConfig, load, open_source
+from mnas.data.images import DataConfig, load
+from mnas.data.sources import open_source
 from mnas.errors import UsageError
 from tests.data.sets import RNG, checked, contents
 
@@ -132,10 +133,10 @@ def test_the_line_names_images_classes_sizes_and_unread_arrays(saved):
         "20 images, 3 classes (0, 1, 2), 9×9 to 9×9; left out: 2 arrays of other names or splits "
         "(test_images, test_labels)"
     )
-    assert open_source(saved()).describe() == line
+    assert open_source(saved().source).describe() == line
     named = saved(classes=np.array(["cat", "dog", "emu"]), test_images=None, test_labels=None)
     line = "20 images, 3 classes (cat, dog, emu), 9×9 to 9×9"
-    assert open_source(named).describe() == line
+    assert open_source(named.source).describe() == line
 
 
 def test_digest_is_of_the_content_that_a_search_reads(tmp_path):
@@ -143,7 +144,7 @@ def test_digest_is_of_the_content_that_a_search_reads(tmp_path):
 
     def digest(name, save=np.savez, **changes):
         save(tmp_path / name, **{**own, **changes})
-        return open_source(DataConfig(str(tmp_path / name))).digest()
+        return open_source(str(tmp_path / name)).digest()
 
     first = digest("one.npz")
     assert digest("two.npz", np.savez_compressed) == first
@@ -296,7 +297,7 @@ def test_fortran_order_is_read(tmp_path):
         np.savez(tmp_path / f"{name}.npz", train_images=array, train_labels=np.arange(20) % 2)
     one, other = (load(DataConfig(str(tmp_path / f"{n}.npz")), 6) for n in "cf")
     assert (one.train_images == other.train_images).all()
-    one, other = (open_source(DataConfig(str(tmp_path / f"{n}.npz"))) for n in "cf")
+    one, other = (open_source(str(tmp_path / f"{n}.npz")) for n in "cf")
     assert one.digest() == other.digest()
 
 

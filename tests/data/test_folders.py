@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnas.data.images import DataConfig, load, open_source
+from mnas.data.images import DataConfig, load
+from mnas.data.sources import open_source
 from mnas.errors import UsageError
 from tests.data.sets import RNG, checked, contents, save_classes, save_image
 
@@ -62,7 +63,7 @@ def test_images_are_scaled_along_the_shorter_edge_and_cropped(tmp_path):
 
 
 def describe(root) -> str:
-    return open_source(DataConfig(str(root))).describe()
+    return open_source(str(root)).describe()
 
 
 def test_a_class_without_images_is_rejected_by_name(folder):
@@ -219,7 +220,7 @@ def test_digest_is_of_contents_labels_and_classes(tmp_path):
     root = save_classes(tmp_path / "set")
 
     def digest(path):
-        return open_source(DataConfig(str(path))).digest()
+        return open_source(str(path)).digest()
 
     first = digest(root)
     assert digest(shutil.copytree(root, tmp_path / "copy")) == first

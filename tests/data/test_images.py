@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mnas.data.images import DataConfig, load, open_source
+from mnas.data.images import DataConfig, load
+from mnas.data.sources import EMBEDDED, open_source
 from mnas.errors import UsageError
 from tests.data.sets import checked, contents
 
@@ -118,7 +119,7 @@ def test_images_beyond_the_memory_are_rejected_before_they_are_read(monkeypatch)
 
 def test_digits_are_described_in_one_line():
     line = "1,500 images, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 8×8 to 8×8"
-    assert open_source(DataConfig()).describe() == line
+    assert open_source(EMBEDDED).describe() == line
 
 
 def test_digest_depends_on_every_image_and_label():
