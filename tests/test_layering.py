@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "reports": BASE | CONTRACTS | {"analysis", "experiment", "loop"},
     "export": BASE | {"nn"},
     "testing": BASE | CONTRACTS | {"loop"},
-    "benchmark": BASE | {"engines", "nn", "runtime", "space", "training"},
+    "benchmark": BASE | {"data", "engines", "nn", "runtime", "space", "training"},
     "search_spaces": BASE | {"space"},
     "controllers": {"controller", "errors", "loop", "space"},
 }
@@ -46,7 +46,7 @@ TOPMOST = {"mnas", "cli", "__main__", "experiments", "search"}
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (
     *("mnas", "mnas.space", "mnas.evaluation", "mnas.reward", "mnas.errors", "mnas.files"),
-    *("mnas.training.config", "mnas.training.recipes"),
+    *("mnas.training.config", "mnas.training.transfer", "mnas.training.recipes"),
     *("mnas.loop.config", "mnas.loop.records", "mnas.loop.selection"),
     *("mnas.engines.config", "mnas.experiment.settings", "mnas.experiment.registry"),
     *("mnas.evaluators.surrogate", "mnas.analysis.comparison", "mnas.analysis.rescoring"),

@@ -14,6 +14,7 @@ Kernels are [D, C / groups, k, k] in timm and [k, k, C / groups, D] in Flax, the
 written as zero and ignored when read. Networks that timm cannot build are named by the same rules.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -244,16 +245,9 @@ def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Vari
     Raises UsageError if tensors are missing, unknown or of another shape, and if a file saved here
     belongs to a network that differs in settings without tensors, such as padding.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
-        raise UsageError(f"{path} is no regular file; accepted: a .safetensors file")
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            saved = (file.metadata() or {}).get(SPEC_KEY)
-            state = {name: _tensor(file, name, path) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise UsageError(f"{path} can't be read: {error}") from None
-    except safetensors.SafetensorError as error:
-        raise UsageError(f"{path} is not a .safetensors file: {str(error)[:200]}") from None
+    with _opened(path) as file:
+        saved = (file.metadata() or {}).get(SPEC_KEY)
+        state = {name: _tensor(file, name, path) for name in file.keys()}  # noqa: SIM118
     variables = from_state_dict(architecture, state, str(path))
     if saved is not None:
         try:
@@ -262,6 +256,32 @@ def load_weights(path: str | Path, architecture: Architecture) -> dict[str, Vari
             raise UsageError(f"{path}: metadata {SPEC_KEY}: {error}") from None
         _check_same(belongs_to, architecture, path)
     return variables
+
+
+def saved_classes(path: str | Path, architecture: Architecture) -> int:
+    """Return the number of classes of the classifier in a `.safetensors` file.
+
+    Of a file without a classifier, or with a malformed one, it is the architecture's number, with
+    which `load_weights` says what is wrong. Raises UsageError if the file can't be read.
+    """
+    name = f"{module_names(architecture)['head']['']}.weight"
+    with _opened(path) as file:
+        shape = file.get_slice(name).get_shape() if name in file.keys() else []  # noqa: SIM118
+    return shape[0] if len(shape) == 2 and all(shape) else architecture.classes
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """Open a `.safetensors` file within the context; UsageError that names it if it is none."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise UsageError(f"{path} is no regular file; accepted: a .safetensors file")
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error}") from None
+    except safetensors.SafetensorError as error:
+        raise UsageError(f"{path} is not a .safetensors file: {str(error)[:200]}") from None
 
 
 def _tensor(file: Any, name: str, path: str | Path) -> np.ndarray:

@@ -14,6 +14,8 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     precompile     compilation of everything `blockwise` runs, ahead of a search
     checkpoint     state of such a training on disk; no JAX
     whole_network  training of one network to the end, with checkpoints
+    transfer       settings of a training that starts from given weights; no JAX
+    initial        variables to start from, of a `.safetensors` file
 
 May import `mnas.nn`, `mnas.data`, `mnas.runtime`, `mnas.architecture`, `mnas.errors`, `mnas.files`
 and types of `mnas.evaluation`.

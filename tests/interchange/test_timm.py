@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -19,6 +20,8 @@ from mnas.architecture.text_forms import arch_def, from_arch_def
 from mnas.errors import UsageError
 from mnas.export.text import to_timm
 from mnas.nn.weights import save_weights
+from mnas.training.initial import initial_weights
+from mnas.training.transfer import TransferConfig
 from tests.interchange import weights_rule
 from tests.interchange.parity import TOLERANCE, ask, compare, logits, rule_variables
 from tests.parts import registered
@@ -102,3 +105,18 @@ def assert_loaded_strictly(architecture: Architecture, tmp_path: Path) -> None:
     computed = logits(architecture, variables, images)
     expected = np.load(tmp_path / "logits.npy")
     assert weights_rule.relative_difference(computed, expected) <= TOLERANCE
+
+
+def test_timms_weights_start_a_training_with_other_classes(tmp_path):
+    files = {name: str(tmp_path / name) for name in ("images", "logits", "weights")}
+    np.save(f"{files['images']}.npy", weights_rule.images(1, 32))
+    job = {"do": "fill", "model": "mobilenetv2_050", **files, "images": f"{files['images']}.npy"}
+    ask(PYTHON, [job])
+    architecture = TIMM["mobilenetv2_050"].replace(resolution=32, classes=10)
+    initial = initial_weights(TransferConfig(files["weights"]), architecture, seed=0)
+    assert initial.new == ("classifier.bias", "classifier.weight")
+    assert initial.classes == 1000
+    expected = rule_variables(architecture)
+    for variables in (initial.variables, expected):
+        variables["head"]["params"] = {**variables["head"]["params"], "kernel": 0, "bias": 0}
+    jax.tree.map(np.testing.assert_array_equal, initial.variables, expected)
