@@ -41,6 +41,8 @@ def _cause(error: ray.exceptions.RayError, killed_for_memory: bool) -> str:
         return "out of memory, ended by Ray's memory monitor"
     if "node has died" in text or "node was terminated" in text:
         return "its machine left the cluster"
+    if isinstance(error, ray.exceptions.ActorUnavailableError):  # until Ray counts it as dead
+        return "its machine, or its process, does not answer"
     if name := re.search(r"receives a (SIG\w+)", text) or _logged_signal(text):
         return f"its process was ended by {name[1]}"
     if (status := re.search(r"exit code (-?\d+)", text)) and "unexpectedly exits" not in text:

@@ -1,4 +1,4 @@
-"""A Ray cluster whose machines come and go. Slow: it starts several."""
+"""A Ray cluster of which one machine leaves. Slow: each test starts three raylets."""
 
 import subprocess
 import sys
@@ -6,43 +6,43 @@ from pathlib import Path
 
 import pytest
 
+from mnas.loop.journal import read
+from mnas.loop.records import ResultRecord
+from tests.engines.evaluators import notes
 from tests.engines.searches import facts
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ray")
 ROOT = Path(__file__).parents[2]
-# A cluster of a head without cores and two machines, of which one is killed in mid-search.
-PROGRAM = """
-import sys, threading, time
-from pathlib import Path
-from ray.cluster_utils import Cluster
-from mnas.engines import ray as engine
-from mnas.engines.config import EngineConfig
-from tests.engines.evaluators import TableConfig
-from tests.engines.searches import build_search
-
-path = Path(sys.argv[1])
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-cluster.add_node(num_cpus=1)
-leaving = cluster.add_node(num_cpus=1)
-cluster.wait_for_nodes()
 
 
-def leave():
-    while path.read_bytes().count(b'"result"') < 6:
-        time.sleep(0.05)
-    cluster.remove_node(leaving, allow_graceful=False)
+def search_on_cluster(loss: str, retries: int, directory: Path) -> list[ResultRecord]:
+    """Return the results of a search whose second machine is lost (`cluster_process`)."""
+    program = [sys.executable, "-m", "tests.engines.cluster_process"]
+    subprocess.run([*program, loss, str(retries), str(directory)], cwd=ROOT, check=True)
+    records = read(directory / "journal.jsonl")
+    return [record for record in records if isinstance(record, ResultRecord)]
 
 
-search = build_search(path)
-threading.Thread(target=leave, daemon=True).start()
-engine.run(search, TableConfig(seconds=0.3), EngineConfig(address=cluster.address, pin=False))
-assert search.done and not any(r.evaluation.error for r in search.results.values())
-cluster.shutdown()
-"""
+def test_the_child_of_a_machine_that_leaves_is_evaluated_on_another(tmp_path, reference):
+    results = search_on_cluster("killed", 1, tmp_path)
+    assert facts(tmp_path / "journal.jsonl") == reference()
+    networks = {record.hash for record in results}
+    attempts = notes(tmp_path, "attempts")
+    assert set(attempts) == networks and len(attempts) == len(networks) + 1
 
 
-def test_a_search_goes_on_where_a_machine_leaves_the_cluster(tmp_path, reference):
-    path = tmp_path / "journal.jsonl"
-    subprocess.run([sys.executable, "-c", PROGRAM, str(path)], cwd=ROOT, check=True, timeout=500)
-    assert facts(path) == reference()
+@pytest.mark.parametrize(
+    ("loss", "cause"),
+    [
+        ("killed", "worker lost: its machine, or its process, does not answer"),
+        ("silent", "worker lost: its machine left the cluster"),
+    ],
+)
+def test_without_retries_the_cause_is_recorded_and_never_rewarded(loss, cause, tmp_path):
+    results = search_on_cluster(loss, 0, tmp_path)
+    failed = [record for record in results if record.error is not None]
+    assert {record.error for record in failed} == {cause}
+    assert len({record.hash for record in failed}) == 1  # and its duplicates
+    assert all(record.reward == 0 and record.accuracy is None for record in failed)
+    assert len(results) == 22

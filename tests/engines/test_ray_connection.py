@@ -154,3 +154,8 @@ def test_more_than_one_gpu_per_worker_is_a_whole_number():
 def test_the_cause_of_a_lost_worker_is_what_ray_tells(text, killed_for_memory, cause):
     error = ray_connection.ray.exceptions.RayError(text)
     assert cause in ray_losses._cause(error, killed_for_memory)
+
+
+def test_a_worker_that_does_not_answer_is_not_called_dead():
+    error = ray_connection.ray.exceptions.ActorUnavailableError("Connection reset by peer", None)
+    assert "does not answer" in ray_losses._cause(error, False)
