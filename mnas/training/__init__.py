@@ -6,13 +6,18 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
 
     config         settings and learning-rate schedule; no JAX
     recipes        settings by name; no JAX
-    optimizer      RMSProp with TensorFlow's definition
+    optimizer      RMSProp with TensorFlow's definition; SGD with Nesterov momentum
+    loss           label-smoothed cross-entropy
     programs       compiled forward, backward and inference programs of single blocks
     child          a network as a chain of such programs: update, calibration, inference
-    scoring        top-1 accuracy of a chain of blocks
+    accuracy       top-1 and top-5 accuracy with their intervals; no JAX
+    scoring        accuracy on all images of a feed
     blockwise      proxy training: short training of one child of a search
     precompile     compilation of everything `blockwise` runs, ahead of a search
-    checkpoint     state of such a training on disk; no JAX
+    step           update of a whole network as one compiled program
+    start          variables that a training starts from; blocks by learning rate
+    devices        batches split over devices, and over several processes
+    checkpoint     state of a training at any step, on disk, by Orbax
     whole_network  training of one network to the end, with checkpoints
     transfer       settings of a training that starts from given weights; no JAX
     initial        variables to start from, of a `.safetensors` file

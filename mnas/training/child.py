@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import numpy as np
-import optax
 from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
 from mnas.nn.network import Shape, Variables, init_variables, network_blocks
 from mnas.runtime import memory
 from mnas.runtime.compile_stats import Recording
+from mnas.training.loss import cross_entropy
 from mnas.training.optimizer import Optimizer
 from mnas.training.programs import TrainingPrograms, inference_program, training_programs
 
@@ -37,8 +37,7 @@ def _loss(label_smoothing: float, logits, labels):
     """Return the mean label-smoothed cross-entropy, [], and its gradient, [B, classes]."""
 
     def mean_loss(logits):
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
-        return optax.softmax_cross_entropy(logits, targets).mean()
+        return cross_entropy(logits, labels, label_smoothing)
 
     return jax.value_and_grad(mean_loss)(logits)
 

@@ -13,7 +13,9 @@ from mnas.errors import (
     require_whole,
 )
 
-SCHEDULES = ("cosine", "exponential")
+SCHEDULES = ("cosine", "exponential", "constant")
+OPTIMIZERS = ("rmsprop", "sgd")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +28,20 @@ class TrainingConfig:
     """Images per step; an incomplete last batch is dropped."""
     learning_rate: float = 0.005
     """Peak learning rate for this batch size; not scaled by it."""
-    schedule: Literal["cosine", "exponential"] = "cosine"
-    """Decay after warm-up: 'cosine' to 0, or 'exponential' in steps."""
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    """Decay after warm-up: 'cosine' to 0, 'exponential' in steps, or 'constant' for none."""
     warmup_epochs: float = 0.5
     """Epochs of linear warm-up from 0."""
     decay_rate: float = 0.97
     """Factor on the learning rate every `decay_epochs`, exponential schedule only."""
     decay_epochs: float = 2.4
     """Epochs between decays of the learning rate, exponential schedule only."""
+    optimizer: Literal["rmsprop", "sgd"] = "rmsprop"
+    """RMSProp with momentum, or SGD with Nesterov momentum."""
     rms_decay: float = 0.9
     """RMSProp's decay of mean squared gradients."""
     momentum: float = 0.9
-    """RMSProp's momentum."""
+    """Momentum of the optimizer."""
     epsilon: float = 1e-3
     """RMSProp's epsilon, inside the square root."""
     weight_decay: float = 1e-5
@@ -56,9 +60,13 @@ class TrainingConfig:
     """Maximum random shift of training images in each direction, pixels."""
     calibration_batches: int = 16
     """Maximum number of training batches for BatchNorm's final statistics."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Type of activations and their gradients; weights, statistics and loss are float32."""
+    accumulation: int = 1
+    """Parts of a batch, computed one after the other for less memory; BatchNorm sees one part."""
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size", "calibration_batches"):
+        for field in ("epochs", "batch_size", "calibration_batches", "accumulation"):
             require_whole("training", field, getattr(self, field))
         require_whole("training", "crop_padding", self.crop_padding, least=0)
         for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon"):
@@ -70,6 +78,8 @@ class TrainingConfig:
         for field in ("drop_path", "dropout"):
             require_fraction("training", field, getattr(self, field))
         require_one_of("training", "schedule", self.schedule, SCHEDULES)
+        require_one_of("training", "optimizer", self.optimizer, OPTIMIZERS)
+        require_one_of("training", "precision", self.precision, PRECISIONS)
         if not isinstance(self.flip, bool):
             raise rejected("training", "flip", self.flip, "True, False")
 
@@ -77,8 +87,8 @@ class TrainingConfig:
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of a step, counted from 0.
 
-    Linear warm-up; then peak · (1 + cos(π · progress)) / 2 (arXiv 1608.03983), or
-    peak · decay_rate^⌊epoch / decay_epochs⌋ (EfficientNet's code).
+    Linear warm-up; then peak · (1 + cos(π · progress)) / 2 (arXiv 1608.03983),
+    peak · decay_rate^⌊epoch / decay_epochs⌋ (EfficientNet's code), or the peak.
     """
     epoch = step / steps_per_epoch
     if epoch < config.warmup_epochs:
@@ -86,6 +96,8 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
         return config.learning_rate * min(
             1.0, (step + 1) / (config.warmup_epochs * steps_per_epoch)
         )
+    if config.schedule == "constant":
+        return config.learning_rate
     if config.schedule == "exponential":
         return config.learning_rate * config.decay_rate ** (epoch // config.decay_epochs)
     progress = (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs)

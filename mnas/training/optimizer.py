@@ -1,8 +1,8 @@
-"""RMSProp with TensorFlow's definition, which the settings of MnasNet and EfficientNet assume."""
+"""Optimizers: RMSProp with TensorFlow's definition, SGD with Nesterov momentum."""
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -13,21 +13,29 @@ from mnas.training.config import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """RMSProp with momentum; a static argument of the compiled programs.
+    """An optimizer with momentum; a static argument of the compiled programs.
 
-    g            ← gradient + weight_decay · w   (kernels only)
-    mean_squares ← decay · mean_squares + (1 - decay) · g²
-    velocity     ← momentum · velocity - learning_rate · g / sqrt(mean_squares + epsilon)
-    w            ← w + velocity
+    g ← gradient + weight_decay · w   (kernels only)
 
-    TensorFlow's form: the learning rate is inside the velocity, and mean squares start at 1.
-    Used by MnasNet (arXiv 1807.11626) and EfficientNet (arXiv 1905.11946).
+    kind 'rmsprop', which the settings of MnasNet (arXiv 1807.11626) and EfficientNet
+    (arXiv 1905.11946) assume, in TensorFlow's form: the learning rate is inside the velocity, and
+    mean squares start at 1.
+
+        mean_squares ← decay · mean_squares + (1 - decay) · g²
+        velocity     ← momentum · velocity - learning_rate · g / sqrt(mean_squares + epsilon)
+        w            ← w + velocity
+
+    kind 'sgd', with Nesterov momentum in PyTorch's form, as CIFAR recipes assume it:
+
+        velocity ← momentum · velocity + g
+        w        ← w - learning_rate · (g + momentum · velocity)
     """
 
     decay: float = 0.9
     momentum: float = 0.9
     epsilon: float = 1e-3
     weight_decay: float = 0.0
+    kind: Literal["rmsprop", "sgd"] = "rmsprop"
 
     def build(self) -> optax.GradientTransformationExtraArgs:
         """Return the Optax transformation; `update` takes `learning_rate` as an extra argument."""
@@ -38,16 +46,16 @@ class Optimizer:
         def kernels(params):
             return jax.tree_util.tree_map_with_path(lambda p, _: p[-1].key == "kernel", params)
 
+        descent = optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), scale)
+        if self.kind == "rmsprop":
+            squares = optax.scale_by_rms(self.decay, self.epsilon, initial_scale=1.0)
+            steps = [squares, descent, optax.trace(self.momentum)]
+        else:
+            steps = [optax.trace(self.momentum, nesterov=True), descent]
         # Flattened: one loop over all weights of a block compiles faster than one per weight.
         return optax.chain(
             optax.add_decayed_weights(self.weight_decay, kernels),
-            optax.flatten(
-                optax.chain(
-                    optax.scale_by_rms(self.decay, self.epsilon, initial_scale=1.0),
-                    optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), scale),
-                    optax.trace(self.momentum),
-                )
-            ),
+            optax.flatten(optax.chain(*steps)),
         )
 
     def shapes(self, params: Any) -> Any:
@@ -74,4 +82,10 @@ def _shapes(optimizer: Optimizer, tree: Any, leaves: tuple[Any, ...]) -> Any:
 
 def optimizer_of(config: TrainingConfig) -> Optimizer:
     """Return the optimizer that a training configuration describes."""
-    return Optimizer(config.rms_decay, config.momentum, config.epsilon, config.weight_decay)
+    return Optimizer(
+        config.rms_decay,
+        config.momentum,
+        config.epsilon,
+        config.weight_decay,
+        config.optimizer,
+    )

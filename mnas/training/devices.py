@@ -1,0 +1,106 @@
+"""All devices as one axis, over which batches are split; several processes as one program.
+
+A program whose arguments are split over devices runs on all of them (`jax.sharding`). With several
+processes (`jax.distributed`), each runs the same Python program on the same data, and the devices
+are those of all processes; only one, the writer, writes files.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from mnas.errors import UsageError
+
+
+class Devices:
+    """The devices of all processes.
+
+    batch       sharding of arrays [B, ...] that splits B equally; None for a single device
+    replicated  sharding with a copy on every device; None for a single device
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        """Use the first `count` devices, all by default."""
+        devices = jax.devices()
+        self.count = len(devices) if count is None else count
+        if not 0 < self.count <= len(devices):
+            raise ValueError(f"count = {count}; accepted: 1 to {len(devices)}")
+        self.batch: NamedSharding | None = None
+        self.replicated: NamedSharding | None = None
+        if self.count > 1:
+            mesh = Mesh(np.array(devices[: self.count]), ("batch",))
+            self.batch = NamedSharding(mesh, PartitionSpec("batch"))
+            self.replicated = NamedSharding(mesh, PartitionSpec())
+
+    @functools.cached_property
+    def processes(self) -> int:
+        """Number of processes."""
+        return jax.process_count()
+
+    @functools.cached_property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return jax.process_index() == 0
+
+    def require_divisible(self, what: str, images: int) -> None:
+        """Raise UsageError if a batch of `images` images can't be split equally."""
+        if images % self.count:
+            nearest = max(1, round(images / self.count)) * self.count
+            raise UsageError(
+                f"{what} = {images} on {self.count} devices; accepted: a multiple of "
+                f"{self.count}, such as {nearest}"
+            )
+
+    def split(self, array: Any) -> jax.Array:
+        """Return an array [B, ...], equal in all processes, split over the devices."""
+        return self._placed(array, self.batch)
+
+    def replicate(self, tree: Any) -> Any:
+        """Return a pytree of arrays, equal in all processes, with a copy on every device."""
+        if self.replicated is None:
+            return jax.device_put(tree)
+        return jax.tree.map(lambda leaf: self._placed(leaf, self.replicated), tree)
+
+    def _placed(self, array: Any, sharding: NamedSharding | None) -> jax.Array:
+        if sharding is None or self.processes == 1 or _is_global(array):
+            return jax.device_put(array, sharding)
+        # `device_put` would compare the arrays of all processes each time.
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    def any(self, *conditions: bool) -> tuple[bool, ...]:
+        """Return for each condition whether it is true in any process; all must call this."""
+        if self.processes == 1:
+            return conditions
+        everywhere = multihost_utils.process_allgather(np.array(conditions))
+        return tuple(bool(condition) for condition in everywhere.any(0))
+
+
+def _is_global(array: Any) -> bool:
+    return isinstance(array, jax.Array) and not array.is_fully_addressable
+
+
+def join(coordinator: str | None = None, processes: int | None = None, index: int | None = None):
+    """Make this process one of several that train together; before anything else of JAX.
+
+    coordinator  address of process 0, "host:port"
+    processes    number of processes
+    index        number of this process, from 0
+
+    Without arguments, JAX asks the cluster (Slurm, Open MPI, Kubernetes). Raises UsageError where
+    that is impossible.
+    """
+    given = [coordinator, processes, index]
+    if None in given and any(value is not None for value in given):
+        raise UsageError(
+            f"coordinator = {coordinator!r}, processes = {processes}, index = {index}; "
+            "accepted: all three, or none"
+        )
+    try:
+        jax.distributed.initialize(coordinator, processes, index)
+    except (RuntimeError, ValueError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"processes can't be joined: {cause}") from None
