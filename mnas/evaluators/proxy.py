@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
+from mnas.data.feeds import Feed, Feeding
 from mnas.data.images import DataConfig, Images, load
 from mnas.data.source import shortened
 from mnas.data.sources import EMBEDDED, open_source
@@ -73,13 +74,14 @@ class ProxyConfig:
 class ProxyEvaluator:
     """Evaluator that trains each child from scratch and measures accuracy on held-out images.
 
-    Images, and through JAX's caches the compiled blocks, are kept between children; so a long-lived
-    evaluator is much faster than a new one for each child.
+    Images on the device, and through JAX's caches the compiled blocks, are kept between children;
+    so a long-lived evaluator is much faster than a new one for each child.
     """
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
         self._images: dict[int, Images] = {}
+        self._feeds: dict[int, tuple[Feed, Feed]] = {}
         path = config.latency_table
         self.latency_table = None if path is None else LatencyTable.read(Path(path))
 
@@ -100,6 +102,17 @@ class ProxyEvaluator:
             )
         return images
 
+    def feeds_for(self, architecture: Architecture) -> tuple[Feed, Feed]:
+        """Return the feeds of training and validation images. Raises UsageError as `images_for`."""
+        images = self.images_for(architecture)
+        resolution = architecture.resolution
+        if resolution not in self._feeds:
+            feeding = Feeding.of(self.config.data, images)
+            train = feeding.feed(images.train)
+            validation = feeding.feed(images.validation, (train.mean, train.std))
+            self._feeds[resolution] = train, validation
+        return self._feeds[resolution]
+
     def __call__(
         self, architecture: Architecture, seed: int, report: Report | None = None
     ) -> Evaluation:
@@ -108,19 +121,18 @@ class ProxyEvaluator:
         Raises UsageError as `images_for`, or if the latency table lacks a block.
         """
         start = time.perf_counter()
-        images = self.images_for(architecture)
+        feed, validation = self.feeds_for(architecture)
         latency_ms = None
         if self.latency_table is not None:  # before the training, so that a missing block is cheap
             latency_ms = self.latency_table.latency_ms(architecture)
         with repaired_cache():
             result = blockwise.train(
                 architecture,
-                images.train_images,
-                images.train_labels,
+                feed,
                 self.config.training,
                 seed,
                 report=report,
-                validation=(images.validation_images, images.validation_labels),
+                validation=validation,
             )
         assert result.accuracy is not None  # because of the validation images
         if self.config.measure_latency:
@@ -143,19 +155,13 @@ class ProxyEvaluator:
 
     def compile_batches(self, architecture: Architecture) -> None:
         """Compile loading of batches and the loss for children of this resolution."""
-        images = self.images_for(architecture)
-        precompile.compile_batches(
-            architecture,
-            images.train_images,
-            images.train_labels,
-            self.config.training,
-            (images.validation_images, images.validation_labels),
-        )
+        feed, validation = self.feeds_for(architecture)
+        precompile.compile_batches(architecture, feed, self.config.training, validation)
 
     def compile_block(self, architecture: Architecture, index: int) -> None:
         """Compile all programs of one block of a child, by its index."""
         schedule = self.config.training
-        batch_size = min(schedule.batch_size, len(self.images_for(architecture).train_images))
+        batch_size = min(schedule.batch_size, len(self.images_for(architecture).train))
         precompile.compile_block(architecture, index, schedule, batch_size)
         if self.config.measure_latency:
             precompile.compile_block_latency(architecture, index)

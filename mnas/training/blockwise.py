@@ -12,23 +12,17 @@ import jax
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.batches import (
-    DeviceImages,
-    calibration_batches,
-    check_images,
-    epoch_batches,
-    pixel_statistics,
-)
+from mnas.data.batches import calibration_batches, check_images
+from mnas.data.feeds import DeviceImages, Feed
+from mnas.data.images import Subset
 from mnas.evaluation import Report
 from mnas.nn.network import Variables, network_blocks
 from mnas.runtime.compile_stats import Recording
+from mnas.training.batches import batch_size_of, training_batches
 from mnas.training.child import Child, inference
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.optimizer import optimizer_of
 from mnas.training.scoring import top1_accuracy
-
-Labelled = tuple[np.ndarray, np.ndarray]
-"""Images uint8 [N, R, R, 3] and labels [N]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,35 +61,44 @@ class TrainingResult:
 
 def train(
     architecture: Architecture,
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
+    feed: Feed,
     config: TrainingConfig,
     seed: int,
     *,
     report: Report | None = None,
-    validation: Labelled | None = None,
+    validation: Feed | None = None,
 ) -> TrainingResult:
     """Train `architecture` from scratch; equal seeds give bit-identical weights.
 
-    train_images  uint8 [N, R, R, 3], R the architecture's resolution
-    train_labels  [N], integers below the architecture's number of classes
-    validation    images and labels to evaluate on after training
-    report        called as report(epoch, accuracy) after every epoch, which is then evaluated;
-                  returning "stop" ends training. Does not change the weights
+    feed        training images, of the architecture's resolution and classes
+    validation  images to evaluate on after training
+    report      called as report(epoch, accuracy) after every epoch, which is then evaluated;
+                returning "stop" ends training. Does not change the weights
 
-    Raises ValueError for images that do not fit, UsageError for labels out of range, and
+    Raises ValueError for images of another resolution, UsageError for labels out of range, and
     FloatingPointError for a non-finite loss, detected at the end of the epoch.
     """
-    check_images(architecture, train_images, train_labels)
-    if report is not None and validation is None:
-        raise ValueError("validation = None with report given; accepted: (images, labels)")
+    check_images(architecture, feed)
+    if validation is not None:
+        check_images(architecture, validation)
+    elif report is not None:
+        raise ValueError("validation = None with report given; accepted: a feed")
+    try:
+        return _train(architecture, feed, config, seed, report, validation)
+    finally:
+        feed.stop()
+
+
+def _train(
+    architecture: Architecture,
+    feed: Feed,
+    config: TrainingConfig,
+    seed: int,
+    report: Report | None,
+    validation: Feed | None,
+) -> TrainingResult:
     recording, start = Recording(), time.perf_counter()
     evaluate_seconds = 0.0
-
-    data = DeviceImages.of(train_images, train_labels, *pixel_statistics(train_images))
-    if validation is not None:
-        check_images(architecture, *validation)
-        held_out = DeviceImages.of(*validation, data.mean, data.std)
     child = Child(
         architecture,
         seed,
@@ -105,18 +108,18 @@ def train(
         drop_path=config.drop_path,
         dropout=config.dropout,
     )
-    batch_size = min(config.batch_size, len(train_images))
+    batch_size = batch_size_of(feed, config)
     calibration = functools.partial(
-        calibration_batches, data, batch_size, seed, config.calibration_batches
+        calibration_batches, feed, batch_size, seed, config.calibration_batches
     )
     validation_accuracy, history = None, []
     for epoch in range(1, config.epochs + 1):
-        loss = _train_epoch(child, data, config, batch_size, seed, epoch)
+        loss = _train_epoch(child, feed, config, architecture.classes, seed, epoch)
         last = epoch == config.epochs
         if validation is not None and (report is not None or last):
             began = time.perf_counter()
             variables = child.variables(calibration())
-            validation_accuracy = top1_accuracy(child.blocks, variables, held_out, batch_size)
+            validation_accuracy = top1_accuracy(child.blocks, variables, validation, batch_size)
             evaluate_seconds += time.perf_counter() - began
             if report is not None:
                 history.append((epoch, validation_accuracy))
@@ -128,8 +131,8 @@ def train(
         evaluate_seconds += time.perf_counter() - began
     return TrainingResult(
         variables=variables,
-        pixel_mean=data.mean,
-        pixel_std=data.std,
+        pixel_mean=feed.mean,
+        pixel_std=feed.std,
         accuracy=validation_accuracy,
         history=tuple(history),
         epochs=epoch,
@@ -141,23 +144,16 @@ def train(
 
 
 def _train_epoch(
-    child: Child,
-    data: DeviceImages,
-    config: TrainingConfig,
-    batch_size: int,
-    seed: int,
-    epoch: int,
+    child: Child, feed: Feed, config: TrainingConfig, classes: int, seed: int, epoch: int
 ) -> float:
     """Train one epoch, counted from 1; return the mean loss."""
-    steps = len(data.images) // batch_size
+    steps = len(feed) // batch_size_of(feed, config)
     first = (epoch - 1) * steps
-    batches = epoch_batches(
-        data, batch_size, seed, epoch, flip=config.flip, padding=config.crop_padding
-    )
+    batches = training_batches(feed, config, classes, seed, epoch)
     pending = []
-    for step, (images, labels) in enumerate(batches, start=first):
+    for step, (images, targets) in enumerate(batches, start=first):
         rate = learning_rate(config, step, steps)
-        pending.append(child.step(images, labels, rate, step))
+        pending.append(child.step(images, targets, rate, step))
     losses = np.array(jax.device_get(pending))  # the only synchronisation in an epoch
     if not np.isfinite(losses).all():
         step = first + int(np.argmin(np.isfinite(losses)))
@@ -176,9 +172,9 @@ def accuracy(
     batch_size: int = 64,
 ) -> float:
     """Return the trained child's top-1 accuracy on images uint8 [N, R, R, 3] with labels [N]."""
-    check_images(architecture, images, labels)
-    data = DeviceImages.of(images, labels, result.pixel_mean, result.pixel_std)
-    return top1_accuracy(network_blocks(architecture), result.variables, data, batch_size)
+    feed = DeviceImages(Subset.of(images, labels), (result.pixel_mean, result.pixel_std))
+    check_images(architecture, feed)
+    return top1_accuracy(network_blocks(architecture), result.variables, feed, batch_size)
 
 
 def measure_latency_ms(

@@ -1,12 +1,11 @@
 """Compilation of everything `mnas.training.blockwise` runs, part by part, ahead of a search."""
 
-import numpy as np
-
 from mnas.architecture.architecture import Architecture
-from mnas.data.batches import DeviceImages, calibration_batches, epoch_batches, pixel_statistics
+from mnas.data.batches import calibration_batches, ordered_batches
+from mnas.data.feeds import Feed
 from mnas.nn.blocks import without_drop
 from mnas.nn.network import block_shapes, blocks_with_inputs
-from mnas.training.blockwise import Labelled
+from mnas.training.batches import batch_size_of, training_batches
 from mnas.training.child import compile_loss
 from mnas.training.config import TrainingConfig
 from mnas.training.optimizer import optimizer_of
@@ -14,18 +13,14 @@ from mnas.training.programs import inference_program, training_programs
 
 
 def compile_batches(
-    architecture: Architecture,
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
-    config: TrainingConfig,
-    validation: Labelled,
+    architecture: Architecture, feed: Feed, config: TrainingConfig, validation: Feed
 ) -> None:
-    """Compile what `train` runs outside the blocks: batch loading and the loss."""
-    data = DeviceImages.of(train_images, train_labels, *pixel_statistics(train_images))
-    batch_size = min(config.batch_size, len(train_images))
-    next(epoch_batches(data, batch_size, 0, 1, flip=config.flip, padding=config.crop_padding))
-    next(calibration_batches(data, batch_size, 0, config.calibration_batches))
-    DeviceImages.of(*validation, data.mean, data.std).batch(np.zeros(batch_size, np.int32))
+    """Compile what `train` runs outside the blocks: batches and the loss."""
+    batch_size = batch_size_of(feed, config)
+    next(training_batches(feed, config, architecture.classes, 0, 1))
+    feed.stop()
+    next(calibration_batches(feed, batch_size, 0, config.calibration_batches))
+    next(ordered_batches(validation, batch_size))
     compile_loss(config.label_smoothing, (batch_size, architecture.classes))
 
 

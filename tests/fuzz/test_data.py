@@ -40,20 +40,28 @@ def with_header(header: str, data: bytes = b"\0" * 64) -> bytes:
 def held(images: Images) -> Counter:
     """Return how often each label and each pair of red channel and label occurs."""
     pairs = [
-        *zip(images.train_images, images.train_labels, strict=True),
-        *zip(images.validation_images, images.validation_labels, strict=True),
+        *zip(images.train.read(), images.train.labels, strict=True),
+        *zip(images.validation.read(), images.validation.labels, strict=True),
     ]
     return Counter((image[..., 0].tobytes(), int(label)) for image, label in pairs)
+
+
+def everything(config: DataConfig) -> Images:
+    """Return the images of a configuration, all of which can be read."""
+    images = load(config, SIDE)
+    for subset in (images.train, images.validation):
+        subset.read()
+    return images
 
 
 def loaded(source) -> Images | None:
     """Return the images of a source, if it is not rejected; whatever is read is usable."""
     config = DataConfig(source=str(source), validation=1)
-    images = read(lambda: load(config, SIDE), source, "validation = 1 of 1 ")
+    images = read(lambda: everything(config), source, "validation = 1 of 1 ")
     if images is not None:
-        labels = np.concatenate([images.train_labels, images.validation_labels])
-        assert images.train_images.shape[1:] == (SIDE, SIDE, 3)
-        assert images.train_images.dtype == np.uint8
+        labels = np.concatenate([images.train.labels, images.validation.labels])
+        assert images.train.read().shape[1:] == (SIDE, SIDE, 3)
+        assert images.train.read().dtype == np.uint8
         assert labels.min() >= 0
         assert labels.max() < len(images.classes)
     return images

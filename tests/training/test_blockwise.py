@@ -11,6 +11,8 @@ import pytest
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
+from mnas.data.feeds import DeviceImages
+from mnas.data.images import Subset
 from mnas.nn.network import (
     Network,
     block_variables,
@@ -55,6 +57,14 @@ def bars(count, seed=0):
 
 
 IMAGES, LABELS = bars(64)
+FEED = DeviceImages(Subset.of(IMAGES, LABELS))
+HELD_OUT = DeviceImages(Subset.of(*bars(50, seed=1)), (FEED.mean, FEED.std))
+
+
+def feeds(training, validation):
+    """Return the feeds of (images, labels) to train and to validate on."""
+    feed = DeviceImages(Subset.of(*training))
+    return feed, DeviceImages(Subset.of(*validation), (feed.mean, feed.std))
 
 
 def assert_equal(a, b):
@@ -75,14 +85,14 @@ def predictions(architecture, variables, images):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train(TINY, IMAGES, LABELS, CONFIG, seed=5, validation=bars(50, seed=1))
+    return train(TINY, FEED, CONFIG, seed=5, validation=HELD_OUT)
 
 
 def test_training_equals_whole_network_grad_with_optax():
     # Three steps on one batch of all images, so that their order does not matter.
     images, labels = IMAGES[:16], LABELS[:16]
     config = dataclasses.replace(CONFIG, epochs=3, learning_rate=0.02)
-    result = train(TINY, images, labels, config, seed=5)
+    result = train(TINY, DeviceImages(Subset.of(images, labels)), config, seed=5)
     assert result.epochs == 3
 
     initial = network_variables(init_variables(TINY, 5))["params"]
@@ -138,18 +148,18 @@ def test_child_of_known_blocks_compiles_nothing():
         blocks=(TINY.blocks[0], dataclasses.replace(TINY.blocks[1], repeats=4)), name="deeper"
     )
     config = dataclasses.replace(CONFIG, epochs=1, learning_rate=0.005, schedule="exponential")
-    result = train(deeper, IMAGES, LABELS, config, seed=1, validation=bars(50, seed=1))
+    result = train(deeper, FEED, config, seed=1, validation=HELD_OUT)
     assert (result.compiles, result.compile_seconds, result.trace_seconds) == (0, 0.0, 0.0)
     # A new head is compiled.
-    wider = train(TINY.replace(head=24), IMAGES, LABELS, config, seed=1)
+    wider = train(TINY.replace(head=24), FEED, config, seed=1)
     assert wider.compiles >= 2 and wider.compile_seconds > 0 and wider.trace_seconds > 0
 
 
 def test_equal_seeds_give_equal_weights(trained):
-    again = train(TINY, IMAGES, LABELS, CONFIG, seed=5, validation=bars(50, seed=1))
+    again = train(TINY, FEED, CONFIG, seed=5, validation=HELD_OUT)
     assert_equal(again.variables, trained.variables)
     assert (again.loss, again.accuracy) == (trained.loss, trained.accuracy)
-    other = train(TINY, IMAGES, LABELS, CONFIG, seed=6)
+    other = train(TINY, FEED, CONFIG, seed=6)
     kernels = [r.variables["stem"]["params"]["conv"]["kernel"] for r in (trained, other)]
     assert not np.array_equal(*kernels)
 
@@ -158,10 +168,10 @@ def test_augmentation_and_dropping_are_deterministic():
     config = dataclasses.replace(
         CONFIG, epochs=1, flip=True, crop_padding=1, drop_path=0.5, dropout=0.5
     )
-    first, second = (train(TINY, IMAGES, LABELS, config, seed=2) for _ in range(2))
+    first, second = (train(TINY, FEED, config, seed=2) for _ in range(2))
     assert_equal(first.variables, second.variables)
     plain = dataclasses.replace(config, drop_path=0.0, dropout=0.0)
-    other = train(TINY, IMAGES, LABELS, plain, seed=2)
+    other = train(TINY, FEED, plain, seed=2)
     assert other.loss != first.loss
 
 
@@ -169,11 +179,10 @@ def test_reports_do_not_change_training(trained):
     reports = []
     result = train(
         TINY,
-        IMAGES,
-        LABELS,
+        FEED,
         CONFIG,
         seed=5,
-        validation=bars(50, seed=1),
+        validation=HELD_OUT,
         report=lambda epoch, value: reports.append((epoch, value)),
     )
     assert_equal(result.variables, trained.variables)
@@ -188,11 +197,10 @@ def test_report_can_stop_training():
     answers = iter([None, "stop"])
     result = train(
         TINY,
-        IMAGES,
-        LABELS,
+        FEED,
         config,
         seed=5,
-        validation=(IMAGES, LABELS),
+        validation=FEED,
         report=lambda *_: next(answers),
     )
     assert result.epochs == len(result.history) == 2
@@ -202,7 +210,8 @@ def test_training_learns_and_accuracy_is_the_whole_networks():
     images, labels = bars(512, seed=2)
     config = dataclasses.replace(CONFIG, epochs=3, learning_rate=0.02)
     held_out = bars(101, seed=3)  # not a multiple of the batch size
-    result = train(TINY, images, labels, config, seed=0, validation=held_out)
+    feed, validation = feeds((images, labels), held_out)
+    result = train(TINY, feed, config, seed=0, validation=validation)
     assert result.accuracy > 0.9  # chance is 0.25
     assert result.accuracy == accuracy(TINY, result, *held_out, batch_size=16)
     assert result.accuracy == accuracy(TINY, result, *held_out, batch_size=1)
@@ -246,10 +255,11 @@ def test_precompiled_networks_of_other_blocks_learn(architecture):
     images, labels = bars(256, seed=2)
     config = TrainingConfig(epochs=3, batch_size=32, learning_rate=0.01, drop_path=0.1, dropout=0.1)
     held_out = bars(100, seed=3)
-    compile_batches(architecture, images, labels, config, held_out)
+    feed, validation = feeds((images, labels), held_out)
+    compile_batches(architecture, feed, config, validation)
     for index in range(len(network_blocks(architecture))):
         compile_block(architecture, index, config, config.batch_size)
-    result = train(architecture, images, labels, config, seed=0, validation=held_out)
+    result = train(architecture, feed, config, seed=0, validation=validation)
     assert result.compiles == 0
     assert result.accuracy > 0.7  # chance is 0.25
     # Padding and BatchNorm's epsilon are those of the whole network.
@@ -260,7 +270,7 @@ def test_precompiled_networks_of_other_blocks_learn(architecture):
 def test_calibration_gives_statistics_over_all_pixels():
     # Four batches; the stem's BatchNorm, whose input depends on no other statistics.
     config = dataclasses.replace(CONFIG, epochs=1)
-    result = train(TINY, IMAGES, LABELS, config, seed=5)
+    result = train(TINY, FEED, config, seed=5)
     stem = result.variables["stem"]
     y = jax.lax.conv_general_dilated(
         normalized(IMAGES),
@@ -279,12 +289,13 @@ def test_non_finite_loss_is_an_error():
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     # The first step's loss is finite; the second step has weights of about 1e30.
     with pytest.raises(FloatingPointError, match=r"loss is not finite at step [23] \(epoch 1"):
-        train(TINY, IMAGES, LABELS, config, seed=0)
+        train(TINY, FEED, config, seed=0)
 
 
 def test_batch_is_limited_to_the_number_of_images():
     shallow = TINY.replace(blocks=TINY.blocks[:1])
-    result = train(shallow, IMAGES[:5], LABELS[:5], dataclasses.replace(CONFIG, epochs=1), seed=0)
+    feed = DeviceImages(Subset.of(IMAGES[:5], LABELS[:5]))
+    result = train(shallow, feed, dataclasses.replace(CONFIG, epochs=1), seed=0)
     assert math.isfinite(result.loss)
     assert result.accuracy is None
 
@@ -294,9 +305,9 @@ def test_latency_is_positive(trained):
 
 
 def test_unsuitable_images_and_labels_are_rejected():
-    with pytest.raises(ValueError, match=r"float64.*accepted: uint8 \[N, 8, 8, 3\]"):
-        train(TINY, IMAGES / 255, LABELS, CONFIG, seed=0)
-    with pytest.raises(ValueError, match=r"0 to 4; accepted: 0 to 3"):
-        train(TINY, IMAGES[:2], np.array([0, 4]), CONFIG, seed=0)
+    with pytest.raises(ValueError, match="resolution 8; accepted: 16"):
+        train(TINY.replace(resolution=16), FEED, CONFIG, seed=0)
+    with pytest.raises(ValueError, match=r"0 to 3; accepted: 0 to 2"):
+        train(TINY.replace(classes=3), FEED, CONFIG, seed=0)
     with pytest.raises(ValueError, match="validation = None"):
-        train(TINY, IMAGES, LABELS, CONFIG, seed=0, report=print)
+        train(TINY, FEED, CONFIG, seed=0, report=print)

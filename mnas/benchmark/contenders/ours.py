@@ -7,6 +7,8 @@ import jax
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
+from mnas.data.feeds import DeviceImages
+from mnas.data.images import Subset
 from mnas.nn.network import count_params, variable_shapes
 from mnas.training import blockwise
 from mnas.training.child import Child
@@ -47,13 +49,14 @@ class Contender:
 
     def train(self, child: dict[str, Any]) -> dict[str, Any]:
         arrays = self._arrays
+        feed = DeviceImages(Subset.of(arrays["train_images"], arrays["train_labels"]))
+        held_out = Subset.of(arrays["held_out_images"], arrays["held_out_labels"])
         result = blockwise.train(
             Architecture.from_dict(child["spec"]),
-            arrays["train_images"],
-            arrays["train_labels"],
+            feed,
             self._config,
             seed=0,
-            validation=(arrays["held_out_images"], arrays["held_out_labels"]),
+            validation=DeviceImages(held_out, (feed.mean, feed.std)),
         )
         return {
             "compile_seconds": result.compile_seconds + result.cache_read_seconds,

@@ -1,0 +1,26 @@
+"""Batches of an epoch as a `TrainingConfig` asks for them."""
+
+from collections.abc import Iterator, Sized
+
+import jax
+
+from mnas.data.augmentation import Augmentation
+from mnas.data.batches import epoch_batches
+from mnas.data.feeds import Feed
+from mnas.training.config import TrainingConfig
+
+
+def training_batches(
+    feed: Feed, config: TrainingConfig, classes: int, seed: int, epoch: int, *, start: int = 0
+) -> Iterator[tuple[jax.Array, jax.Array]]:
+    """Yield the batches of an epoch, counted from 1, from step `start` on (`epoch_batches`).
+
+    Their size is `batch_size_of(feed, config)`; `classes` is the number of the network's.
+    """
+    augmentation = Augmentation(flip=config.flip, padding=config.crop_padding)
+    return epoch_batches(feed, batch_size_of(feed, config), seed, epoch, augmentation, start=start)
+
+
+def batch_size_of(images: Sized, config: TrainingConfig) -> int:
+    """Return the batch size: as configured, at most the number of images."""
+    return min(config.batch_size, len(images))
