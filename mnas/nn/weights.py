@@ -17,6 +17,7 @@ written as zero and ignored when read. Networks that timm cannot build are named
 import contextlib
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from safetensors.numpy import save
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Layer
-from mnas.errors import UsageError
+from mnas.errors import UsageError, is_finite, shown
 from mnas.files import parse_json, write_bytes
 from mnas.nn.network import Variables, variable_shapes
 
@@ -268,6 +269,29 @@ def saved_classes(path: str | Path, architecture: Architecture) -> int:
     with _opened(path) as file:
         shape = file.get_slice(name).get_shape() if name in file.keys() else []  # noqa: SIM118
     return shape[0] if len(shape) == 2 and all(shape) else architecture.classes
+
+
+def saved_normalisation(path: str | Path) -> tuple[list[float], list[float]] | None:
+    """Return mean and standard deviation of each channel, on the scale of 0 to 255, of a file.
+
+    None where a `.safetensors` file has none, as timm's. Raises UsageError if it can't be read, or
+    if its numbers are none.
+    """
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    mean, std = metadata.get("pixel_mean"), metadata.get("pixel_std")
+    if mean is None or std is None:
+        return None
+    channels = []
+    for name, text, least in (("pixel_mean", mean, -math.inf), ("pixel_std", std, 0)):
+        values = parse_json(text, f"{path}: metadata {name}")
+        is_list = isinstance(values, list) and len(values) == 3
+        if not is_list or not all(is_finite(value) and value > least for value in values):
+            raise UsageError(
+                f"{path}: metadata {name} = {shown(values)}; accepted: a number per channel"
+            )
+        channels.append([float(value) for value in values])
+    return channels[0], channels[1]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import struct
 
@@ -26,6 +27,7 @@ from mnas.nn.weights import (
     load_weights,
     module_names,
     save_weights,
+    saved_normalisation,
     tensors,
     to_state_dict,
 )
@@ -322,3 +324,29 @@ def test_equal_weights_are_equal_files(tmp_path):
     assert length % 8 == 0
     assert list(header) == sorted(header)
     assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+
+
+def test_normalisation_is_read_back_and_timms_files_have_none(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, TINY, init_variables(TINY, 0), ([1.5, 2.0, 3.0], [4.0, 5.0, 6.0]))
+    assert saved_normalisation(path) == ([1.5, 2.0, 3.0], [4.0, 5.0, 6.0])
+    save_weights(path, TINY, init_variables(TINY, 0))
+    assert saved_normalisation(path) is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ("[1, 2, 3]", "[1, 2, 0]", "pixel_std = [1, 2, 0]; accepted: a number per channel"),
+        ("[1, 2]", "[1, 2, 3]", "pixel_mean = [1, 2]"),
+        ("[1, 2, 1e999]", "[1, 2, 3]", "pixel_mean = [1, 2, inf]"),
+        ('[1, 2, "3"]', "[1, 2, 3]", "pixel_mean"),
+        ("[1, 2, 3", "[1, 2, 3]", "pixel_mean is not JSON"),
+        ("{}", "[1, 2, 3]", "pixel_mean = {}"),
+    ],
+)
+def test_malformed_normalisation_is_rejected(tmp_path, mean, std, message):
+    path = tmp_path / "w.safetensors"
+    save_file({"x": np.zeros(1)}, path, {"pixel_mean": mean, "pixel_std": std})
+    with pytest.raises(UsageError, match=re.escape(message)):
+        saved_normalisation(path)
