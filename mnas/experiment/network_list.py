@@ -78,7 +78,7 @@ def experiment(
 
 def evaluate(
     networks: Sequence[Architecture],
-    evaluator: EvaluatorConfig,
+    evaluator: Callable[[int], EvaluatorConfig],
     engine: EngineConfig,
     seeds: int,
     directory: Path,
@@ -86,6 +86,7 @@ def evaluate(
 ) -> list[list[ResultRecord]]:
     """Evaluate every network with seeds 0, 1, ...; return the results, [seeds][networks].
 
+    evaluator  returns the evaluator of a seed
     directory  of the journals; what they hold is not evaluated again
     observe    called with the seed and each record that is added to its journal
 
@@ -94,7 +95,7 @@ def evaluate(
     """
     results = []
     for seed in range(seeds):
-        seeded = experiment(networks, evaluator, engine, seed)
+        seeded = experiment(networks, evaluator(seed), engine, seed)
         (directory / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
         with run.opened(seeded, directory / f"seed-{seed}", (partial(observe, seed),)) as search:
             if not search.done:

@@ -14,6 +14,7 @@ from rich.progress import (
 from mnas.loop.records import Record, ResultRecord, UpdateRecord
 from mnas.loop.search import Search
 from mnas.reports.terminal import plain_console
+from mnas.reports.text import clock
 
 # Without a terminal, a batch that lasts longer than this logs lines before its end.
 QUIET_SECONDS = 60
@@ -102,16 +103,10 @@ class SearchProgress:
             line += f"  failed {self._failed}"
         if self._stopped:
             line += f"  stopped {self._stopped}"
-        self.console.print(f"{line}  {_clock(left)} left", soft_wrap=True)
+        self.console.print(f"{line}  {clock(left)} left", soft_wrap=True)
 
 
 def _within_batch(search: Search) -> bool:
     """Return whether the current batch has results to come; its last one has the batch's line."""
     done = len(search.results)
     return done < search.trials and done % search.config.batch != 0
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

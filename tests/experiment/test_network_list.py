@@ -33,6 +33,10 @@ class Counting:
         return Evaluation(accuracy=seed % 1000 / 1000)
 
 
+def counting(path, interrupted=0):
+    return lambda seed: Counting(str(path), interrupted)
+
+
 def facts(results):
     return [[(r.trial, r.hash, r.seed, r.accuracy) for r in of_seed] for of_seed in results]
 
@@ -41,7 +45,7 @@ def test_every_network_is_evaluated_once_with_every_seed(tmp_path):
     seen = []
     calls = tmp_path / "calls"
     results = evaluate(
-        NETWORKS, Counting(str(calls)), INLINE, 2, tmp_path, lambda seed, record: seen.append(seed)
+        NETWORKS, counting(calls), INLINE, 2, tmp_path, lambda seed, record: seen.append(seed)
     )
     names = [[result.architecture["name"] for result in of_seed] for of_seed in results]
     assert names == [["k3", "k5", "k7"]] * 2
@@ -52,8 +56,8 @@ def test_every_network_is_evaluated_once_with_every_seed(tmp_path):
 
 def test_interrupted_evaluation_continues_and_further_seeds_are_added(tmp_path):
     calls = tmp_path / "calls"
-    whole = evaluate(NETWORKS, Counting(str(tmp_path / "o")), INLINE, 3, tmp_path / "other")
-    evaluator = Counting(str(calls), interrupted=5)
+    whole = evaluate(NETWORKS, counting(tmp_path / "o"), INLINE, 3, tmp_path / "other")
+    evaluator = counting(calls, interrupted=5)
     with pytest.raises(KeyboardInterrupt):
         evaluate(NETWORKS, evaluator, INLINE, 2, tmp_path)
     evaluate(NETWORKS, evaluator, INLINE, 2, tmp_path)
@@ -64,7 +68,7 @@ def test_interrupted_evaluation_continues_and_further_seeds_are_added(tmp_path):
 
 
 def test_single_network_is_evaluated(tmp_path):
-    results = evaluate(NETWORKS[:1], Counting(str(tmp_path / "o")), INLINE, 2, tmp_path)
+    results = evaluate(NETWORKS[:1], counting(tmp_path / "o"), INLINE, 2, tmp_path)
     assert [len(of_seed) for of_seed in results] == [1, 1]
 
 
@@ -74,7 +78,7 @@ def test_the_same_network_twice_is_rejected():
 
 
 def test_other_networks_in_the_same_directory_are_rejected(tmp_path):
-    evaluator = Counting(str(tmp_path / "calls"))
+    evaluator = counting(tmp_path / "calls")
     evaluate(NETWORKS, evaluator, INLINE, 1, tmp_path)
     with pytest.raises(UsageError, match=r"space\.networks was"):
         evaluate(NETWORKS[:2], evaluator, INLINE, 1, tmp_path)
