@@ -6,15 +6,22 @@ them. The validation split is taken from the training set, never from the test s
 `split_seed` only. Each source tells in one line what it read and left out, and a digest of its
 content. Missing, malformed or ambiguous data raise UsageError.
 
-    source    contracts of a source and its splits, and the line that describes it
-    pixels    one image file to 8-bit RGB; resizing
-    memory    split: images of one array
-    digits    source: the embedded digits
-    arrays    source: `.npz` files
-    folders   source: folders of images
-    sources   name to source
-    images    `DataConfig` to `Images`: splits
-    batches   images on the device; normalisation and augmentation, batches of an epoch
+    source        contracts of a source and its splits, and the line that describes it
+    pixels        one image file to 8-bit RGB; resizing
+    memory        split: images of one array
+    conversion    arrays of other forms to uint8 images and labels from 0
+    archive       files of a folder or a tar archive, in memory
+    idx_file      one idx file
+    hub           names of Hugging Face data sets to tables
+    digits        source: the embedded digits
+    arrays        source: `.npz` files
+    folders       source: folders of images
+    cifar         source: CIFAR's binary archives
+    idx           source: MNIST's idx files
+    hugging_face  source: tables of the package `datasets`
+    sources       name to source
+    images        `DataConfig` to `Images`: splits
+    batches       images on the device; normalisation and augmentation, batches of an epoch
 
 May import `mnas.architecture`, `mnas.errors`, `mnas.files`, `mnas.runtime`. Only `batches` imports
 JAX.

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from mnas.data.memory import ArraySplit
-from mnas.data.source import description
+from mnas.data.source import description, test_note
 
 # The digits are ordered by their 13 writers; the last 297 are the test set, nearly all of them by
 # writers who do not occur in the rest.
@@ -28,7 +28,7 @@ class DigitsSource:
     def describe(self) -> str:
         """Return the line that says what was found."""
         sizes = [self.train.pixels.shape[1:]]
-        return description(len(self.train.labels), self.classes, sizes, Counter())
+        return description(len(self.train.labels), self.classes, sizes, Counter(), test_note(self))
 
     def digest(self) -> str:
         """Return the name of the set, which never changes."""

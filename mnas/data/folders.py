@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from mnas.data.pixels import SUFFIXES, image_header, is_image_name, read_image
-from mnas.data.source import counted, description, shortened
+from mnas.data.source import counted, description, shortened, test_note
 from mnas.errors import UsageError, printable
 from mnas.files import file_digest
 
@@ -40,9 +40,6 @@ class FolderSource:
     """Data set in a folder (`mnas.data.source.Source`)."""
 
     def __init__(self, path: Path) -> None:
-        if not os.path.isdir(path):
-            what = f"{path} is no folder" if os.path.exists(path) else f"no folder {path}"
-            raise UsageError(f"data: {what}; accepted: digits, a .npz file or a folder")
         self.path = path
         walk = Walk(path)
         root, self._test_root = _layout(path, walk)
@@ -84,6 +81,7 @@ class FolderSource:
         notes = [f"{deep:,} scaled from 16 bits to 8"] if deep else []
         if self._walk.nested:
             notes.append(f"{counted(self._walk.nested, 'nested folder')} part of a class")
+        notes += test_note(self)
         sizes = [size for size, _ in headers]
         return description(len(headers), self.classes, sizes, self._walk.left_out, notes)
 
@@ -204,13 +202,14 @@ def _layout(path: Path, walk: Walk) -> tuple[Path, Path | None]:
     for folder in folders:
         if folder not in splits.values() and Walk(path).images(folder):
             raise _ambiguous(path, f"{printable(folder.name)} beside splits ({names})")
+    train, test = splits["train"], splits.get("test", splits.get("validation"))
     walk.left_out += top.left_out
     for folder in folders:
         if folder not in splits.values():
             walk.left_out["folder without images"] += 1
-        elif folder != splits["train"]:
+        elif folder not in (train, test):
             walk.left_out[f"folder of another split ({printable(folder.name)})"] += 1
-    return splits["train"], splits.get("test", splits.get("validation"))
+    return train, test
 
 
 def _class_files(root: Path, walk: Walk) -> dict[str, list[Path]]:

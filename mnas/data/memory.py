@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,10 @@ class ArraySplit:
     def pixels(self) -> np.ndarray:
         """All images as they were read."""
         return self._read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return labels and pixels; a function that reads them can't be sent to a process."""
+        return {"labels": self.labels, "pixels": self.pixels}
 
     def images(self, indices: np.ndarray, resolution: int) -> np.ndarray:
         """Return the images at `indices` [M], uint8 RGB [M, R, R, 3]."""

@@ -1,4 +1,4 @@
-"""One image file as 8-bit RGB pixels; resizing.
+"""One image file, on disk or in memory, as 8-bit RGB pixels; resizing.
 
 Every file is converted by one of these rules, by Pillow's mode, or rejected:
 
@@ -18,6 +18,7 @@ The format is told by the content, among FORMATS: others, such as PostScript, wo
 
 import contextlib
 import functools
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -55,23 +56,26 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def read_image(path: Path, resolution: int) -> np.ndarray:
-    """Return an image, uint8 RGB [R, R, 3]. Raises UsageError where it can't be read."""
+def read_image(path: Path, resolution: int, content: bytes | None = None) -> np.ndarray:
+    """Return an image, uint8 RGB [R, R, 3]. Raises UsageError where it can't be read.
+
+    content  of the file, where it is not on disk; `path` is its name in messages then
+    """
     from PIL import Image, ImageOps  # takes a while to import
 
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         image.load()
         upright = _upright(image, _rgb(image))
         fitted = ImageOps.fit(upright, (resolution, resolution), Image.Resampling.BILINEAR)
     return np.asarray(fitted)
 
 
-def image_header(path: Path) -> tuple[tuple[int, int], bool]:
+def image_header(path: Path, content: bytes | None = None) -> tuple[tuple[int, int], bool]:
     """Return (height, width) of the upright image and whether it is grey of 16 bits.
 
-    Reads no pixels. Raises UsageError where the file is no image.
+    Reads no pixels; `content` as in `read_image`. Raises UsageError where the file is no image.
     """
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         # PNG may state the orientation behind the pixels; of TIFF, Pillow turns the size itself.
         turned = image.format not in ("PNG", "TIFF") and _orientation(image) >= 5
         width, height = image.size
@@ -91,7 +95,7 @@ def resized(images: np.ndarray, resolution: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator["Image.Image"]:
+def _opened(path: Path, content: bytes | None) -> Iterator["Image.Image"]:
     """Open an image; errors of the block, which contains only Pillow's work, name the file.
 
     Warnings, which are about metadata, are dropped.
@@ -100,9 +104,13 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
 
     try:
         # By path, Pillow (up to 13) maps turned TIFF images into memory and mixes up their pixels.
-        with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
-            if not os.fstat(file.fileno()).st_size:
+        with (
+            open(path, "rb") if content is None else io.BytesIO(content) as file,
+            warnings.catch_warnings(action="ignore"),
+        ):
+            if not file.seek(0, os.SEEK_END):
                 raise _unreadable(path, "the file is empty")
+            file.seek(0)
             image = Image.open(file, formats=_formats())
             if image.width * image.height > MAX_PIXELS:
                 size = f"{image.width:,} × {image.height:,} pixels"

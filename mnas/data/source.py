@@ -12,6 +12,10 @@ import numpy as np
 from mnas.errors import UsageError, printable
 from mnas.runtime.machine import available_bytes
 
+ACCEPTED = (
+    "digits, a .npz file, a folder of images, CIFAR's binary or MNIST's idx files, or hf:NAME"
+)
+
 
 class Split(Protocol):
     """Labelled images of one split.
@@ -84,6 +88,18 @@ def description(
     ]
     line = ", ".join(parts)
     return f"{line}; left out: {_kinds(left_out)}" if left_out else line
+
+
+def test_note(source: Source) -> list[str]:
+    """Return the note of `description` about the test set; none where there is none.
+
+    A malformed test set is named: it matters to nothing but the test.
+    """
+    try:
+        test = source.test
+    except UsageError as error:
+        return [f"unusable test set ({str(error).removeprefix('data: ')})"]
+    return [] if test is None else [counted(len(test.labels), "test image")]
 
 
 def shortened(names: Sequence[object] | np.ndarray, most: int = 10) -> str:

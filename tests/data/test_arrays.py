@@ -36,16 +36,15 @@ def saved(tmp_path):
 def test_npz_arrays_are_split_without_loss(saved):
     config = saved()
     images = checked(load(config, 9, test=True), 9)
-    assert (len(images.train_labels), len(images.validation_labels)) == (15, 5)
+    assert (len(images.train.labels), len(images.validation.labels)) == (15, 5)
     assert images.classes == ("0", "1", "2")
     with np.load(config.source) as archive:
         original = archive["train_images"], archive["train_labels"]
-        assert (images.test_images == archive["test_images"]).all()
+        assert (images.test.read() == archive["test_images"]).all()
     label_of = {image.tobytes(): label for image, label in zip(*original, strict=True)}
     for split in ("train", "validation"):
-        for image, label in zip(
-            getattr(images, f"{split}_images"), getattr(images, f"{split}_labels"), strict=True
-        ):
+        subset = getattr(images, split)
+        for image, label in zip(subset.read(), subset.labels, strict=True):
             assert label_of.pop(image.tobytes()) == label
     assert not label_of  # every training image is in exactly one split
 
@@ -55,7 +54,7 @@ def test_grey_arrays_are_repeated_over_the_channels(saved, shape):
     grey = RNG.integers(0, 256, shape, np.uint8)
     images = checked(load(saved(train_images=grey), 9), 9)
     for channel in range(3):
-        splits = (images.train_images, images.validation_images)
+        splits = (images.train.read(), images.validation.read())
         loaded = set.union(*(contents(split[..., channel]) for split in splits))
         assert loaded == contents(grey.reshape(20, 9, 9))
 
@@ -64,13 +63,13 @@ def test_class_names_are_read_and_test_set_is_optional(saved):
     names = np.array(["cat", "dog", "emu", "fox"])
     images = load(saved(classes=names, test_images=None, test_labels=None), 9)
     assert images.classes == ("cat", "dog", "emu", "fox")
-    assert images.test_images is None and images.test_labels is None
+    assert images.test is None
 
 
 def test_test_set_is_read_only_when_asked_for_and_has_the_classes_of_the_training_set(saved):
     config = saved(test_labels=np.array([0, 1, 2, 3, 1, 1]))
     images = load(config, 9)
-    assert images.test_images is None and len(images.classes) == 3
+    assert images.test is None and len(images.classes) == 3
     with pytest.raises(UsageError, match="test_labels has labels from 0 to 3; accepted: 0 to 2"):
         load(config, 9, test=True)
 
@@ -79,8 +78,8 @@ def test_test_set_is_read_only_when_asked_for_and_has_the_classes_of_the_trainin
 def test_labels_may_be_a_column(saved, dtype):
     flat = load(saved(), 9)
     column = load(saved(train_labels=(np.arange(20) % 3)[:, None].astype(dtype)), 9)
-    assert column.train_labels.tolist() == flat.train_labels.tolist()
-    assert column.train_labels.dtype == np.int32 and column.classes == ("0", "1", "2")
+    assert column.train.labels.tolist() == flat.train.labels.tolist()
+    assert column.train.labels.dtype == np.int32 and column.classes == ("0", "1", "2")
 
 
 def test_keys_of_keras_are_read(tmp_path):
@@ -92,8 +91,8 @@ def test_keys_of_keras_are_read(tmp_path):
     one, other = (
         load(DataConfig(str(tmp_path / f"{n}.npz")), 9, test=True) for n in ("own", "keras")
     )
-    assert (one.train_images == other.train_images).all()
-    assert (one.test_labels == other.test_labels).all()
+    assert (one.train.read() == other.train.read()).all()
+    assert (one.test.labels == other.test.labels).all()
     np.savez(tmp_path / "both.npz", **own, x_train=own["train_images"])
     with pytest.raises(UsageError, match="has train_images and x_train; accepted: one of the two"):
         load(DataConfig(str(tmp_path / "both.npz")), 9)
@@ -106,9 +105,9 @@ GAPS = [
         np.uint64(2**64 - 4) + np.arange(20, dtype=np.uint64) % 4,
         "the 4 labels 18446744073709551612, ",
     ),
-    (1 + np.arange(20) % 3, "the 3 labels 1, 2, 3; accepted: each of 0 to 2, or classes"),
-    (np.arange(20) % 4 - 1, "the 4 labels -1, 0, 1, 2; accepted: each of 0 to 3"),
-    (np.arange(20) * 3, "the 20 labels 0, 3, 6, 9, 12, ..., 57; accepted: each of 0 to 19"),
+    (2 + np.arange(20) % 3, "the 3 labels 2, 3, 4; accepted: each of 0 to 2 or 1 to 3, or cl"),
+    (np.arange(20) % 4 - 1, "the 4 labels -1, 0, 1, 2; accepted: each of 0 to 3 or 1 to 4, or"),
+    (np.arange(20) * 3, "the 20 labels 0, 3, 6, 9, 12, ..., 57; accepted: each of 0 to 19 or"),
 ]
 
 
@@ -130,10 +129,10 @@ def test_labels_without_an_image_need_class_names(saved):
 
 def test_the_line_names_images_classes_sizes_and_unread_arrays(saved):
     line = (
-        "20 images, 3 classes (0, 1, 2), 9×9 to 9×9; left out: 2 arrays of other names or splits "
-        "(test_images, test_labels)"
+        "20 images, 3 classes (0, 1, 2), 9×9 to 9×9, 6 test images; left out: 2 arrays of other "
+        "names (a, val_images)"
     )
-    assert open_source(saved().source).describe() == line
+    assert open_source(saved(a=np.zeros(2), val_images=np.zeros(1)).source).describe() == line
     named = saved(classes=np.array(["cat", "dog", "emu"]), test_images=None, test_labels=None)
     line = "20 images, 3 classes (cat, dog, emu), 9×9 to 9×9"
     assert open_source(named.source).describe() == line
@@ -167,7 +166,7 @@ def test_digest_is_of_the_content_that_a_search_reads(tmp_path):
             {"test_images": None},
             "accepted: train_images and train_labels .*, optionally test_images",
         ),
-        ({"train_images": np.zeros((20, 9, 9, 3))}, "train_images is float64.*accepted: uint8"),
+        ({"train_images": np.zeros((20, 9, 9, 3))}, "train_images is float64 from 0 to 0; accepte"),
         ({"test_images": np.zeros((6, 9, 9, 3), int)}, "test_images is int64.*accepted: uint8"),
         ({"train_images": np.zeros((20, 81), np.uint8)}, r"train_images is uint8 \(20, 81\)"),
         ({"train_images": np.zeros((20, 9, 9, 2), np.uint8)}, r"\(20, 9, 9, 2\); accepted: uint8"),
@@ -202,16 +201,13 @@ def test_digest_is_of_the_content_that_a_search_reads(tmp_path):
             "train_labels is bool .*accepted: integers from 0",
         ),
         ({"train_labels": np.full(20, np.nan)}, "train_labels is float64 .*accepted: integers"),
-        ({"train_labels": np.eye(20, 3, dtype=int)}, r"int64 \(20, 3\);.*labels.argmax\(1\)"),
-        ({"train_images": np.zeros((20, 3, 9, 9), np.uint8)}, r"transpose\(0, 2, 3, 1\)"),
         ({"train_images": np.zeros((20, 9, 9, 4), np.uint8)}, r"\(20, 9, 9, 4\); accepted: uint8"),
-        ({"train_images": np.zeros((20, 9, 9), np.float32)}, r"images \* 255"),
         ({"train_images": np.zeros((20, 9, 9), np.uint16)}, "train_images is uint16"),
     ],
 )
 def test_malformed_arrays_are_rejected_by_name(saved, changes, message):
     with pytest.raises(ValueError, match=rf"images.npz.*{message}"):
-        load(saved(**changes), 9, test=True)
+        checked(load(saved(**changes), 9, test=True), 9)
 
 
 def test_files_that_are_not_npz_are_rejected_by_name(saved, tmp_path):
@@ -226,7 +222,7 @@ def test_files_that_are_not_npz_are_rejected_by_name(saved, tmp_path):
     for content in (b"", b"PK", b"nonsense", whole[: len(whole) // 2], damaged, single):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"images.npz can't be read as .npz"):
-            load(config, 8)
+            checked(load(config, 8), 8)
 
 
 def test_files_with_any_byte_corrupted_raise_only_usage_errors(tmp_path):
@@ -240,7 +236,7 @@ def test_files_with_any_byte_corrupted_raise_only_usage_errors(tmp_path):
         damaged[position] ^= 0xFF
         path.write_bytes(damaged)
         try:
-            load(DataConfig(str(path), validation=1), 5)
+            checked(load(DataConfig(str(path), validation=1), 5), 5)
         except UsageError as error:
             assert str(path) in str(error)
             rejected += 1
@@ -296,7 +292,7 @@ def test_fortran_order_is_read(tmp_path):
     for name, array in ("c", images), ("f", np.asfortranarray(images)):
         np.savez(tmp_path / f"{name}.npz", train_images=array, train_labels=np.arange(20) % 2)
     one, other = (load(DataConfig(str(tmp_path / f"{n}.npz")), 6) for n in "cf")
-    assert (one.train_images == other.train_images).all()
+    assert (one.train.read() == other.train.read()).all()
     one, other = (open_source(str(tmp_path / f"{n}.npz")) for n in "cf")
     assert one.digest() == other.digest()
 
@@ -309,7 +305,7 @@ def test_an_array_larger_than_the_memory_is_rejected_before_it_is_read(tmp_path,
     )
     monkeypatch.setattr("mnas.data.source.available_bytes", lambda: 3_000_000)
     with pytest.raises(UsageError, match=r"bomb.npz: train_images need 4 MB of memory, and 3 MB"):
-        load(DataConfig(str(tmp_path / "bomb.npz"), validation=1), 8)
+        checked(load(DataConfig(str(tmp_path / "bomb.npz"), validation=1), 8), 8)
 
 
 def test_members_that_numpy_does_not_write_are_rejected(tmp_path):

@@ -27,10 +27,10 @@ def folder(tmp_path):
 def test_class_folders_become_labels(folder):
     images = checked(load(DataConfig(str(folder), validation=5), 6), 6)
     assert images.classes == ("blue", "red")
-    assert (len(images.train_labels), len(images.validation_labels)) == (15, 5)
-    assert images.test_images is None and images.test_labels is None
-    everything = np.concatenate([images.train_images, images.validation_images])
-    labels = np.concatenate([images.train_labels, images.validation_labels])
+    assert (len(images.train.labels), len(images.validation.labels)) == (15, 5)
+    assert images.test is None
+    everything = np.concatenate([images.train.read(), images.validation.read()])
+    labels = np.concatenate([images.train.labels, images.validation.labels])
     assert len(contents(everything)) == 20
     assert (everything[labels == 0][..., 2] >= 200).all()
     assert (everything[labels == 1][..., 0] >= 200).all()
@@ -46,10 +46,10 @@ def test_test_set_of_a_folder_is_never_held_out(folder, test_folder):
         save_image(folder / "all" / test_folder / "red" / f"{shade}.png", (100 + shade, 0, 0))
         save_image(folder / "all" / test_folder / "blue" / f"{shade}.png", (0, 0, 100 + shade))
     images = checked(load(DataConfig(str(folder / "all"), validation=0.5), 8, test=True), 8)
-    assert images.test_images.max() == 102 and images.test_labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert images.test.read().max() == 102 and images.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
     # Validation images come from the training folder: none has a shade of the test folder.
-    assert images.validation_images.max(axis=(1, 2, 3)).min() >= 200
-    assert (len(images.train_labels), len(images.validation_labels)) == (10, 10)
+    assert images.validation.read().max(axis=(1, 2, 3)).min() >= 200
+    assert (len(images.train.labels), len(images.validation.labels)) == (10, 10)
 
 
 def test_images_are_scaled_along_the_shorter_edge_and_cropped(tmp_path):
@@ -59,7 +59,7 @@ def test_images_are_scaled_along_the_shorter_edge_and_cropped(tmp_path):
         (tmp_path / name).mkdir()
         wide.save(tmp_path / name / "wide.png")
     images = load(DataConfig(str(tmp_path), validation=1), 10)
-    assert (images.train_images == [0, 255, 0]).all()
+    assert (images.train.read() == [0, 255, 0]).all()
 
 
 def describe(root) -> str:
@@ -110,7 +110,7 @@ def test_litter_of_systems_is_left_out_and_counted(tmp_path):
 def test_formats_are_mixed(tmp_path, suffix):
     save_classes(save_classes(tmp_path), suffix=suffix)
     images = load(DataConfig(str(tmp_path), validation=1), 8)
-    assert len(images.train_labels) == 11  # of 2 · (3 + 3), one held out
+    assert len(images.train.labels) == 11  # of 2 · (3 + 3), one held out
     assert describe(tmp_path) == "12 images, 2 classes (cat, dog), 8×8 to 8×8"
 
 
@@ -123,12 +123,12 @@ def test_splits_are_told_by_their_usual_names(tmp_path, names):
     save_classes(tmp_path / training, count=4)
     save_classes(tmp_path / test, ("dog",), count=2)
     images = checked(load(DataConfig(str(tmp_path), validation=1), 8, test=True), 8)
-    assert images.classes == ("cat", "dog") and len(images.train_labels) == 7
-    assert images.test_labels.tolist() == [1, 1]
-    line = (
-        f"8 images, 2 classes (cat, dog), 8×8 to 8×8; left out: 1 folder of another split ({test})"
-    )
+    assert images.classes == ("cat", "dog") and len(images.train.labels) == 7
+    assert images.test.labels.tolist() == [1, 1]
+    line = "8 images, 2 classes (cat, dog), 8×8 to 8×8, 2 test images"
     assert describe(tmp_path) == line
+    (tmp_path / "more").mkdir()
+    assert describe(tmp_path) == f"{line}; left out: 1 folder without images"
 
 
 def test_a_test_set_is_read_only_when_asked_for(tmp_path):
@@ -137,8 +137,10 @@ def test_a_test_set_is_read_only_when_asked_for(tmp_path):
     save_image(tmp_path / "val" / "images" / "0.png", 0)
     (tmp_path / "docs").mkdir()
     images = load(DataConfig(str(tmp_path), validation=1), 8)
-    assert images.classes == ("cat", "dog") and images.test_images is None
-    assert "1 folder of another split (test), 1 folder of another split (val)" in describe(tmp_path)
+    assert images.classes == ("cat", "dog") and images.test is None
+    line = describe(tmp_path)
+    assert "unusable test set (" in line and "test has images (0.png) outside of class" in line
+    assert line.endswith("1 folder of another split (val), 1 folder without images")
     with pytest.raises(UsageError, match=r"test has images \(0.png\) outside of class folders"):
         load(DataConfig(str(tmp_path), validation=1), 8, test=True)
     shutil.rmtree(tmp_path / "test")
@@ -181,7 +183,7 @@ def test_pipes_are_never_opened(tmp_path):
     os.symlink("z.png", tmp_path / "cat" / "z.png")
     line = describe(tmp_path)
     assert line.endswith("left out: 2 broken links, 1 special file")
-    assert len(load(DataConfig(str(tmp_path), validation=1), 8).train_labels) == 5
+    assert len(load(DataConfig(str(tmp_path), validation=1), 8).train.labels) == 5
 
 
 def test_links_are_followed_once(tmp_path):
@@ -241,5 +243,6 @@ def test_unreadable_images_are_rejected_by_name(folder):
     damaged[len(whole) // 2] ^= 0xFF
     for content in (b"", b"GIF89a", b"no image", whole[:40], whole[: len(whole) // 2], damaged):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"odd.png can't be read as an image"):
-            load(DataConfig(str(folder)), 8)
+        images = load(DataConfig(str(folder)), 8)
+        with pytest.raises(UsageError, match=r"odd.png can't be read as an image"):
+            images.train.read(), images.validation.read()
