@@ -91,6 +91,13 @@ def test_tested_versions_list_every_declared_dependency():
         assert listed >= BASE, file
 
 
+def test_jax_for_gpus_is_the_jax_of_the_base_installation():
+    (gpu,) = map(Requirement, PROJECT["optional-dependencies"]["cuda"])
+    (base,) = (requirement for requirement in DECLARED if requirement.name == "jax")
+    assert (gpu.name, gpu.specifier) == ("jax", base.specifier)
+    assert gpu.extras <= set(importlib.metadata.metadata("jax").get_all("Provides-Extra"))
+
+
 BLOCKED = """
 import sys
 

@@ -27,6 +27,18 @@ def test_only_cpu_workers_are_pinned():
     assert pinned_cores(EngineConfig(gpus_per_worker=0.5)) == 0
 
 
+def test_workers_of_one_gpu_share_its_memory_and_others_see_none(monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    memory = {}
+    for gpus in (0.25, 1, 2):
+        environment = child_environment(EngineConfig(gpus_per_worker=gpus))
+        assert "JAX_PLATFORMS" not in environment
+        memory[gpus] = float(environment["XLA_CLIENT_MEM_FRACTION"])
+    assert memory == {0.25: 0.225, 1: 0.9, 2: 0.9}  # of each GPU
+    environment = child_environment(EngineConfig())
+    assert environment["JAX_PLATFORMS"] == "cpu" and "XLA_CLIENT_MEM_FRACTION" not in environment
+
+
 def test_settings_of_jax_in_the_shell_do_not_reach_workers(monkeypatch):
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     monkeypatch.setenv("JAX_LOG_COMPILES", "1")
