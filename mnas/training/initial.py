@@ -5,22 +5,28 @@ from typing import NamedTuple
 from mnas.architecture.architecture import Architecture
 from mnas.errors import UsageError
 from mnas.nn.network import Variables, init_variables
-from mnas.nn.weights import load_weights, saved_classes, tensors
+from mnas.nn.weights import load_weights, saved_classes, saved_normalisation, tensors
 from mnas.training.transfer import TransferConfig, block_rates
+
+# Of ImageNet's images, by which nearly all of timm's networks are trained.
+IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
 
 class Initial(NamedTuple):
     """Variables that a training starts from.
 
-    variables  {block: {'params', 'batch_stats'}}
-    rates      {block: factor on the learning rate}, 0 for frozen blocks
-    taken      number of arrays taken from the file
-    new        timm's names of the arrays that were initialised anew
-    classes    classes of the classifier in the file
+    variables      {block: {'params', 'batch_stats'}}
+    rates          {block: factor on the learning rate}, 0 for frozen blocks
+    normalisation  mean and standard deviation of each channel, on the scale of 0 to 255, by which
+                   the weights need images to be normalised: as stored with them, else ImageNet's
+    taken          number of arrays taken from the file
+    new            timm's names of the arrays that were initialised anew
+    classes        classes of the classifier in the file
     """
 
     variables: dict[str, Variables]
     rates: dict[str, float]
+    normalisation: tuple[list[float], list[float]]
     taken: int
     new: tuple[str, ...]
     classes: int
@@ -49,9 +55,10 @@ def initial_weights(config: TransferConfig, architecture: Architecture, seed: in
     rates = block_rates(architecture, config.freeze, config.layer_decay)
     classes = saved_classes(config.init, architecture)
     variables = load_weights(config.init, architecture.replace(classes=classes))
+    normalisation = saved_normalisation(config.init) or IMAGENET
     arrays = list(tensors(architecture))
     if classes == architecture.classes and not config.new_head:
-        return Initial(variables, rates, len(arrays), (), classes)
+        return Initial(variables, rates, normalisation, len(arrays), (), classes)
     if not rates["head"]:
         raise UsageError(
             f"training: freeze = {config.freeze!r} freezes the head, whose classifier is new; "
@@ -65,4 +72,4 @@ def initial_weights(config: TransferConfig, architecture: Architecture, seed: in
     replaced = {array.path[-1]: fresh[array.path[-1]] for array in new}
     variables["head"] = {**head, "params": {**head["params"], **replaced}}
     names = tuple(array.name for array in new)
-    return Initial(variables, rates, len(arrays) - len(new), names, classes)
+    return Initial(variables, rates, normalisation, len(arrays) - len(new), names, classes)

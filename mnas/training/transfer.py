@@ -1,7 +1,8 @@
 """Settings of a training that starts from given weights: what is frozen, learning rates by stage.
 
 Frozen blocks keep their weights and are normalised by the BatchNorm statistics that came with
-them, also in training. Images are normalised by the statistics of the new training images.
+them, also in training. Images are normalised as the weights were trained, not by the statistics of
+the new training images.
 """
 
 import dataclasses

@@ -79,6 +79,18 @@ def test_the_classifier_is_initialised_anew_where_asked_for(file):
     assert_taken(initial_weights(TransferConfig(file, True), NETWORK, 0), NETWORK, but=CLASSIFIER)
 
 
+def test_images_are_normalised_as_the_weights_were_trained(tmp_path, file):
+    # timm's default mean and standard deviation, times 255.
+    initial = initial_weights(TransferConfig(file), NETWORK, 0)
+    for values, by_255 in zip(
+        initial.normalisation, [(0.485, 0.456, 0.406), (0.229, 0.224, 0.225)], strict=True
+    ):
+        np.testing.assert_allclose(values, 255 * np.array(by_255))
+    own, path = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]), tmp_path / "own.safetensors"
+    save_weights(path, NETWORK, init_variables(NETWORK, 1), own)
+    assert initial_weights(TransferConfig(str(path)), NETWORK, 0).normalisation == own
+
+
 def test_a_new_classifier_cannot_be_frozen(file):
     for config in (TransferConfig(file, freeze="head"), TransferConfig(file, True, "1,head")):
         with pytest.raises(UsageError, match="freezes the head, whose classifier is new"):
