@@ -16,6 +16,7 @@ user of such a method checks the protocol with `isinstance`:
 
     ContentDependent    configuration: digests of the files that results depend on
     DataDescription     configuration: one line about the data that evaluations read
+    ClassSource         configuration: number of classes of the data
     ArchitectureCheck   configuration: rejects an architecture before anything is started
     CostSource          configuration: names the settings that a measured cost needs
     WrapperConfig       configuration: modifies the results of another configuration's evaluator
@@ -114,6 +115,21 @@ class DataDescription(Protocol):
 
     def describe_data(self) -> str | None:
         """Return one line: what was read and what was left out; None where there are no data.
+
+        Raises UsageError if the data can't be read.
+        """
+        ...
+
+
+@runtime_checkable
+class ClassSource(Protocol):
+    """Configuration whose data determine the number of classes.
+
+    The command line takes it for the setting `classes` of the space, where that was not given.
+    """
+
+    def data_classes(self) -> int | None:
+        """Return the number of classes; None where there are no data.
 
         Raises UsageError if the data can't be read.
         """

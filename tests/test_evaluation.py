@@ -6,6 +6,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ClassSource,
     ContentDependent,
     DataDescription,
     Evaluation,
@@ -71,7 +72,7 @@ def test_reports_and_the_stop_are_recorded(stop_at, stopped):
 def test_optional_hooks_are_recognised():
     proxy = ProxyConfig()
     assert isinstance(proxy, ContentDependent) and isinstance(proxy, ArchitectureCheck)
-    assert isinstance(proxy, DataDescription)
+    assert isinstance(proxy, DataDescription) and isinstance(proxy, ClassSource)
     assert isinstance(proxy.build(), BlockCompiler)
     surrogate = SurrogateConfig()
     assert isinstance(surrogate, ArchitectureCheck) and not isinstance(surrogate, ContentDependent)

@@ -82,6 +82,11 @@ def with_plain_booleans(words: Sequence[str], names: Iterable[str]) -> list[str]
     return result
 
 
+def is_given(words: Iterable[str], name: str) -> bool:
+    """Return whether the flag `name` is among the words of a command line."""
+    return any(word.partition("=")[0].replace("_", "-") == name for word in words)
+
+
 def naming_flag(message: str, names: Iterable[str]) -> str:
     """Return a message "owner: field = value; ..." with the flag of that field, where it is one."""
     match = re.match(r"([\w-]+): (\w+) = ", message)

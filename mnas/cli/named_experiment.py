@@ -1,10 +1,12 @@
 """An experiment that is named on the command line, and its parts that are exchanged by name."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
 
+from mnas.cli.flags import is_given
 from mnas.errors import unknown
 from mnas.evaluation import WrapperConfig
 from mnas.experiment import registry
@@ -45,6 +47,12 @@ def parts_description() -> str:
     """Return the help text about parts that are exchanged as a whole."""
     parts = (f"--{part} ({', '.join(registry.entries(part))})" for part in KINDS)
     return f"Parts to exchange by name, before their settings: {'; '.join(parts)}."
+
+
+def with_classes_of_data(experiment: Experiment, flags: Sequence[str]) -> Experiment:
+    """Return the experiment with the number of classes of its data, if the flags give none."""
+    given = is_given(flags, "--space.classes")
+    return experiment if given else experiment.with_classes_of_data()
 
 
 def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list[str]]:

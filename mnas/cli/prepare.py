@@ -14,7 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
-from mnas.cli.named_experiment import described, exchange, parts_description
+from mnas.cli.named_experiment import (
+    described,
+    exchange,
+    parts_description,
+    with_classes_of_data,
+)
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry, run
@@ -70,7 +75,8 @@ def warm_up(name: str, flags: list[str]) -> None:
         )
         + f"\n\n{parts_description()}",
     )
-    experiment, console = arguments.experiment, plain_console(stderr=True)
+    experiment = with_classes_of_data(arguments.experiment, flags)
+    console = plain_console(stderr=True)
     run.check(experiment)
     if not isinstance(experiment.evaluator.build(), BlockCompiler):
         evaluator = registry.name_of("evaluator", experiment.evaluator)
@@ -116,7 +122,8 @@ def latency_table(path: Path, name: str, flags: list[str]) -> None:
         )
         + f"\n\n{parts_description()}",
     )
-    experiment, console = arguments.experiment, plain_console(stderr=True)
+    experiment = with_classes_of_data(arguments.experiment, flags)
+    console = plain_console(stderr=True)
     run.check(experiment)
     space = experiment.space.build()
     blocks, complete = space_blocks(space)

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     require_unlocked(directory / "journal.jsonl", "is writing this journal")
     # These import JAX, which takes a second.
     from mnas.cli import study
-    from mnas.cli.named_experiment import ExperimentArguments
+    from mnas.cli.named_experiment import ExperimentArguments, with_classes_of_data
     from mnas.cli.run import run_experiment
     from mnas.experiment import run
 
@@ -55,5 +55,6 @@ def main(arguments: list[str]) -> None:
             "--reference"
         )
     run.require_files(parsed.experiment, directory)
-    run.check(parsed.experiment)
-    run_experiment(parsed.experiment, directory)
+    experiment = with_classes_of_data(parsed.experiment, flags)
+    run.check(experiment)
+    run_experiment(experiment, directory)

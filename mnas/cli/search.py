@@ -12,6 +12,7 @@ from mnas.cli.named_experiment import (
     exchange,
     parts_description,
     split_name,
+    with_classes_of_data,
 )
 from mnas.cli.run import run_experiment
 from mnas.errors import UsageError
@@ -90,6 +91,7 @@ def start(experiment: Experiment, flags: list[str]) -> None:
     if arguments.seed is not None:
         seeded = dataclasses.replace(experiment.search, seed=arguments.seed)
         experiment = dataclasses.replace(experiment, search=seeded)
+    experiment = with_classes_of_data(experiment, flags)
     run.check(experiment)
     directory = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), name)
     run.create(experiment, directory)

@@ -60,6 +60,7 @@ def start(study: Study, flags: list[str]) -> None:
     )
     if (arguments.seeds, arguments.trials) != (study.seeds, study.trials):
         study = study.resized(arguments.seeds, arguments.trials)
+    study = study.with_classes_of_data()
     for experiment in study.variants.values():
         run.check(experiment)
     if arguments.out:
@@ -89,7 +90,7 @@ def resume(directory: Path, flags: list[str]) -> None:
     )
     if dataclasses.replace(arguments, workers=defaults.workers) != defaults:
         raise UsageError("a resumed study keeps its size and directory; accepted: --workers")
-    run_study(study, directory, arguments.workers)
+    run_study(study.with_classes_of_data(), directory, arguments.workers)
 
 
 def read_study(path: Path) -> Study:

@@ -12,6 +12,7 @@ from mnas.errors import require_between
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ClassSource,
     ContentDependent,
     CostSource,
     DataDescription,
@@ -57,6 +58,12 @@ class NoisyConfig:
         if not isinstance(self.evaluator, DataDescription):
             return None
         return self.evaluator.describe_data()
+
+    def data_classes(self) -> int | None:
+        """Return the number of classes of the undisturbed evaluator's data."""
+        if not isinstance(self.evaluator, ClassSource):
+            return None
+        return self.evaluator.data_classes()
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if the undisturbed evaluator rejects the architecture."""

@@ -58,6 +58,10 @@ class ProxyConfig:
         """Return one line: images, classes, sizes, and what was left out."""
         return open_source(self.data.source).describe()
 
+    def data_classes(self) -> int:
+        """Return the number of classes of the images."""
+        return len(open_source(self.data.source).classes)
+
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if the images don't fit the network, or its latency is unknown."""
         evaluator = self.build()

@@ -6,14 +6,14 @@ changes nested fields by name; the command line makes typed flags of the same fi
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import tyro
 
 from mnas.architecture.published import PUBLISHED
 from mnas.engines.config import EngineConfig
 from mnas.errors import rejected, require_one_of
-from mnas.evaluation import WrapperConfig
+from mnas.evaluation import ClassSource, WrapperConfig
 from mnas.loop.config import SearchConfig
 from mnas.reward import RewardConfig
 
@@ -61,6 +61,20 @@ class Experiment:
     def settings(self) -> dict[str, Any]:
         """Return all settings as nested plain data, the inverse of `override(self, settings)`."""
         return {part: _settings_of(part, getattr(self, part)) for part in PARTS}
+
+    def with_classes_of_data(self) -> Self:
+        """Return the experiment whose space has as many classes as the evaluator's data.
+
+        It is the same one where the space has no whole number `classes`, or there are no data.
+        Raises UsageError if the data can't be read.
+        """
+        current = getattr(self.space, "classes", None)
+        if type(current) is not int or not isinstance(self.evaluator, ClassSource):
+            return self
+        classes = self.evaluator.data_classes()
+        if classes is None or classes == current:
+            return self
+        return dataclasses.replace(self, space=dataclasses.replace(self.space, classes=classes))
 
     def kinds(self) -> dict[str, str]:
         """Return the class names of space, controller and evaluator by the path of the setting.

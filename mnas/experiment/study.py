@@ -67,6 +67,11 @@ class Study:
         marks = (*(mark for mark in self.marks if mark < trials), trials)
         return dataclasses.replace(self, variants=variants, seeds=seeds, marks=marks)
 
+    def with_classes_of_data(self) -> "Study":
+        """Return the study whose variants have as many classes as their data."""
+        variants = {name: each.with_classes_of_data() for name, each in self.variants.items()}
+        return dataclasses.replace(self, variants=variants)
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

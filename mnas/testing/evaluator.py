@@ -9,6 +9,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ClassSource,
     ContentDependent,
     DataDescription,
     Evaluation,
@@ -50,6 +51,11 @@ def check_hooks(config: EvaluatorConfig, architecture: Architecture) -> None:
         line: Any = config.describe_data()
         assert line is None or (isinstance(line, str) and "\n" not in line), (
             f"describe_data returned {line!r}; one line or None expected"
+        )
+    if isinstance(config, ClassSource):
+        classes: Any = config.data_classes()
+        assert classes is None or (type(classes) is int and classes > 0), (
+            f"data_classes returned {classes!r}; a number above 0 or None expected"
         )
     if isinstance(config, ArchitectureCheck):
         check: Callable[[Architecture], Any] = config.check

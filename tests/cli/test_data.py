@@ -1,5 +1,6 @@
 """Data of a search: the line that says what is read; moved data and changed data."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,10 +11,15 @@ import pytest
 
 from mnas.__main__ import main
 from mnas.data.images import DataConfig
+from mnas.errors import UsageError
 from mnas.evaluation import Evaluation
+from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.proxy import ProxyConfig, ProxyEvaluator
+from mnas.search_spaces import EfficientNetSpace
 from tests.cli.commands import assert_one_line
 from tests.data.sets import save_classes, save_image
+from tests.registered import register
+from tests.studies import RANDOM, SMALL
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +32,10 @@ def _trains_nothing(tmp_path, monkeypatch):
 
 
 def search(source, classes, *flags) -> int:
+    """Run a small search; without `classes`, their number is that of the data."""
     size = ["--search.trials", "4", "--search.batch", "4", "--controller", "random"]
-    data = ["--evaluator.data.source", str(source), "--space.classes", str(classes)]
+    data = ["--evaluator.data.source", str(source)]
+    data += [] if classes is None else ["--space.classes", str(classes)]
     engine = ["--engine.kind", "inline", "--space.resolution", "16", "--out", "run"]
     return main(["search", "digits", *size, *data, *engine, *flags])
 
@@ -55,6 +63,67 @@ def test_other_classes_than_the_space_has_name_its_setting(capsys):
     assert search("x.npz", 10) == 2
     expected = "x.npz has 5 (0, 1, 2, 3, 4); accepted: --space.classes 5"
     assert_one_line(capsys, "space: classes = 10, and ", expected)
+
+
+def test_the_number_of_classes_is_that_of_the_data(capsys):
+    write_arrays("x.npz")
+    assert search("x.npz", None) == 0
+    assert json.loads(Path("run/experiment.json").read_bytes())["space"]["classes"] == 5
+    assert json.loads(Path("run/best.json").read_bytes())["classes"] == 5
+    head = json.loads(Path("run/journal.jsonl").read_text().split("\n")[0])
+    assert head["settings"]["space"]["classes"] == 5
+    assert resume() == 0
+    assert json.loads(Path("run/experiment.json").read_bytes())["space"]["classes"] == 5
+
+
+@pytest.mark.parametrize("flag", ["--space.classes=10", "--space.classes 10"])
+def test_a_number_of_classes_that_was_given_is_kept(capsys, flag):
+    write_arrays("x.npz")
+    assert search("x.npz", None, *flag.split()) == 2
+    assert_one_line(capsys, "space: classes = 10, and ", "x.npz has 5 (0, 1, 2, 3, 4); accepted: ")
+    assert not Path("run").exists()
+
+
+def test_resumed_data_of_other_classes_are_other_content(capsys):
+    write_arrays("x.npz")
+    assert search("x.npz", None) == 0
+    np.savez("x.npz", train_images=np.zeros((8, 8, 8), np.uint8), train_labels=np.arange(8) % 2)
+    capsys.readouterr()
+    assert resume() == 2
+    assert_one_line(capsys, "the content of evaluator.data.source = ", "is not that of the run")
+    assert resume("--space.classes", "5") == 2
+    assert_one_line(capsys, "space: classes = 5, and ", "x.npz has 2 (0, 1); accepted: --space")
+
+
+@pytest.mark.parametrize("verb", [["--warm-up"], ["--latency-table", "table.json"]])
+def test_blocks_are_prepared_for_the_classes_of_the_data(monkeypatch, capsys, verb):
+    def check(experiment):
+        raise UsageError(f"checked with {experiment.space.classes} classes")
+
+    monkeypatch.setattr("mnas.cli.prepare.run.check", check)
+    write_arrays("x.npz")
+    assert main(["search", *verb, "digits", "--evaluator.data.source", "x.npz"]) == 2
+    assert_one_line(capsys, "checked with 5 classes")
+
+
+def test_variants_of_a_study_have_the_classes_of_their_data(monkeypatch, capsys):
+    write_arrays("x.npz")
+    evaluator = ProxyConfig(data=DataConfig("x.npz", validation=4))
+    variants = {
+        name: dataclasses.replace(RANDOM, evaluator=config, space=EfficientNetSpace(resolution=16))
+        for name, config in {"x": evaluator, "noisy": NoisyConfig(evaluator)}.items()
+    }
+    study = dataclasses.replace(SMALL, variants=variants, judge=None)
+    register(monkeypatch, "experiment", "small", study)
+    flags = ["--workers", "1", "--trials", "2", "--seeds", "1"]
+    assert main(["search", "small", *flags, "--out", "s"]) == 0
+    for name in variants:
+        settings = json.loads(Path(f"s/{name}/seed-0/experiment.json").read_bytes())
+        assert settings["space"]["classes"] == 5
+    shutil.rmtree("s/noisy")
+    assert main(["resume", "s", "--workers", "1"]) == 0
+    settings = json.loads(Path("s/noisy/seed-0/experiment.json").read_bytes())
+    assert settings["space"]["classes"] == 5
 
 
 def test_moved_arrays_are_found_by_their_new_path(capsys, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from mnas.errors import UsageError
 from mnas.evaluation import (
     ArchitectureCheck,
     BlockCompiler,
+    ClassSource,
     ContentDependent,
     DataDescription,
     Evaluation,
@@ -108,6 +109,7 @@ def test_optional_hooks_are_forwarded(tmp_path):
     assert noisy.contents() == {"evaluator.data.source": proxy.contents()["data.source"]}
     assert isinstance(noisy, DataDescription)
     assert noisy.describe_data() == proxy.describe_data()
+    assert isinstance(noisy, ClassSource) and noisy.data_classes() == 4
     assert isinstance(noisy.build(), BlockCompiler)
     with pytest.raises(UsageError, match=r"classes = 10 of .* was never measured"):
         NoisyConfig(SurrogateConfig()).check(B0.replace(classes=10))
@@ -116,6 +118,7 @@ def test_optional_hooks_are_forwarded(tmp_path):
 def test_hooks_that_the_inner_evaluator_lacks_are_empty():
     noisy = NoisyConfig(CurveConfig())
     assert noisy.contents() == {} and noisy.describe_data() is None
+    assert noisy.data_classes() is None
     noisy.check(B0)
     assert not isinstance(noisy.build(), BlockCompiler)
 

@@ -49,6 +49,25 @@ def test_settings_of_a_part_are_its_fields():
         dataclasses.replace(EXPERIMENT, evaluator=plain).settings()
 
 
+@dataclasses.dataclass(frozen=True)
+class Counting:
+    classes: int | None
+
+    def data_classes(self):
+        return self.classes
+
+
+def test_the_space_has_the_classes_of_the_data():
+    def fitted(**parts) -> Experiment:
+        return dataclasses.replace(EXPERIMENT, **parts).with_classes_of_data()
+
+    assert fitted(evaluator=Counting(5)).space == MnasNetSpace(classes=5)
+    # No data, no hook, or a space without such a setting: nothing is changed.
+    assert fitted(evaluator=Counting(None)).space == MnasNetSpace()
+    assert fitted().space == MnasNetSpace()
+    assert fitted(evaluator=Counting(5), space=Training()).space == Training()
+
+
 def test_empty_overrides_change_nothing():
     assert override(EXPERIMENT, {}) == EXPERIMENT
     assert override(EXPERIMENT, {"search": {}}) == EXPERIMENT

@@ -124,6 +124,12 @@ class TwoLines(Config):
 
 
 @dataclasses.dataclass(frozen=True)
+class NoClass(Config):
+    def data_classes(self):
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckByBoolean(Config):
     def check(self, architecture):
         return True
@@ -148,6 +154,7 @@ class WrongWrapper(Config):
         (ContentByChance(), r"contents: .* and then .* of the same files"),
         (NoDigest(), "contents: fault is 7; a str expected"),
         (TwoLines(), "describe_data returned .*; one line or None expected"),
+        (NoClass(), "data_classes returned 0; a number above 0 or None expected"),
         (CheckByBoolean(), "check returned a value"),
         (WrongWrapper(), r"around\(evaluator\) is no wrapper"),
     ],
