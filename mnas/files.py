@@ -36,7 +36,7 @@ MAX_TEXT = 100_000_000
 # A deflated stream expands to at most 1,032 times its length.
 MAX_EXPANSION = 1032
 # Names of the temporary files of `replacement`.
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 def read_json(path: Path) -> Any:
@@ -191,12 +191,13 @@ def sync_directory(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked_directory(path: Path, use: str) -> Iterator[None]:
+def locked_directory(path: Path, use: str, file: str | None = None) -> Iterator[None]:
     """Create a directory if it is missing, and lock it (`lock`) within the context.
 
-    Temporary files that a killed process left there are removed. An exception that leaves a new
-    directory empty removes it again, with its new parents. Raises UsageError where the directory
-    can't be created or written.
+    Temporary files that a killed process left there are removed: those of `file`, a name, where it
+    is given, since others may use the directory. An exception that leaves a new directory empty
+    removes it again, with its new parents. Raises UsageError where the directory can't be created
+    or written.
     """
     created = [level for level in (path, *path.parents) if not os.path.lexists(level)]
     try:
@@ -209,7 +210,8 @@ def locked_directory(path: Path, use: str) -> Iterator[None]:
             raise UsageError(f"{path} can't be written: no permission, or a read-only file system")
         lock(descriptor, path, use)
         for left in path.glob(".*.tmp"):
-            if _TEMPORARY.fullmatch(left.name):
+            temporary = _TEMPORARY.fullmatch(left.name)
+            if temporary and file in (None, temporary[1]):
                 left.unlink(missing_ok=True)
         yield
     except BaseException:

@@ -226,6 +226,13 @@ def test_an_exception_removes_new_directories_that_are_empty(kept, tmp_path):
     assert left == expected[kept]
 
 
+def test_only_the_temporary_files_of_a_named_file_are_removed(tmp_path):
+    for name in (".x.json.0123abcd.tmp", ".y.json.0123abcd.tmp"):
+        (tmp_path / name).write_text("")
+    with files.locked_directory(tmp_path, "is working here", file="x.json"):
+        assert names(tmp_path) == [".y.json.0123abcd.tmp"]
+
+
 def test_a_locked_directory_is_created_and_cleared_of_temporary_files(tmp_path):
     directory = tmp_path / "a" / "b"
     with files.locked_directory(directory, "is working here"):

@@ -10,6 +10,7 @@ import datetime
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import jax
@@ -18,11 +19,13 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import signatures
 from mnas.engines.config import EngineConfig
 from mnas.engines.environment import pinned_cores, process_environment
+from mnas.errors import RunFailure
 from mnas.evaluators.latency_table import LatencyTable
+from mnas.files import locked_directory
 from mnas.preparation import timing
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
-from mnas.runtime.machine import machine
+from mnas.runtime.machine import available_bytes, machine
 from mnas.runtime.parent import end_with_parent
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.programs import forget_programs
@@ -39,9 +42,13 @@ def measure_blocks(
     engine  threads and pinning of the process
     done    called after each block, also after those that the table had
 
-    Raises: UsageError for a table of another device, thread count, batch or JAX version.
+    The table's directory is locked, since measurements in parallel would disturb each other.
+    Raises: UsageError for a table of another device, thread count, batch or JAX version, or for a
+    directory that can't be written or where another process measures; RunFailure as
+    `measuring_process`.
     """
-    with measuring_process(engine) as pool:
+    directory = locked_directory(path.parent, "is measuring in this directory", file=path.name)
+    with directory, measuring_process(engine) as pool:
         device = pool.submit(_device).result()
         head = {
             "device": device,
@@ -74,15 +81,24 @@ def measure_networks(
 
 @contextlib.contextmanager
 def measuring_process(engine: EngineConfig) -> Iterator[concurrent.futures.Executor]:
-    """Start one process with the environment and the pinning of a search worker."""
+    """Start one process with the environment and the pinning of a search worker.
+
+    Raises: RunFailure where the process is killed within the context.
+    """
     context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
-    with (
-        process_environment(engine),
-        concurrent.futures.ProcessPoolExecutor(
-            1, context, _initialize, (pinned_cores(engine),)
-        ) as pool,
-    ):
-        yield pool
+    try:
+        with (
+            process_environment(engine),
+            concurrent.futures.ProcessPoolExecutor(
+                1, context, _initialize, (pinned_cores(engine),)
+            ) as pool,
+        ):
+            yield pool
+    except BrokenProcessPool:
+        raise RunFailure(
+            "the process that measures was killed, probably for lack of memory "
+            f"({available_bytes() / 2**30:.1f} GiB are free now)"
+        ) from None
 
 
 def _initialize(cores: int) -> None:

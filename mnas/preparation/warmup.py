@@ -31,7 +31,7 @@ PROCESS_BYTES = 1 << 30  # upper bound of the memory of a compiling process
 
 
 class LostWorker(RunFailure):
-    """A compiling process was killed; the message says how to continue."""
+    """A compiling process was killed; compiled blocks are kept."""
 
 
 def compile_ahead(
@@ -64,8 +64,7 @@ def compile_ahead(
     except BrokenProcessPool:
         raise LostWorker(
             f"one of {workers} compiling processes was killed, probably for lack of memory "
-            f"({available_bytes() / 2**30:.1f} GiB are free now); compiled blocks are kept, and "
-            "the same command continues; --engine.workers "
+            f"({available_bytes() / 2**30:.1f} GiB are free now); --engine.workers "
             f"{max(1, workers // 2)} needs less memory"
         ) from None
     return total

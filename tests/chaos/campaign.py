@@ -59,6 +59,7 @@ class Campaign:
         self.findings = Findings()
         directory.mkdir(parents=True, exist_ok=True)
         self.reference = directory / "reference"
+        self.complete = 0  # number of records of a run that is over
 
     def run(self, kills: int, seconds: float = float("inf")) -> Findings:
         """Disturb runs until there were so many kills, or the time is over."""
@@ -66,6 +67,7 @@ class Campaign:
         if not self.reference.exists():
             self._finish(self.reference, None)
         facts = self.kind.facts(self.reference)
+        self.complete = len(self.kind.records(self.reference))
         while self.findings.total < kills and time.monotonic() < deadline:
             run = self.directory / f"run-{self.findings.runs}"
             recorded: dict[str, Any] = {}
@@ -139,8 +141,9 @@ class Campaign:
                 if mode == "disk" or survived == MAX_SURVIVED:
                     mode = "kill"
             ended = disturbances.wait_for_end(process, END_SECONDS)
-        if ended and process.returncode == 0:  # the run was over before the disturbance
-            self._check_end(run, process, mode, {0}, ended)
+        over = ended and len(self.kind.records(run)) >= self.complete
+        if over or (ended and process.returncode == 0):  # before the disturbance: not counted
+            self._check_end(run, process, mode, {0, *disturbances.STATUS[mode]}, ended)
             self._compare(run, recorded)
             return False
         self._count(mode)
@@ -166,7 +169,7 @@ class Campaign:
             if mode == "worker" and pids:
                 pids = [self.random.choice(pids)]
             disturbances.kill(pids)
-            return self.kind.records.__name__ != "table_records"  # its one process is not replaced
+            return self.kind.replaced
         program = {"raylet": "raylet", "gcs": "gcs_server"}[mode]
         disturbances.kill(disturbances.service(process, program))
         return False

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # Exit statuses by disturbance; -15 and -2 are those of a driver whose work was done.
 STATUS = {"kill": {-9}, "term": {143, -15}, "int": {130, -2}, "int-twice": {-2, 130}, "second": {0}}
-STATUS |= {"raylet": {1}, "gcs": {1}, "disk": {1, 2}, "worker": {1}}
+STATUS |= {"raylet": {1}, "gcs": {1}, "disk": {1, 2}, "worker": {1}, "workers": {1}}
 
 
 def start(

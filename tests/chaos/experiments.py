@@ -72,7 +72,7 @@ BLOCKS = dataclasses.replace(
     scaling_dimensions.EXPERIMENT,
     name="chaos-blocks",
     space=dataclasses.replace(
-        scaling_dimensions.EXPERIMENT.space, doublings=1, base="r1_k3_s22_e1_i8_o8"
+        scaling_dimensions.EXPERIMENT.space, doublings=2, base="r1_k3_s22_e1_i8_o8"
     ),
     engine=dataclasses.replace(ENGINE, workers=2),
 )

@@ -7,7 +7,7 @@ facts with the time at which they were recorded, which must never change or vani
 import dataclasses
 import hashlib
 import json
-import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from safetensors import safe_open
 
 from mnas.loop.journal import read
 from mnas.loop.records import ResultRecord, to_json
+from tests.chaos import disturbances
 from tests.chaos.evaluators import logged
 from tests.engines.searches import facts as journal_facts
 
 SPEC = "r1_k3_s22_e1_i8_o8;r1_k3_s22_e3_i8_o16"
+PREPARATION = ("kill", "kill", "term", "int", "int-twice", "worker")
 DRIVER = ("kill", "kill", "term", "int", "int-twice", "disk", "second")
 
 
@@ -30,6 +32,7 @@ class Kind:
 
     start, resume  arguments of `mnas`; "{out}" is the directory of the run
     modes          names of disturbances (`tests.chaos.disturbances`)
+    replaced       whether a worker process that was killed is replaced; else the driver ends
     own_cache      whether each run has a cache of compiled programs of its own
     """
 
@@ -39,6 +42,7 @@ class Kind:
     facts: Callable[[Path], Any]
     records: Callable[[Path], dict[str, Any]]
     repeated: Callable[[Path, Path], int]
+    replaced: bool = True
     own_cache: bool = False
 
 
@@ -108,15 +112,23 @@ def table_records(directory: Path) -> dict[str, Any]:
     return json.loads(path.read_text())["blocks"] if path.exists() else {}
 
 
-def cache_facts(directory: Path) -> list[str]:
-    """Return the names of the compiled blocks; programs of JAX itself depend on what was loaded."""
-    return sorted(cache_records(directory))
+def cache_facts(directory: Path) -> tuple[int, str]:
+    """Return the number of compiled blocks, and what a further warm-up compiles: nothing.
+
+    The blocks' names depend on the secret key of the cache, which the warm-up makes.
+    """
+    log = directory / "again.log"
+    process = disturbances.start(WARM_UP.split(), log, {"XDG_CACHE_HOME": str(directory / "cache")})
+    process.wait()
+    compiled = re.search(r"[\d,]+ programs compiled", log.read_text())
+    return len(cache_records(directory)), compiled[0] if compiled else log.read_text()
 
 
 def cache_records(directory: Path) -> dict[str, Any]:
-    """Return the sizes of the compiled blocks by name."""
+    """Return size and time of writing of the compiled blocks by name."""
     blocks = (directory / "cache").rglob("blocks/*")
-    return {path.name: os.path.getsize(path) for path in blocks if "." not in path.name}
+    found = {path.name: path.stat() for path in blocks if re.fullmatch("[0-9a-f]{64}", path.name)}
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in found.items()}
 
 
 def none_again(directory: Path, log: Path) -> int:

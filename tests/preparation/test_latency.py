@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import time
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from mnas.architecture.architecture import Architecture, Block
 from mnas.architecture.signatures import signatures
 from mnas.engines.config import EngineConfig
+from mnas.errors import RunFailure, UsageError
 from mnas.evaluators.latency_table import LatencyTable
+from mnas.files import locked_directory
 from mnas.preparation import latency, timing
 from mnas.preparation.latency_check import write_check
 from mnas.preparation.space_blocks import SpaceBlock
@@ -79,6 +82,30 @@ def test_an_interrupted_table_is_continued(tmp_path, monkeypatch):
     table = latency.measure_blocks(path, blocks_of(TINY), EngineConfig())
     assert list(table.blocks.values()) == [2.0, 2.0, 4.0, 4.0]
     assert table.latency_ms(TINY) == 1 + 2 + 3 * 2 + 4 + 4
+
+
+def test_a_killed_measuring_process_is_reported_in_one_line():
+    with (
+        pytest.raises(RunFailure, match=r"^the process that measures was killed, .* GiB are free"),
+        latency.measuring_process(EngineConfig(pin=False)) as pool,
+    ):
+        pool.submit(os._exit, 9).result()
+
+
+def test_one_process_measures_in_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(latency, "measuring_process", lambda engine: Inline())
+    monkeypatch.setattr(timing, "block_ms", lambda *_: 5.0)
+    monkeypatch.setattr(timing, "call_ms", lambda: 1.0)
+    path = tmp_path / "new" / "table.json"
+    latency.measure_blocks(path, blocks_of(TINY), EngineConfig())
+    (path.parent / ".table.json.0123abcd.tmp").write_text("")  # of a killed process
+    with (
+        locked_directory(path.parent, "is measuring in this directory", file="another.json"),
+        pytest.raises(UsageError, match=r"new: another process is measuring in this directory$"),
+    ):
+        latency.measure_blocks(path, blocks_of(TINY), EngineConfig())
+    latency.measure_blocks(path, blocks_of(TINY), EngineConfig())
+    assert [left.name for left in path.parent.iterdir()] == ["table.json"]
 
 
 def test_timing_blocks_until_ready_and_takes_the_median():
