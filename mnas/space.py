@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import KEPT_STAGES
 from mnas.errors import UsageError
 
 
@@ -88,7 +89,8 @@ class Space:
     def __init__(self, name: str, template: functools.partial[Architecture]) -> None:
         self.name = name
         self.template = template
-        self._one_ofs: list[OneOf] = []  # in the order of `decisions`
+        self._indices: dict[OneOf, int] = {}  # of the decisions
+        self._used: dict[functools.partial[Any], tuple[int, ...]] = {}  # decisions of each part
         self._collected: list[Decision] = []
         self._collect(template, "", {})
         if not self._collected:
@@ -123,11 +125,11 @@ class Space:
     def _collect_choice(
         self, node: OneOf, path: str, conditions: tuple[tuple[int, frozenset[int]], ...]
     ) -> None:
-        if not any(node is known for known in self._one_ofs):
+        if node not in self._indices:
+            self._indices[node] = len(self._collected)
             self._collected.append(Decision(path, node.choices, conditions))
-            self._one_ofs.append(node)
             return
-        first = self._collected[self._index(node)]
+        first = self._collected[self._indices[node]]
         if conditions != first.conditions:
             raise ValueError(
                 f"space {self.name}: {path} is the same decision as {first.name}, but depends "
@@ -153,11 +155,8 @@ class Space:
                     f"{key} can't be any of {', '.join(map(str, accepted))}"
                 )
             if len(indices) < len(choices):  # otherwise the condition always holds
-                conditions.append((self._index(sibling), indices))
+                conditions.append((self._indices[sibling], indices))
         return tuple(conditions)
-
-    def _index(self, node: OneOf) -> int:
-        return next(i for i, known in enumerate(self._one_ofs) if known is node)
 
     def _condition_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         count, most = len(self.decisions), int(self.sizes.max())
@@ -184,7 +183,7 @@ class Space:
                 for item in node:
                     walk(item)
             elif isinstance(node, OneOf):
-                d = self._index(node)
+                d = self._indices[node]
                 indices.update([d], (parent for parent, _ in self.decisions[d].conditions))
 
         walk(node)
@@ -231,17 +230,22 @@ class Space:
         vector = self.canonical(decisions)
         if vector.ndim != 1:
             raise ValueError(f"space {self.name}: decode takes one vector, not {vector.shape}")
+        choices = dict(enumerate(vector.tolist()))
+        keywords = self.template.keywords.items()
+        return self.template.func(**{key: self._fill(value, choices) for key, value in keywords})
 
-        def fill(node: Any) -> Any:
-            if isinstance(node, functools.partial):
-                return node.func(**{key: fill(value) for key, value in node.keywords.items()})
-            if isinstance(node, tuple | list):
-                return tuple(map(fill, node))
-            if isinstance(node, OneOf):
-                return node.choices[vector[self._index(node)]]
-            return node
-
-        return fill(self.template)
+    def _fill(self, node: Any, choices: Mapping[int, int]) -> Any:
+        """Return the value of a part of the template for the choices of its decisions."""
+        if isinstance(node, functools.partial):
+            used = self._used.get(node)
+            if used is None:
+                used = self._used[node] = tuple(self.decisions_in(node))
+            return _filled(self, node, tuple([(d, choices[d]) for d in used]))
+        if isinstance(node, tuple | list):
+            return tuple([self._fill(item, choices) for item in node])
+        if isinstance(node, OneOf):
+            return node.choices[choices[self._indices[node]]]
+        return node
 
     def encode(self, architecture: Architecture) -> np.ndarray:
         """Return the canonical vector int32 [D] of a network; its name is ignored.
@@ -288,7 +292,7 @@ class Space:
                 for index, (inner, item) in enumerate(zip(node, value, strict=False)):
                     read(inner, item, f"{path}[{index}]")
             elif isinstance(node, OneOf):
-                first = values.setdefault(self._index(node), value)
+                first = values.setdefault(self._indices[node], value)
                 if first != value:
                     mismatches.append(_mismatch(path, value, (first,)))
             elif node != value:
@@ -355,6 +359,15 @@ class Space:
             self.decisions[d].name: self.decisions[d].choices[vector[d]]
             for d in np.flatnonzero(self.active(vector))
         }
+
+
+@functools.lru_cache(KEPT_STAGES)
+def _filled(
+    space: Space, node: functools.partial[Any], choices: tuple[tuple[int, int], ...]
+) -> Any:
+    """Return the value of a `partial` of the template, such as a stage, for (decision, choice)s."""
+    at = dict(choices)
+    return node.func(**{key: space._fill(value, at) for key, value in node.keywords.items()})
 
 
 def _mismatch(path: str, value: Any, accepted: Sequence[Any]) -> str:

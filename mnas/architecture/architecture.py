@@ -4,13 +4,14 @@ A network is a stem, a sequence of stages and a head. A stage is a `Block`.
 """
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from mnas.architecture.block import LARGEST, MOST_LAYERS, Block, Layer
+from mnas.architecture.block import KEPT_STAGES, LARGEST, MOST_LAYERS, Block, Layer
 from mnas.architecture.block_strings import format_blocks, parse_block_string, require_chain
 from mnas.errors import (
     UsageError,
@@ -132,22 +133,11 @@ class Architecture:
         connection that cannot apply, the split of equal layers into stages, squeeze-and-excitation
         ratios that round to the same number of filters.
         """
-        layers = [
-            (
-                layer.op,
-                layer.in_filters,
-                layer.filters,
-                layer.kernel,
-                layer.stride,
-                layer.expand_ratio,
-                layer.se_filters,
-                layer.skip,
-            )
-            for layer in self.layers()
-        ]
-        text = json.dumps(
-            {"layers": layers, **self._settings()}, sort_keys=True, separators=(",", ":")
-        )
+        incoming = (self.stem, *(block.filters for block in self.blocks))
+        layers = ",".join(map(_stage_json, self.blocks, incoming))
+        settings = {"layers": None, **self._settings()}
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+        text = text.replace('"layers":null', f'"layers":[{layers}]', 1)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,9 +154,7 @@ class Architecture:
 
     def _settings(self) -> dict[str, Any]:
         """Return the fields that belong to the network's identity, apart from its blocks."""
-        apart = ("name", "blocks", "timm_stages")
-        names = [field.name for field in dataclasses.fields(self)]
-        return {name: getattr(self, name) for name in names if name not in apart}
+        return {name: getattr(self, name) for name in _IDENTITY}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Architecture":
@@ -189,3 +177,30 @@ class Architecture:
         incoming = (architecture.stem, *(block.filters for block in blocks))
         require_chain(strings, in_filters, incoming)
         return architecture
+
+
+# Fields that belong to a network's identity, apart from its blocks.
+_IDENTITY = tuple(
+    field.name
+    for field in dataclasses.fields(Architecture)
+    if field.name not in ("name", "blocks", "timm_stages")
+)
+
+
+@functools.lru_cache(KEPT_STAGES)
+def _stage_json(block: Block, in_filters: int) -> str:
+    """Return a stage's part of the list of layers that `canonical_hash` digests."""
+    layers = [
+        (
+            layer.op,
+            layer.in_filters,
+            layer.filters,
+            layer.kernel,
+            layer.stride,
+            layer.expand_ratio,
+            layer.se_filters,
+            layer.skip,
+        )
+        for layer in block.layers(in_filters)
+    ]
+    return json.dumps(layers, separators=(",", ":"))[1:-1]

@@ -1,6 +1,7 @@
 """One stage of a network (`Block`) and one layer of a stage (`Layer`)."""
 
 import dataclasses
+import functools
 
 from mnas.errors import (
     UsageError,
@@ -16,6 +17,10 @@ SKIPS = ("identity", "none", "pool", "projection")
 # Limits of what is described at all: larger counts are mistakes, and would fill the memory.
 LARGEST = 10_000_000  # filters, pixels, classes
 MOST_LAYERS = 10_000
+
+# Stages whose layers, costs and JSON are kept, by stage and input. Networks of a search space are
+# composed of a few hundred different ones.
+KEPT_STAGES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +89,7 @@ class Block:
 
     def layers(self, in_filters: int) -> tuple["Layer", ...]:
         """Return the stage's layers for `in_filters` input filters, skip connections resolved."""
-        first = self._layer(in_filters, self.stride)
-        return (first, *(self._layer(self.filters, 1) for _ in range(self.repeats - 1)))
+        return _stage_layers(self, in_filters)
 
     def _layer(self, in_filters: int, stride: int) -> "Layer":
         same_filters = in_filters == self.filters
@@ -106,6 +110,13 @@ class Block:
             se_ratio=self.se_ratio,
             skip=skip,
         )
+
+
+@functools.lru_cache(KEPT_STAGES)
+def _stage_layers(block: Block, in_filters: int) -> tuple["Layer", ...]:
+    """Return `Block.layers`."""
+    first = block._layer(in_filters, block.stride)
+    return (first, *(block._layer(block.filters, 1) for _ in range(block.repeats - 1)))
 
 
 @dataclasses.dataclass(frozen=True)

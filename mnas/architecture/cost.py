@@ -7,10 +7,11 @@ trainable ones: BatchNorm has a scale and a bias per filter, and its running sta
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.block import Layer
+from mnas.architecture.block import KEPT_STAGES, Block, Layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +91,29 @@ def parts(architecture: Architecture) -> Iterator[PartCost]:
     if architecture.stem_pool:
         size = downscaled(size, 2)
     yield PartCost("stem", cost, size, filters)
-    for s, stage in enumerate(architecture.stages(), start=1):
-        for n, layer in enumerate(stage, start=1):
-            cost = layer_cost(layer, size)
-            size, filters = downscaled(size, layer.stride), layer.filters
-            yield PartCost(f"stage{s}_layer{n}", cost, size, filters)
+    for s, block in enumerate(architecture.blocks, start=1):
+        stage = _stage_parts(block, filters, size, s)
+        yield from stage
+        size, filters = stage[-1].resolution, block.filters
     if architecture.head:
         cost = convolution(1, filters, architecture.head, size)
         filters = architecture.head
         yield PartCost("head", cost, size, filters)
     classes = architecture.classes
     yield PartCost("classifier", Cost((filters + 1) * classes, filters * classes), 1, classes)
+
+
+@functools.lru_cache(KEPT_STAGES)
+def _stage_parts(
+    block: Block, in_filters: int, resolution: int, number: int
+) -> tuple[PartCost, ...]:
+    """Return every layer of one stage; `resolution` is its input's, `number` counts from 1."""
+    found = []
+    for n, layer in enumerate(block.layers(in_filters), start=1):
+        cost = layer_cost(layer, resolution)
+        resolution = downscaled(resolution, layer.stride)
+        found.append(PartCost(f"stage{number}_layer{n}", cost, resolution, layer.filters))
+    return tuple(found)
 
 
 def block_inputs(architecture: Architecture) -> list[tuple[int, int]]:
@@ -112,4 +125,5 @@ def block_inputs(architecture: Architecture) -> list[tuple[int, int]]:
 
 def network_cost(architecture: Architecture) -> Cost:
     """Return the cost of the whole network for one image of the architecture's resolution."""
-    return sum((part.cost for part in parts(architecture)), Cost())
+    costs = [part.cost for part in parts(architecture)]
+    return Cost(sum(cost.params for cost in costs), sum(cost.mult_adds for cost in costs))

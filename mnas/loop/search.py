@@ -132,8 +132,7 @@ class Search:
         Raises ValueError for a trial that is not waiting for a result, and TooManyFailures after an
         update.
         """
-        index = trial.number - self._batch[0].number if self._batch else -1
-        if trial.number in self.results or not 0 <= index < len(self._batch):
+        if self._waiting(trial.number) is None:
             raise ValueError(f"trial {trial.number} is not waiting for a result")
         result = self._record(trial, evaluation)
         self._settle()
@@ -144,6 +143,13 @@ class Search:
     @property
     def _proposed(self) -> int:
         return self._batch[-1].number + 1 if self._batch else len(self.results)
+
+    def _waiting(self, number: int) -> Trial | None:
+        """Return the trial of the batch that has this number, if it has no result."""
+        index = number - self._batch[0].number if self._batch else -1
+        if number in self.results or not 0 <= index < len(self._batch):
+            return None
+        return self._batch[index]
 
     def _propose(self) -> None:
         """Sample a batch from the controller, record it and begin it."""
@@ -207,7 +213,8 @@ class Search:
     def _cost(self, trial: Trial, evaluation: Evaluation | None = None) -> float | None:
         """Return the reward's cost; of a latency None where the evaluation doesn't have one."""
         latency = None if evaluation is None else evaluation.latency_ms
-        return {**dataclasses.asdict(trial.cost), "latency_ms": latency}[self.reward.cost]
+        cost = self.reward.cost
+        return latency if cost == "latency_ms" else getattr(trial.cost, cost)
 
     def _score(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None) -> Result:
         """Return the result with its reward; an evaluation without the reward's cost has failed."""
@@ -339,8 +346,8 @@ class Search:
 
     def _replay_result(self, record: ResultRecord) -> None:
         where = f"result of trial {record.trial}"
-        trial = next((trial for trial in self._batch if trial.number == record.trial), None)
-        if trial is None or trial.number in self.results:
+        trial = self._waiting(record.trial)
+        if trial is None:
             raise _misplaced(where, "a result of a trial that waits for one")
         first = self._first_by_hash[trial.hash]
         _require_equal(f"{where} of space {self.space.name}: hash", record.hash, trial.hash)

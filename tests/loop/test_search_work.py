@@ -16,7 +16,6 @@ from mnas.loop.journal import Journal
 from mnas.loop.search import Search
 from mnas.reports.console import SearchProgress
 from mnas.reward import RewardConfig
-from mnas.search_spaces.efficientnet import EfficientNetSpace
 from mnas.space import OneOf, Space
 
 
@@ -40,15 +39,20 @@ def lines_run(function) -> int:
     return count
 
 
+def space_of_alike_networks() -> Space:
+    """Return a space whose networks run the same lines: hardly a stage occurs twice in a search."""
+
+    def stage():
+        return partial(Block, kernel=OneOf(3, 5, 7), stride=1, filters=OneOf(*range(8, 80_000, 8)))
+
+    stages = tuple(stage() for _ in range(4))
+    return Space("alike", partial(Architecture, resolution=32, blocks=stages))
+
+
 def lines_for_each_tell(tmp_path, trials: int, batch: int) -> list[int]:
     """Return the lines run by each `tell` of a search's last batch; the last one updates."""
     config = SearchConfig(trials=trials, batch=batch)
-
-    def stage():  # Any choice runs the same number of lines.
-        return partial(Block, kernel=OneOf(3, 5, 7), stride=1, filters=OneOf(*range(8, 800, 8)))
-
-    stages = tuple(stage() for _ in range(4))
-    space = Space("alike", partial(Architecture, resolution=32, blocks=stages))
+    space = space_of_alike_networks()
     path = tmp_path / f"{trials}-{batch}.jsonl"
     progress = SearchProgress()
     with Journal(path) as journal:
@@ -78,11 +82,13 @@ def test_work_per_result_grows_with_neither_search_nor_batch(tmp_path, monkeypat
 
 def lines_for_a_batch(tmp_path, batches: int) -> int:
     """Return the lines run by the `ask` that proposes a batch of one, with early stopping."""
-    config = SearchConfig(batches + 1, batch=1, stopping=StoppingConfig(0.01, min_curves=1))
+    stopping = StoppingConfig(0.01, min_curves=1)
+    # A seed of its own: stages of an earlier search's networks are kept.
+    config = SearchConfig(batches + 1, batch=1, seed=batches, stopping=stopping)
     path = tmp_path / f"{batches}.jsonl"
     evaluation = Evaluation(0.5, epochs=3, history=((1, 0.3), (2, 0.4), (3, 0.5)))
     with Journal(path) as journal:
-        space = EfficientNetSpace(resolution=32).build()
+        space = space_of_alike_networks()
         search = Search(space, RandomSearch().build(space), RewardConfig(), config, journal)
         while len(search.results) < batches:
             if (trial := search.ask()) is not None:
