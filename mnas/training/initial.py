@@ -1,6 +1,6 @@
 """Initial variables of a training from a `.safetensors` file, ours or timm's."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mnas.architecture.architecture import Architecture
 from mnas.errors import UsageError
@@ -30,6 +30,15 @@ class Initial(NamedTuple):
     taken: int
     new: tuple[str, ...]
     classes: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments of `mnas.training.whole_network.Retraining`."""
+        return {
+            "initial": self.variables,
+            "rates": self.rates,
+            "normalisation": self.normalisation,
+        }
 
     def describe(self) -> str:
         """Return in one line which arrays were taken, what is new and what is frozen."""

@@ -34,9 +34,10 @@ class TransferConfig:
             raise rejected("training", "layer_decay", decay, "a factor above 0, at most 1")
         if not isinstance(self.freeze, str):
             raise rejected("training", "freeze", self.freeze, "text like stem,1-4")
-        if self.init is None and (self.freeze or self.new_head):
-            given = f"freeze = {shown(self.freeze)}" if self.freeze else "new_head"
-            raise UsageError(f"training: {given} without initial weights; accepted: with --init")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if self.init is None and value != field.default:
+                raise rejected("training", field.name, value, "with initial weights (--init)")
 
 
 def block_rates(

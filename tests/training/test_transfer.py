@@ -68,8 +68,9 @@ def test_a_network_frozen_as_a_whole_is_rejected():
         ({"layer_decay": float("nan")}, "layer_decay = nan; accepted"),
         ({"layer_decay": True}, "layer_decay = True; accepted"),
         ({"freeze": 3, "init": "w"}, "freeze = 3; accepted: text"),
-        ({"freeze": "1"}, "freeze = '1' without initial weights; accepted: with --init"),
-        ({"new_head": True}, "new_head without initial weights; accepted: with --init"),
+        ({"freeze": "1"}, r"freeze = '1'; accepted: with initial weights \(--init\)"),
+        ({"new_head": True}, "new_head = True; accepted: with initial weights"),
+        ({"layer_decay": 0.5}, "layer_decay = 0.5; accepted: with initial weights"),
     ],
 )
 def test_settings_are_checked(settings, message):
