@@ -1,18 +1,18 @@
 """Files of a folder, or of a tar archive, read into memory; nothing is extracted to disk.
 
-Of an archive, gzipped or not, regular members are read by the last part of their names; links,
-devices and sparse members are left out. Size and number of members are limited, and the checksum of
-gzip is compared.
+Of an archive in the format of POSIX (ustar) or GNU, gzipped or not, regular members are read by the
+last part of their names, of at most 100 bytes; links, devices and sparse members are left out. Size
+and number of members are limited, and the checksum of gzip is compared. (Python's tarfile takes
+hours for a header that claims 2^60 bytes.)
 """
 
 import gzip
-import io
 import os
-import tarfile
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from mnas.errors import UsageError, printable
 
@@ -20,6 +20,10 @@ from mnas.errors import UsageError, printable
 MAX_BYTES = 256 << 20
 MAX_MEMBERS = 1000
 CHUNK = 1 << 20
+BLOCK = 512
+# Types of members: files, and directories and metadata, which hold none.
+REGULAR = (b"0", b"\0", b"7")
+NO_FILE = (b"5", b"x", b"g", b"L", b"K")
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -37,6 +41,10 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return the content of a file. Raises UsageError where it can't be read."""
+        ...
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Free what is kept of files that are not read again."""
         ...
 
 
@@ -66,6 +74,9 @@ class FolderFiles:
             raise UsageError(f"data: {path} has more than {MAX_BYTES:,} bytes; accepted: fewer")
         return content
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Do nothing: files are not kept."""
+
 
 class TarFiles:
     """Regular members of a tar archive, all read when it is opened."""
@@ -76,40 +87,50 @@ class TarFiles:
         self._contents: dict[str, bytes] = {}
         try:
             with open(path, "rb") as file:
-                stream = _Limited(_unzipped(file))
-                with tarfile.open(fileobj=stream, mode="r|") as archive:
-                    self._read(archive)
-                while stream.read(CHUNK):  # to the end, where gzip's checksum is compared
-                    pass
-        except UsageError:
-            raise
-        except (
-            *(OSError, EOFError, zlib.error, tarfile.TarError),
-            *(ValueError, OverflowError, RecursionError),  # of tarfile for malformed headers
-        ) as error:
-            cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise self._damaged(cause) from None
+                self._read_members(_Limited(_unzipped(file)))
+        except (OSError, EOFError, zlib.error) as error:
+            raise self._damaged(getattr(error, "strerror", None) or str(error)) from None
         self.names = tuple(sorted(self._contents))
 
     def read(self, name: str) -> bytes:
-        """Return the content of a member, once: its memory is then the caller's to free."""
-        return self._contents.pop(name)
+        """Return the content of a member."""
+        return self._contents[name]
 
-    def _read(self, archive: tarfile.TarFile) -> None:
-        for number, member in enumerate(archive):
-            if number >= MAX_MEMBERS:
-                raise self._damaged(f"more than {MAX_MEMBERS:,} members")
-            if member.isdir():
-                continue
-            if not member.isreg() or member.issparse():
+    def forget(self, names: Iterable[str]) -> None:
+        """Free the memory of members that are not read again."""
+        for name in names:
+            del self._contents[name]
+
+    def _read_members(self, stream: "_Limited") -> None:
+        """Read the members, and the rest of the stream, where gzip's checksum is compared."""
+        for _ in range(MAX_MEMBERS):
+            block = stream.read(BLOCK)
+            if not block.strip(b"\0"):
+                break
+            kind, name, size = self._header(block)
+            content = stream.read(size)
+            if len(content) < size:
+                raise self._damaged(f"{name} has {len(content):,} of {size:,} bytes")
+            stream.read(-size % BLOCK)
+            if kind in REGULAR:
+                if name in self._contents:
+                    raise self._damaged(f"two members named {name}")
+                self._contents[name] = content
+            elif kind not in NO_FILE:
                 self.left_out["link or special file"] += 1
-                continue
-            name = member.name.rpartition("/")[2]
-            if name in self._contents:
-                raise self._damaged(f"two members named {printable(name)}")
-            content = archive.extractfile(member)
-            assert content is not None  # of regular members
-            self._contents[name] = content.read()
+        else:
+            raise self._damaged(f"more than {MAX_MEMBERS:,} members")
+        while stream.read(CHUNK):
+            pass
+
+    def _header(self, block: bytes) -> tuple[bytes, str, int]:
+        """Return the kind of a member, the last part of its name and its size from its header."""
+        checksum, size = (_octal(block[start:end]) for start, end in ((148, 156), (124, 136)))
+        blank = block[:148] + b" " * 8 + block[156:]
+        if len(block) < BLOCK or checksum != sum(blank) or size is None:
+            raise self._damaged("a header of a member is damaged")
+        name = block[:100].partition(b"\0")[0].decode("utf-8", "replace")
+        return block[156:157], printable(name.rpartition("/")[2], 100), size
 
     def _damaged(self, cause: str) -> UsageError:
         return UsageError(
@@ -117,27 +138,33 @@ class TarFiles:
         )
 
 
-class _Limited(io.RawIOBase):
-    """Stream that raises OSError after `MAX_BYTES`."""
+class _Limited:
+    """Stream of at most `MAX_BYTES`; OSError beyond."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._left = MAX_BYTES
 
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; b"" at the end."""
-        content = self._stream.read(min(size, CHUNK) if size >= 0 else CHUNK)
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
+        content = self._stream.read(min(size, self._left + 1))
         self._left -= len(content)
         if self._left < 0:
-            raise OSError(f"more than {MAX_BYTES:,} bytes")
+            raise OSError(None, f"more than {MAX_BYTES:,} bytes")
         return content
 
 
-def _unzipped(file: BinaryIO) -> BinaryIO:
+def _octal(field: bytes) -> int | None:
+    """Return a number of a header; None where it is none."""
+    digits = field.strip(b" \0")
+    return int(digits, 8) if digits and not digits.strip(b"01234567") else None
+
+
+def _unzipped(file: BinaryIO) -> IO[bytes]:
     """Return the content of a file, unzipped if it is gzip."""
-    is_gzip = file.read(2) == GZIP_MAGIC
+    is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     file.seek(0)
-    return gzip.open(file) if is_gzip else file  # type: ignore[return-value]
+    return gzip.open(file) if is_gzip else file
 
 
 def directory_names(path: Path) -> list[str]:

@@ -112,6 +112,7 @@ class CifarSource:
     def _split(self, names: tuple[str, ...]) -> ArraySplit:
         """Return the records of files, one after another."""
         records = np.concatenate([self._records(name) for name in names])
+        self._files.forget(names)
         count = self._version.label_bytes
         labels = records[:, count - 1].astype(np.int32)
         planes = records[:, count:].reshape(-1, 3, SIZE, SIZE)
