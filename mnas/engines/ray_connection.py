@@ -1,10 +1,10 @@
 """Connection of this process to Ray: one of its own on this machine, or a cluster.
 
-A Ray of our own listens on the loopback interface only, so other machines cannot reach it; other
-users of this machine can, as with every local port, but not its files and sockets
-(`mnas.engines.ray_directory`). It ends with this process: Ray ends what this process has started,
-workers end with their raylet (`mnas.runtime.parent`), and Ray's agents, which would stay for a
-minute, are ended by `mnas.engines.ray_watchdog`.
+A Ray of our own listens on the loopback interface only, so other machines cannot reach it. Other
+users of this machine can reach its ports, on which Ray asks for a token from version 2.59 on, but
+not its files and sockets (`mnas.engines.ray_directory`). It ends with this process: Ray ends what
+this process has started, workers end with their raylet (`mnas.runtime.parent`), and Ray's agents,
+which would stay for a minute, are ended by `mnas.engines.ray_watchdog`.
 
 A search depends on two services, the GCS and the raylet of this machine. Ray does not say when they
 end: `ray.wait` never returns, or the process is aborted a minute later. So `Services.check` looks.
@@ -13,6 +13,7 @@ end: `ray.wait` never returns, or the process is aborted a minute later. So `Ser
 import contextlib
 import importlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def connect(config: EngineConfig) -> Iterator[Services]:
     # Ray prints the errors of workers, which are in their results, and its own in full.
     with (
         _set_attribute(ray._private.worker, "print_to_stdstream", lambda *_, **__: None),
+        contextlib.nullcontext() if config.address else _own_token(),
         contextlib.nullcontext() if config.address else _watchdog(),
     ):
         try:
@@ -154,6 +156,25 @@ def _on_loopback() -> Iterator[None]:
         _set_attribute(constants, "ENABLE_RAY_CLUSTER", False),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _own_token() -> Iterator[None]:
+    """Give a Ray that is started within the context a secret token of its own.
+
+    Ray would keep one in ~/.ray/auth_token, with the permissions of the umask, for all that this
+    user ever starts. A user who has set one keeps it.
+    """
+    loader = getattr(ray._raylet, "AuthenticationTokenLoader", None)
+    if loader is None or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        yield
+        return
+    try:
+        with environment_variables({"RAY_AUTH_TOKEN": secrets.token_hex(32)}):
+            loader.instance().reset_cache()
+            yield
+    finally:
+        loader.instance().reset_cache()
 
 
 def _watchdog() -> contextlib.AbstractContextManager[Any]:

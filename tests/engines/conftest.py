@@ -7,7 +7,10 @@ import pytest
 def _session_ray():
     ray = pytest.importorskip("ray")
     # Workers import `tests.engines.evaluators` from the driver's sys.path.
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    from mnas.engines.ray_directory import local_directory
+
+    options = {"include_dashboard": False, "log_to_driver": False, "_temp_dir": local_directory()}
+    ray.init(address="local", num_cpus=2, **options)
     yield ray
     ray.shutdown()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -57,6 +58,7 @@ def test_local_ray_is_closed_to_others_and_ends_with_a_killed_driver(tmp_path):
     path = tmp_path / "journal.jsonl"
     command = [sys.executable, "-m", "tests.engines.search_process", "ray", str(path)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    variables["HOME"] = str(tmp_path / "home")
     with subprocess.Popen(command, cwd=ROOT, env=variables) as driver:
         while not path.exists() or path.read_bytes().count(b'"result"') < 2:
             assert driver.poll() is None
@@ -68,14 +70,31 @@ def test_local_ray_is_closed_to_others_and_ends_with_a_killed_driver(tmp_path):
         sockets = Path("/proc/net/unix").read_text().split()
         sessions |= {Path(word) for word in sockets if f"_{driver.pid}/" in word}
         reachable = [path for path in sessions if reachable_by_others(path)]
+        raylet = next(p for p in processes if Path(f"/proc/{p}/comm").read_text() == "raylet\n")
+        settings = Path(f"/proc/{raylet}/environ").read_text().split("\0")
         driver.kill()
     assert any(path.name == "plasma_store" for path in sessions) and not reachable
+    tokens = [word for word in settings if re.fullmatch("RAY_AUTH_TOKEN=[0-9a-f]{64}", word)]
+    assert len(tokens) == 1 and not (tmp_path / "home" / ".ray").exists()
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
     assert addresses and addresses <= loopback
     deadline = time.monotonic() + 10
     while ray_watchdog.processes(driver.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert ray_watchdog.processes(driver.pid) == []
+
+
+def test_a_token_of_the_users_own_stays(monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    tokens = []
+    for _ in range(2):
+        with ray_connection._own_token():
+            tokens.append(os.environ["RAY_AUTH_TOKEN"])
+    assert len(set(tokens)) == 2 and "RAY_AUTH_TOKEN" not in os.environ
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "mine")
+    with ray_connection._own_token():
+        assert "RAY_AUTH_TOKEN" not in os.environ
 
 
 def test_a_service_that_has_ended_is_named():
