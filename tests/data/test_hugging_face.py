@@ -144,14 +144,13 @@ def test_a_test_split_without_labels_gives_way_to_validation(saved):
             {"train": table(labels=[0, 1, None, 0, 1, 2])},
             "label has 1 missing values; accepted: on",
         ),
-        ({"train": table(PIXELS[:0], [])}, "state.json has no list _data_files; accepted: as sa"),
         ({"train": table(labels=[0] * 6, names=["cat"])}, "has 1 class; accepted: 2 or more"),
         (
             {"train": table().remove_columns("image")},
             r"has 0 columns of type Image \(label\); accepted: one of each type, or",
         ),
     ],
-    ids=range(7),
+    ids=range(6),
 )
 def test_other_sets_are_rejected(saved, tables, message):
     with pytest.raises(UsageError, match=f"data: .*{message}"):
@@ -167,6 +166,11 @@ def rewritten(path, images, labels=LABELS) -> str:
     with pa.ipc.new_stream(str(file), schema) as writer:
         writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
     return path
+
+
+def test_tables_without_rows_are_rejected(saved):
+    with pytest.raises(UsageError, match="label has no rows; accepted: one a row"):
+        open_source(rewritten(saved(table()), [], []))
 
 
 def test_images_may_be_files(saved, tmp_path):
