@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from mnas.errors import UsageError, printable
 
@@ -141,7 +141,7 @@ class TarFiles:
 class _Limited:
     """Stream of at most `MAX_BYTES`; OSError beyond."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
         self._stream = stream
         self._left = MAX_BYTES
 
@@ -160,7 +160,7 @@ def _octal(field: bytes) -> int | None:
     return int(digits, 8) if digits and not digits.strip(b"01234567") else None
 
 
-def _unzipped(file: BinaryIO) -> IO[bytes]:
+def _unzipped(file: BinaryIO) -> BinaryIO | gzip.GzipFile:
     """Return the content of a file, unzipped if it is gzip."""
     is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     file.seek(0)

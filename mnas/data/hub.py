@@ -110,8 +110,8 @@ def _require_saved(path: Path) -> None:
     for folder in folders:
         files = _entry(folder / "state.json", "_data_files")
         names = [file.get("filename") if isinstance(file, dict) else file for file in files]
-        for name in ["dataset_info.json", *names]:
-            if not os.path.isfile(folder / _plain(folder, name)):
+        for name in ("dataset_info.json", *(_plain(folder, name) for name in names)):
+            if not os.path.isfile(folder / name):
                 raise UsageError(f"data: {folder} has no file {printable(name)}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from mnas.data.memory import ArraySplit
-from mnas.data.source import Source, Split, require_memory
+from mnas.data.source import ACCEPTED, Source, Split, require_memory
 from mnas.data.sources import EMBEDDED, absolute_source, open_source
 from mnas.errors import UsageError, is_number, rejected, require_one_of, require_whole
 
@@ -29,8 +29,9 @@ class DataConfig:
     """Data set, and its training and validation split."""
 
     source: str = EMBEDDED
-    """Data set: 'digits' (embedded: scikit-learn's 1,797 handwritten digits), a .npz file, or a
-    folder of class folders. Paths become absolute."""
+    """Data set: 'digits' (embedded: scikit-learn's 1,797 handwritten digits), a .npz file, a folder
+    of class folders, CIFAR's binary archive, a folder of MNIST's idx files, or hf:NAME of Hugging
+    Face. Paths become absolute."""
     validation: float = 0.2
     """Images held out of the training set to compute the reward: a fraction, or a number."""
     train_images: int | None = None
@@ -56,7 +57,7 @@ class DataConfig:
         require_one_of("data", "feeding", self.feeding, FEEDING)
         require_whole("data", "readers", self.readers, least=0, most=1_000)
         if not isinstance(self.source, str) or not self.source or "\0" in self.source:
-            raise rejected("data", "source", self.source, "digits, a .npz file or a folder")
+            raise rejected("data", "source", self.source, ACCEPTED)
         # So that a run can be resumed from any directory.
         object.__setattr__(self, "source", absolute_source(self.source))
 

@@ -108,7 +108,7 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("source", ["", 3, "a\0b"])
 def test_sources_that_are_no_path_are_rejected(source):
-    with pytest.raises(UsageError, match=r"data: source = .*; accepted: digits, a .npz file or"):
+    with pytest.raises(UsageError, match=r"data: source = .*; accepted: digits, a .npz file, a "):
         DataConfig(source)
 
 
