@@ -7,8 +7,6 @@ each other.
 import concurrent.futures
 import contextlib
 import datetime
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -23,10 +21,10 @@ from mnas.errors import RunFailure
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.files import locked_directory
 from mnas.preparation import timing
+from mnas.preparation.pool import process_pool
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.machine import available_bytes, machine
-from mnas.runtime.parent import end_with_parent
 from mnas.runtime.pinning import allowed_cores, pin
 from mnas.training.programs import forget_programs
 
@@ -85,13 +83,10 @@ def measuring_process(engine: EngineConfig) -> Iterator[concurrent.futures.Execu
 
     Raises: RunFailure where the process is killed within the context.
     """
-    context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
     try:
         with (
             process_environment(engine),
-            concurrent.futures.ProcessPoolExecutor(
-                1, context, _initialize, (pinned_cores(engine),)
-            ) as pool,
+            process_pool(1, _initialize, pinned_cores(engine)) as pool,
         ):
             yield pool
     except BrokenProcessPool:
@@ -102,8 +97,6 @@ def measuring_process(engine: EngineConfig) -> Iterator[concurrent.futures.Execu
 
 
 def _initialize(cores: int) -> None:
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C interrupts the waiting process only
     if cores:
         pin(cores)
     # Asynchronous dispatch computes in a thread of XLA, and waiting for it takes longer than a

@@ -5,10 +5,7 @@ Every compiled block is written at once; an interrupted warm-up continues where 
 """
 
 import concurrent.futures
-import contextlib
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import cast
 
@@ -19,11 +16,11 @@ from mnas.engines.config import EngineConfig
 from mnas.engines.environment import process_environment
 from mnas.errors import RunFailure
 from mnas.evaluation import BlockCompiler, EvaluatorConfig
+from mnas.preparation.pool import process_pool
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
-from mnas.runtime.parent import end_with_parent
 from mnas.runtime.pinning import usable_cores
 from mnas.training.programs import forget_programs
 
@@ -53,7 +50,7 @@ def compile_ahead(
     by_resolution = {block.architecture.resolution: block.architecture for block in blocks}
     total = Compilations()
     try:
-        with process_environment(engine), _pool(workers, evaluator) as pool:
+        with process_environment(engine), process_pool(workers, _initialize, evaluator) as pool:
             batches = [pool.submit(_compile_batches, network) for network in by_resolution.values()]
             block_futures = {pool.submit(_compile_block, block) for block in blocks}
             for future in concurrent.futures.as_completed([*batches, *block_futures]):
@@ -80,29 +77,12 @@ def _process_count(engine: EngineConfig, blocks: int) -> int:
     return max(1, min(workers, available_bytes() // PROCESS_BYTES))
 
 
-@contextlib.contextmanager
-def _pool(workers: int, evaluator: EvaluatorConfig) -> Iterator[concurrent.futures.Executor]:
-    """Start compiling processes; on an exception, cancel what they have not begun."""
-    context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, context, _initialize, (evaluator,)
-    ) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
 # The evaluator of a compiling process, built once by `_initialize`.
 _evaluator: BlockCompiler
 
 
 def _initialize(config: EvaluatorConfig) -> None:
     global _evaluator
-    end_with_parent()
-    # Ctrl-C interrupts the waiting process only; a block being compiled still reaches the cache.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _evaluator = cast(BlockCompiler, config.build())
 
 

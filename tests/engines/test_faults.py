@@ -21,7 +21,7 @@ CAUSES = {
     "segmentation": f"{LOST}was ended by SIGSEGV",
     "killed": f"{LOST}was killed, or ended by os._exit",
     "terminated": f"{LOST}was ended by SIGTERM",
-    "hang": "time limit of 1 s exceeded",
+    "hang": "time limit of 3 s exceeded",
     "not-a-number": "accuracy is not a number: nan",
     "no-evaluation": "the evaluator returned dict, not an Evaluation",
     "unpicklable": "evaluation: epochs = 2.5; accepted: a whole number",
@@ -33,7 +33,7 @@ def test_60_children_with_every_fault_on_ray(tmp_path, local_ray):
     evaluator = TableConfig(fault="all", every=2, directory=str(tmp_path))
     filters = tuple(range(8, 144, 8))
     search = build_search(tmp_path / "journal.jsonl", filters, trials=60, batch=12)
-    config = EngineConfig(kind="ray", workers=2, retries=0, time_limit_seconds=1, pin=False)
+    config = EngineConfig(kind="ray", workers=2, retries=0, time_limit_seconds=3, pin=False)
     drive(search, evaluator, config)
     assert search.done and len(search.results) == 60
     seen = set()

@@ -1,0 +1,37 @@
+"""Worker processes of a preparation, which end with it."""
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mnas.runtime.parent import end_with_parent
+
+
+@contextlib.contextmanager
+def process_pool(
+    workers: int, initialize: Callable[..., None], *arguments: Any
+) -> Iterator[concurrent.futures.Executor]:
+    """Start up to `workers` processes, each of which first calls `initialize(*arguments)`.
+
+    An exception within the context, KeyboardInterrupt among them, kills them: what they are at may
+    take a minute. So they must write their files whole.
+    """
+    context = multiprocessing.get_context("spawn")  # JAX cannot be used after a fork
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, context, _initialize, (initialize, *arguments)
+    ) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            raise
+
+
+def _initialize(initialize: Callable[..., None], *arguments: Any) -> None:
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends this one
+    initialize(*arguments)
