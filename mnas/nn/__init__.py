@@ -2,10 +2,12 @@
 
 In: an `Architecture`, plain data. Out: Linen modules, one per block ('stem', 'stage1_layer1', ...,
 'head'), and variables kept block by block, {block: {'params', 'batch_stats'}}. Feature maps are
-NHWC, kernels HWIO, everything float32. Modules are hashable and equal exactly if they compile to
-the same program.
+NHWC, kernels HWIO. Weights, statistics and logits are float32; feature maps have the type of the
+images, float32 or bfloat16. Modules are hashable and equal exactly if they compile to the same
+program.
 
-    ops        convolutions, pooling and sums, in a form that XLA compiles well for CPUs
+    ops        convolutions and sums, in a form that XLA compiles well for CPUs
+    pooling    average and maximum over windows
     norm       BatchNorm with activation, with a hand-written gradient
     blocks     stem, layers, head
     network    whole networks as chains of blocks; initial values, shapes

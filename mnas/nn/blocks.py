@@ -8,7 +8,8 @@ All blocks have the same signature:
 
     block(x, train, keep=None, key=None)
 
-x        [N, H, W, C]
+x        [N, H, W, C], float32 or bfloat16. Feature maps have its type; weights, statistics and
+         logits are float32
 train    if true, normalise by the batch's statistics and *write* these, not averaged, to the
          collection 'batch_stats'; if false, *read* statistics from there
 keep     traced scalar for modules with `drop`: probability of keeping an image's residual branch
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from mnas.architecture.block import Layer
-from mnas.nn import norm, ops
+from mnas.nn import norm, ops, pooling
 
 
 def convolution_stddev(shape: tuple[int, ...], depthwise: bool = False) -> float:
@@ -89,7 +90,7 @@ class Convolution(nn.Module):
         kernel = _weight(self, "kernel", _convolution_init, shape)
         y = ops.convolution(x, kernel, self.stride, self.padding)
         if self.bias:
-            y = y + _weight(self, "bias", nn.initializers.zeros, (self.filters,))
+            y = y + ops.cast(_weight(self, "bias", nn.initializers.zeros, (self.filters,)), y.dtype)
         return y
 
 
@@ -175,7 +176,7 @@ class Stem(nn.Module):
     ) -> jax.Array:
         x = Convolution(self.filters, self.kernel, 2, self.padding, name="conv")(x)
         x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
-        return ops.max_pool(x, 2, self.padding) if self.pool else x
+        return pooling.max_pool(x, 2, self.padding) if self.pool else x
 
 
 class LayerBlock(nn.Module):
@@ -305,7 +306,7 @@ def _skip(
         kept = jax.random.bernoulli(key, keep, (len(y), 1, 1, 1))
         y = jnp.where(kept, y / keep, 0).astype(y.dtype)
     if layer.skip == "pool":
-        x = ops.average_pool(x, layer.stride, block.padding)
+        x = pooling.average_pool(x, layer.stride, block.padding)
     if layer.skip == "projection":
         x = Convolution(layer.filters, stride=layer.stride, name="shortcut")(x)
         x = BatchNorm(epsilon=block.epsilon, name="shortcut_norm")(x, train)
@@ -335,7 +336,7 @@ class Head(nn.Module):
         if self.filters:
             x = Convolution(self.filters, name="conv")(x)
             x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
-        x = ops.global_average_pool(x)
+        x = ops.global_average_pool(ops.at_least_float32(x))
         if self.drop and train:
             assert keep is not None and key is not None
             x = jnp.where(jax.random.bernoulli(key, keep, x.shape), x / keep, 0).astype(x.dtype)

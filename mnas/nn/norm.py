@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mnas.nn.ops import sum_to_channels
+from mnas.nn.ops import cast, sum_to_channels
 
 BATCH_NORM_EPSILON = 1e-3  # EfficientNet (arXiv 1905.11946), authors' TPU code
 
@@ -50,8 +50,9 @@ def batch_norm(
 
     y = act(scale · (x - mean) / sqrt(var + epsilon) + bias)     (arXiv 1502.03167, Algorithm 1)
 
-    x [N, H, W, C]; scale, bias [C]. Returns y and the batch's mean and biased variance, [C], at
-    least float32; no gradient flows through these two. The gradient keeps x only: normalised
+    x [N, H, W, C]; scale, bias [C]. Returns y, of the type of x, and the batch's mean and biased
+    variance, [C], at least float32; no gradient flows through these two. Everything between x and y
+    is computed in the type of the statistics. The gradient keeps x only: normalised
     values and the activation's derivative are recomputed, which on CPUs is cheaper than storing
     them. Raises ValueError for an unknown activation.
     """
@@ -83,7 +84,7 @@ def _norm_forward(x, scale, bias, activation, epsilon):
 
 def _affine(x, scale, bias, mean, inverse):
     factor = scale * inverse
-    return x * factor + (bias - mean * factor)
+    return cast(x, factor.dtype) * factor + (bias - mean * factor)
 
 
 def _norm_backward(activation, epsilon, residuals, gradients):
@@ -93,7 +94,7 @@ def _norm_backward(activation, epsilon, residuals, gradients):
     if activation is not None:
         derivative = _activation_derivative(_affine(x, scale, bias, mean, inverse), activation)
         gradient = lax.optimization_barrier(gradient * derivative)  # once, not per consumer
-    normalised = (x - mean) * inverse
+    normalised = (cast(x, mean.dtype) - mean) * inverse
     bias_gradient = sum_to_channels(gradient)
     scale_gradient = sum_to_channels(gradient * normalised)
     # dx = scale/σ · (dy - mean(dy) - x̂ · mean(dy · x̂))

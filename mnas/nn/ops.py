@@ -1,4 +1,4 @@
-"""Convolutions, pooling and sums in a form that XLA compiles well for CPUs.
+"""Convolutions and sums in a form that XLA compiles well for CPUs.
 
 Shapes: N images, H × W pixels, C input and D output channels, kernel size k. Feature maps are NHWC.
 
@@ -6,11 +6,15 @@ On a CPU, XLA's depthwise convolution with its gradient takes 10 to 100 times as
 multiply-adds, and its sums over pixels, once fused with their producers, up to 10 times as long as
 a sum over a flattened leading axis. On other devices XLA's own operations are used. The
 implementation is 'shifted' or 'lax'; by default `default_implementation` decides.
+
+Feature maps have the type of the input, float32 or bfloat16; kernels are float32 and are rounded to
+that type where they are used. Sums over pixels and images, and gradients of kernels with them, are
+accumulated in float32.
 """
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import jax
@@ -51,12 +55,26 @@ def _checked(implementation: Implementation | None) -> Implementation:
     return implementation
 
 
+def cast(x: jax.Array, dtype: Any) -> jax.Array:
+    """Return x in another type; x itself, not a copy of it, if it has that type already.
+
+    Programs of blocks leave out residuals that are their own arguments
+    (`mnas.training.programs.ResidualSplit`).
+    """
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """Return x in the type in which sums are accumulated, and statistics and logits are."""
+    return cast(x, jnp.promote_types(x.dtype, jnp.float32))
+
+
 # --- sums ---------------------------------------------------------------------------------------
 
 
 def sum_to_channels(x: jax.Array, implementation: Implementation | None = None) -> jax.Array:
     """Sum over all axes but the last, [..., C] → [C], in at least float32."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = at_least_float32(x)
     if _checked(implementation) == "lax":
         return x.sum(tuple(range(x.ndim - 1)))
     # XLA's loops over two dimensions are efficient, those over four are not.
@@ -65,7 +83,7 @@ def sum_to_channels(x: jax.Array, implementation: Implementation | None = None) 
 
 def _sum_pixels(x: jax.Array) -> jax.Array:
     """Sum over pixels, [N, H, W, C] → [N, C], in at least float32."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = at_least_float32(x)
     if default_implementation() == "lax" or x.shape[1] * x.shape[2] == 1:
         return x.sum((1, 2))
     rows = [x[:, row] for row in range(x.shape[1])] if x.shape[1] <= 16 else [x.sum(1)]
@@ -104,7 +122,8 @@ def _scale_forward(x, gate):
 
 def _scale_backward(residuals, gradient):
     x, gate = residuals
-    return gradient * gate[:, None, None], _sum_pixels(gradient * x).astype(gate.dtype)
+    products = at_least_float32(gradient) * at_least_float32(x)
+    return gradient * gate[:, None, None], cast(_sum_pixels(products), gate.dtype)
 
 
 scale_channels.defvjp(_scale_forward, _scale_backward)
@@ -157,7 +176,7 @@ def convolution(
             return _pointwise(x, kernel)
     return lax.conv_general_dilated(
         x,
-        kernel,
+        cast(kernel, x.dtype),
         (stride, stride),
         pads,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -189,7 +208,7 @@ def convolution_by_rows(
 @jax.custom_vjp
 def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolve 1×1 as a product of *two-dimensional* arrays, whose gradient is fast."""
-    return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+    return (x.reshape(-1, x.shape[-1]) @ cast(kernel, x.dtype)[0, 0]).reshape(*x.shape[:-1], -1)
 
 
 def _pointwise_forward(x, kernel):
@@ -201,8 +220,11 @@ def _pointwise_forward(x, kernel):
 def _pointwise_backward(residuals, gradient):
     x, kernel = residuals
     pixels, gradients = (a.reshape(-1, a.shape[-1]) for a in (x, gradient))
-    x_gradient = lax.dot_general(gradients, kernel[0, 0], (((1,), (1,)), ((), ())))
-    kernel_gradient = lax.dot_general(pixels, gradients, (((0,), (0,)), ((), ())))
+    weights = cast(kernel, x.dtype)[0, 0]
+    x_gradient = lax.dot_general(gradients, weights, (((1,), (1,)), ((), ())))
+    kernel_gradient = lax.dot_general(
+        pixels, gradients, (((0,), (0,)), ((), ())), preferred_element_type=kernel.dtype
+    )
     return x_gradient.reshape(x.shape), kernel_gradient[None, None]
 
 
@@ -232,7 +254,7 @@ def depthwise_conv(
         return _shifted_depthwise(x, kernel, stride, padding)
     return lax.conv_general_dilated(
         x,
-        kernel,
+        cast(kernel, x.dtype),
         (stride, stride),
         [padding_of(size, kernel_size, stride, padding) for size in x.shape[1:3]],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -279,8 +301,9 @@ def _sum_of_taps(
                 first + stride * (count - 1) + 1
                 for first, count in zip((top, left), counts, strict=True)
             )
-            terms.append(x[:, top:bottom:stride, left:right:stride] * kernel[row, column, 0])
-    return functools.reduce(jnp.add, terms)
+            pixels = at_least_float32(x[:, top:bottom:stride, left:right:stride])
+            terms.append(pixels * at_least_float32(kernel[row, column, 0]))
+    return cast(functools.reduce(jnp.add, terms), x.dtype)
 
 
 def _geometry(shape: Sequence[int], kernel_size: int, stride: int, padding: Padding):
@@ -330,7 +353,8 @@ def _shifted_backward(stride, padding, residuals, gradient):
         def tap_gradient(corner):
             origin = (jnp.int32(0), *corner, jnp.int32(0))
             window = lax.dynamic_slice(padded, origin, (len(padded), *spans, channels))
-            products = window[:, ::stride, ::stride] * gradient
+            window = at_least_float32(window[:, ::stride, ::stride])
+            products = window * at_least_float32(gradient)
             rows = lax.optimization_barrier(products.reshape(-1, channels))
             return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]  # sum by the matrix library
 
@@ -345,7 +369,7 @@ def _shifted_backward(stride, padding, residuals, gradient):
         live = sums((padded, gradient))
     live = live.reshape(len(taps[0]), len(taps[1]), 1, channels)
     outside = [(t.start, kernel_size - t.stop) for t in taps]
-    kernel_gradient = jnp.pad(live.astype(kernel.dtype), (*outside, (0, 0), (0, 0)))
+    kernel_gradient = jnp.pad(cast(live, kernel.dtype), (*outside, (0, 0), (0, 0)))
 
     # dx[i] = Σ ĝ[i + before - d] · k[d], where ĝ is g with stride - 1 zeros between its pixels.
     first = [[b - tap for tap in t] for t, b in zip(taps, befores, strict=True)]
@@ -354,45 +378,3 @@ def _shifted_backward(stride, padding, residuals, gradient):
 
 
 _shifted_depthwise.defvjp(_shifted_forward, _shifted_backward)
-
-
-# --- pooling ------------------------------------------------------------------------------------
-
-
-def average_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
-    """Average 3×3 windows, padding excluded: [N, H, W, C] → [N, ⌈H/stride⌉, ⌈W/stride⌉, C]."""
-    ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
-    if default_implementation() == "lax":
-        total, count = (_windows(a, 0.0, lax.add, stride, padding) for a in (x, ones))
-    else:
-        total = _shifted_depthwise(x, jnp.ones((3, 3, 1, x.shape[-1]), x.dtype), stride, padding)
-        count = _shifted_depthwise(ones, jnp.ones((3, 3, 1, 1), x.dtype), stride, padding)
-    return total / count
-
-
-def max_pool(x: jax.Array, stride: int, padding: Padding = "same") -> jax.Array:
-    """Take the maximum of 3×3 windows: [N, H, W, C] → [N, ⌈H/stride⌉, ⌈W/stride⌉, C].
-
-    The implementations distribute the gradient differently among several equal maxima.
-    """
-    if default_implementation() == "lax":
-        return _windows(x, -jnp.inf, lax.max, stride, padding)
-    # Rows, then columns: fewer operations than over windows, above all in the gradient.
-    for axis in (1, 2):
-        size = x.shape[axis]
-        pads = [(0, 0, 0)] * 4
-        pads[axis] = (*padding_of(size, 3, stride, padding), 0)
-        padded = lax.pad(x, jnp.array(-jnp.inf, x.dtype), pads)
-        end = stride * (-(-size // stride) - 1) + 1
-        taps = [lax.slice_in_dim(padded, d, d + end, stride, axis) for d in range(3)]
-        x = functools.reduce(jnp.maximum, taps)
-    return x
-
-
-def _windows(
-    x: jax.Array, start: float, reduce: Callable[..., Any], stride: int, padding: Padding
-) -> jax.Array:
-    """Reduce 3×3 windows, starting from `start`, which is also the value of padding."""
-    pads = [padding_of(size, 3, stride, padding) for size in x.shape[1:3]]
-    window, strides = (1, 3, 3, 1), (1, stride, stride, 1)
-    return lax.reduce_window(x, start, reduce, window, strides, ((0, 0), *pads, (0, 0)))

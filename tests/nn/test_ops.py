@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import lax
 from jax.extend.core import jaxprs_in_params
 
-from mnas.nn import norm, ops
+from mnas.nn import norm, ops, pooling
 from tests.compiling import quick_jit
 
 # Odd and even sizes from 1 to 9, equal and different along H and W.
@@ -91,10 +91,10 @@ def test_paddings_by_hand():
                 np.testing.assert_array_equal(same.ravel(), [140, 110])
                 symmetric = convolve(x, kernel, 2, padding="symmetric")
                 np.testing.assert_array_equal(symmetric.ravel(), [80, 200])
-            np.testing.assert_array_equal(ops.max_pool(x, 2, "same").ravel(), [3, 4])
-            np.testing.assert_array_equal(ops.max_pool(x, 2, "symmetric").ravel(), [2, 4])
-            np.testing.assert_array_equal(ops.average_pool(x, 2, "same").ravel(), [2, 3.5])
-            np.testing.assert_array_equal(ops.average_pool(x, 2, "symmetric").ravel(), [1.5, 3])
+            np.testing.assert_array_equal(pooling.max_pool(x, 2, "same").ravel(), [3, 4])
+            np.testing.assert_array_equal(pooling.max_pool(x, 2, "symmetric").ravel(), [2, 4])
+            np.testing.assert_array_equal(pooling.average_pool(x, 2, "same").ravel(), [2, 3.5])
+            np.testing.assert_array_equal(pooling.average_pool(x, 2, "symmetric").ravel(), [1.5, 3])
     with pytest.raises(ValueError, match=r"'valid'; accepted: 'same', 'symmetric'"):
         ops.convolution(x, kernel, 2, "valid")
 
@@ -226,7 +226,7 @@ def test_global_average_pool_and_scale_channels_by_formula():
 @pytest.mark.parametrize(("stride", "padding"), [(1, "same"), (2, "same"), (2, "symmetric")])
 def test_average_pool_excludes_padding(stride, padding):
     def results(x):
-        y, vjp = jax.vjp(lambda x: ops.average_pool(x, stride, padding), x)
+        y, vjp = jax.vjp(lambda x: pooling.average_pool(x, stride, padding), x)
         return y, vjp(y)[0]
 
     x = jnp.asarray(random_array(2, 4, 5, 3), jnp.float32)
@@ -239,7 +239,7 @@ def test_average_pool_excludes_padding(stride, padding):
 
 def test_average_pool_by_hand():
     # A corner at stride 1 averages four pixels; with padding it would be four ninths.
-    corner = ops.average_pool(jnp.ones((1, 4, 4, 1)), 1)[0, 0, 0, 0]
+    corner = pooling.average_pool(jnp.ones((1, 4, 4, 1)), 1)[0, 0, 0, 0]
     assert corner == 1
 
 
@@ -261,7 +261,7 @@ def test_max_pool_equals_flax_in_value_and_gradient(padding):
     with jax.enable_x64(True):
         sizes = [(1, 1), (5, 4), (6, 7), (9, 8)]
         xs = [random_array(2, *size, 3) - 5 for size in sizes]  # below 0, the padding of no pool
-        own = results(lambda x: ops.max_pool(x, 2, padding))(xs)
+        own = results(lambda x: pooling.max_pool(x, 2, padding))(xs)
         reference = results(flax)(xs)
         assert [y.shape[1:3] for y, _ in own] == [(-(-h // 2), -(-w // 2)) for h, w in sizes]
         for (y, gradient), (expected, expected_gradient) in zip(own, reference, strict=True):
