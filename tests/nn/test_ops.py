@@ -138,6 +138,12 @@ def test_unknown_implementation_is_rejected():
         ops.sum_to_channels(jnp.ones((2, 3)), "fast")
 
 
+def test_devices_other_than_cpus_use_operations_of_xla(monkeypatch):
+    for backend, implementation in (("cpu", "shifted"), ("gpu", "lax"), ("tpu", "lax")):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        assert ops.default_implementation() == implementation
+
+
 def test_use_implementation_is_limited_to_its_context():
     before = ops.default_implementation()
     with ops.use_implementation("lax"):
