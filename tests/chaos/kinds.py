@@ -22,7 +22,7 @@ from tests.chaos.evaluators import logged
 from tests.engines.searches import facts as journal_facts
 
 SPEC = "r1_k3_s22_e1_i8_o8;r1_k3_s22_e3_i8_o16"
-PREPARATION = ("kill", "kill", "term", "int", "int-twice", "worker")
+PREPARATION = ("kill", "term", "int", "int-twice", "worker")
 DRIVER = ("kill", "kill", "term", "int", "int-twice", "disk", "second")
 
 
@@ -172,18 +172,20 @@ KINDS = {
     "warm-up": Kind(
         tuple(WARM_UP.split()),
         tuple(WARM_UP.split()),
-        ("kill", "term", "int", "int-twice"),
+        (*PREPARATION, "workers"),
         cache_facts,
         cache_records,
         none_again,
+        replaced=False,
         own_cache=True,
     ),
     "latency-table": Kind(
         tuple(TABLE.split()),
         tuple(TABLE.split()),
-        ("kill", "term", "int", "int-twice", "worker"),
+        (*PREPARATION, "second"),
         table_facts,
         table_records,
         none_again,
+        replaced=False,
     ),
 }
