@@ -22,13 +22,14 @@ with atheris.instrument_imports(include=["mnas", "zipfile", "numpy.lib._format_i
     from mnas.architecture.sources import find
     from mnas.architecture.spec import read_spec, to_spec
     from mnas.architecture.text_forms import from_arch_def
-    from mnas.data.images import DataConfig, load
+    from mnas.data.images import DataConfig
     from mnas.evaluators.latency_table import LatencyTable
     from mnas.experiment import run
     from mnas.loop.journal import Journal
     from mnas.loop.journal import read as read_journal
 
-from tests.fuzz import test_data, test_latency_table
+from tests.data.sets import save_files
+from tests.fuzz import test_data, test_latency_table, test_sources
 from tests.fuzz.contract import read
 from tests.registered import EXPERIMENTS
 from tests.runs import head, network, proposals, result
@@ -61,7 +62,7 @@ def experiment(name: str) -> bytes:
 
 
 def images(path: Path) -> Any:
-    return load(DataConfig(source=str(path), validation=1), test_data.SIDE)
+    return test_data.everything(DataConfig(source=str(path), validation=1))
 
 
 def picture(suffix: str) -> Callable[[Path], Any]:
@@ -75,6 +76,16 @@ def picture(suffix: str) -> Callable[[Path], Any]:
         return images(folder)
 
     return read_folder
+
+
+LABELS = "emnist-letters-train-labels-idx1-ubyte"
+
+
+def idx_set() -> Callable[[Path], Any]:
+    """Return a reader of the set of idx files around labels."""
+    files = {name: content for name, content in test_sources.MNIST.items() if name != LABELS}
+    save_files(DIRECTORY, files)
+    return lambda path: images(path.with_name(LABELS.replace("labels-idx1", "images-idx3")))
 
 
 SPEC = json.dumps(to_spec(network())).encode()
@@ -94,6 +105,8 @@ TARGETS = {
         "table.json", LatencyTable.read, (json.dumps(test_latency_table.TABLE).encode(),)
     ),
     "npz": Target("images.npz", images, (test_data.npz(test_data.ARRAYS),)),
+    "cifar": Target("cifar.tar", images, (test_sources.ARCHIVE,)),
+    "idx": Target(LABELS, idx_set(), (test_sources.MNIST[LABELS],)),
     **{
         f"image{suffix}": Target("content", picture(suffix), (test_data.PICTURES[suffix],))
         for suffix in (".png", ".jpg", ".gif", ".bmp", ".webp", ".ppm", ".tiff")

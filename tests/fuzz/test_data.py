@@ -162,8 +162,48 @@ def test_npz_of_other_arrays(file, found, compressed):
     images = loaded(file)
     if images is not None:
         labels = found.get("train_labels", found.get("y_train")).ravel()
-        read_labels = sorted(label for _, label in held(images).elements())
+        from_one = labels.min() >= 1 and labels.max() == len(images.classes)
+        read_labels = sorted(label + from_one for _, label in held(images).elements())
         assert read_labels == sorted(labels.tolist())
+
+
+COLOUR = rng.integers(0, 256, (8, SIDE, SIDE, 3), np.uint8)
+COLOUR[0, 0, 0] = 255
+
+
+@given(
+    channels=st.sampled_from([1, 3]),
+    first=st.booleans(),
+    scale=st.sampled_from([None, 1, 1, 255, 2, 0.4, 1 / 255, -1, np.nan]),
+    dtype=st.sampled_from(["float16", "float32", ">f8"]),
+    columns=st.sampled_from([0, 1, 2, 3]),
+    offset=st.sampled_from([0, 0, 1, 2, -1]),
+    edit=st.one_of(st.none(), st.tuples(st.integers(0, 7), st.sampled_from([0, 1, 2, -1]))),
+)
+def test_npz_of_other_forms(file, channels, first, scale, dtype, columns, offset, edit):
+    """Forms that are converted give the images and labels they were made of; others are rejected.
+
+    scale    white in floats; None: bytes
+    columns  of the labels; 2 or more are one-hot
+    edit     index and value of a label, in its first column
+    """
+    pixels = COLOUR[..., :channels]
+    images = pixels if scale is None else (pixels / 255 * scale).astype(dtype)
+    labels = np.eye(columns, dtype=int)[LABELS] if columns > 1 else LABELS[:, None] + offset
+    if edit is not None:
+        labels[edit[0], 0] = edit[1]
+    labels = labels if columns else labels[:, 0]
+    images = images.transpose(0, 3, 1, 2) if first else images
+    file.write_bytes(npz({"train_images": images, "train_labels": labels}))
+    found = loaded(file)
+    if found is not None:
+        assert scale in (None, 1)
+        expected = labels.argmax(1) if columns > 1 else labels.ravel() - labels.min()
+        assert (labels.sum(1) == 1).all() if columns > 1 else labels.min() in (0, 1)
+        pairs = zip(pixels[..., 0], expected.tolist(), strict=True)
+        assert held(found) == Counter((image.tobytes(), label) for image, label in pairs)
+    else:
+        assert scale not in (None, 1) or offset not in (0, 1) or edit is not None
 
 
 HUGE = (2**20, 2**31, 2**40, 2**63, 2**64, 10**30)
