@@ -11,8 +11,9 @@ An evaluator may raise any exception and return anything: `evaluate_safely` reco
 and whatever is no `Evaluation` of numbers in their ranges, as a failed evaluation.
 
 Evaluators are described by frozen dataclasses with `build()` (`EvaluatorConfig`), so that a worker
-in another process builds its own. What else a configuration or an evaluator can do is optional; a
-user of such a method checks the protocol with `isinstance`:
+in another process builds its own. A run is resumed with the same settings only, except for fields
+whose metadata have "identifying": False, on which results don't depend. What else a configuration
+or an evaluator can do is optional; a user of such a method checks the protocol with `isinstance`:
 
     ContentDependent    configuration: digests of the files that results depend on
     DataDescription     configuration: one line about the data that evaluations read

@@ -20,6 +20,7 @@ BASE = {canonicalize_name(requirement.name) for requirement in DECLARED}
 
 # Modules that import what the base installation lacks, and report it where it is missing.
 OPTIONAL = {
+    "mnas/data/streaming.py": {"absl", "grain"},
     "mnas/export/onnx.py": {"onnx"},
     "mnas/benchmark/contenders/inference_torch.py": {"torch"},
     "mnas/benchmark/contenders/torch_eager.py": {"torch"},

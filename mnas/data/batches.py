@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.augmentation import NONE, Augmentation
+from mnas.data.augmentation import NONE, Augmentation, augmented, mixed
 from mnas.data.feeds import Feed
 from mnas.data.images import Subset
 from mnas.data.streaming import FixedOrder, TrainingOrder
@@ -48,6 +48,7 @@ def epoch_batches(
     """
     order = TrainingOrder(len(feed), batch_size, seed)
     rng = np.random.default_rng([seed, *b"augment", epoch])
+    keys = np.random.default_rng([seed, *b"pixels", epoch])
     batches = feed.batches(order, (epoch - 1) * order.steps + start)
     for step in range(order.steps):
         moves = None
@@ -55,22 +56,32 @@ def epoch_batches(
             mirrored = rng.integers(0, 2, batch_size, np.int8) * augmentation.flip > 0
             most = 2 * augmentation.padding
             moves = mirrored, rng.integers(0, most + 1, (batch_size, 2), np.int32)
+        key = keys.integers(0, 2**32, 2, np.uint32) if augmentation.draws else None
         if step >= start:
             images, labels = next(batches)
-            yield _prepared(augmentation, images, labels, feed.mean, feed.std, moves)
+            yield _prepared(augmentation, images, labels, feed.mean, feed.std, moves, key)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _prepared(augmentation: Augmentation, images, labels, mean, std, moves):
+def _prepared(augmentation: Augmentation, images, labels, mean, std, moves, key):
     """Return normalised images [B, R, R, 3] and targets; images moved off a border show the mean.
 
     moves   mirrored, bool [B], and shift, int [B, 2] of 0 to 2 · padding pixels (rows, columns)
+    key     uint32 [2], for whatever else is random
     """
     inside = None
     if moves is not None:
         images, inside = _moved(images, *moves, augmentation.padding)
-    normalised = (images.astype(jnp.float32) - mean) / std
-    return (normalised if inside is None else jnp.where(inside, normalised, 0)), labels
+    if not augmentation.draws and augmentation.resolution is None:
+        normalised = (images.astype(jnp.float32) - mean) / std
+        return (normalised if inside is None else jnp.where(inside, normalised, 0)), labels
+    pixels = images.astype(jnp.float32)
+    if inside is not None:
+        pixels = jnp.where(inside, pixels, mean)
+    data = jnp.zeros(2, jnp.uint32) if key is None else key  # resizing alone draws nothing
+    pixel_key, mix_key = jax.random.split(jax.random.wrap_key_data(data, impl="threefry2x32"))
+    pixels = augmented(pixels, pixel_key, augmentation)
+    return mixed((pixels - mean) / std, labels, mix_key, augmentation)
 
 
 def _moved(images, mirrored, shift, padding):
@@ -97,7 +108,7 @@ def calibration_batches(
     count = min(max_batches, len(order) // batch_size)
     batches = order[: count * batch_size].astype(np.int32).reshape(count, batch_size)
     for images, labels in feed.batches(FixedOrder(batches)):
-        yield _prepared(NONE, images, labels, feed.mean, feed.std, None)[0]
+        yield _prepared(NONE, images, labels, feed.mean, feed.std, None, None)[0]
 
 
 def ordered_batches(feed: Feed, batch_size: int) -> Iterator[tuple[jax.Array, jax.Array]]:
@@ -109,4 +120,4 @@ def ordered_batches(feed: Feed, batch_size: int) -> Iterator[tuple[jax.Array, ja
     positions = np.zeros((-(-count // batch_size), batch_size), np.int32)
     positions.flat[:count] = np.arange(count)
     for images, labels in feed.batches(FixedOrder(positions)):
-        yield _prepared(NONE, images, labels, feed.mean, feed.std, None)
+        yield _prepared(NONE, images, labels, feed.mean, feed.std, None, None)

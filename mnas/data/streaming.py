@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import importlib.util
 import signal
-from typing import TYPE_CHECKING, Protocol
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class Stream:
     """Iterator of batches uint8 [B, R, R, 3] from number `first` on, read ahead.
 
     They are read by threads of this process, or by as many reader processes as given, which end
-    with the stream or this process.
+    with this process, or with `close()`.
     """
 
     def __init__(self, subset: "Subset", order: BatchOrder, first: int = 0, readers: int = 0):
@@ -120,20 +121,25 @@ class Stream:
                 num_workers=readers, per_worker_buffer_size=AHEAD
             )
             batches = batches.mp_prefetch(options, worker_init_fn=_start_reader)
-        self._batches = iter(batches)
         self._is_shared = readers > 0
+        # Held by the list only, and closed at the latest before the interpreter is taken apart.
+        self._batches = [iter(batches)]
+        self.close = weakref.finalize(self, _close, self._batches)
 
     def __iter__(self) -> "Stream":
         return self
 
     def __next__(self) -> np.ndarray:
-        batch = next(self._batches)
+        if not self._batches:
+            raise StopIteration
+        batch = next(self._batches[0])
         # Copied out of shared memory, which is freed with the array, before the process ends.
         return np.array(batch) if self._is_shared else batch
 
-    def close(self) -> None:
-        """End the threads or processes."""
-        self._batches.close()
+
+def _close(iterators: list[Any]) -> None:
+    while iterators:
+        iterators.pop().close()
 
 
 def _start_reader(index: int, count: int) -> None:

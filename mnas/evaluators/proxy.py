@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mnas.data.feeds import Feed, Feeding
 from mnas.data.images import DataConfig, Images, load
 from mnas.data.source import shortened
 from mnas.data.sources import EMBEDDED, open_source
-from mnas.errors import UsageError
+from mnas.errors import UsageError, rejected
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.files import file_digest
@@ -33,6 +34,13 @@ class ProxyConfig:
     """Latency table written by --latency-table, to sum block latencies instead of measuring."""
 
     def __post_init__(self) -> None:
+        if self.training.progressive is not None:
+            raise rejected(
+                "training",
+                "progressive",
+                self.training.progressive,
+                "None in a search, where each resolution would compile all blocks again",
+            )
         if self.measure_latency and self.latency_table is not None:
             raise UsageError(
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
@@ -63,9 +71,16 @@ class ProxyConfig:
         return len(open_source(self.data.source).classes)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if the images don't fit the network, or its latency is unknown."""
+        """Raise UsageError if the images don't fit the network, or its latency is unknown.
+
+        Images that workers keep in memory are all read once; of others, the first ones.
+        """
         evaluator = self.build()
-        evaluator.images_for(architecture)
+        images = evaluator.images_for(architecture)
+        in_memory = Feeding.of(self.data, images).where == "device"
+        for subset in (images.train, images.validation):
+            for part in subset.parts()[: None if in_memory else 1]:
+                subset.take(part)
         if evaluator.latency_table is not None:
             evaluator.latency_table.latency_ms(architecture)
 
@@ -112,6 +127,8 @@ class ProxyEvaluator:
         resolution = architecture.resolution
         if resolution not in self._feeds:
             feeding = Feeding.of(self.config.data, images)
+            if feeding.where == "stream":
+                print(feeding.describe(), file=sys.stderr, flush=True)
             train = feeding.feed(images.train)
             validation = feeding.feed(images.validation, (train.mean, train.std))
             self._feeds[resolution] = train, validation

@@ -82,6 +82,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     that results depend on. Raises UsageError where such a file cannot be read.
     """
     settings = json.loads(json.dumps(experiment.settings()))
+    _drop_unidentifying(settings["evaluator"], experiment.evaluator)
     settings["engine"] = {"threads": experiment.engine.threads}
     evaluator = experiment.evaluator
     is_dependent = isinstance(evaluator, ContentDependent)
@@ -224,6 +225,15 @@ def _built(space_config: Any, controller_config: Any) -> tuple[Space, Controller
     with default_settings():
         space = space_config.build()
         return space, controller_config.build(space)
+
+
+def _drop_unidentifying(settings: dict[str, Any], config: Any) -> None:
+    """Remove the settings of a configuration that results don't depend on (`mnas.evaluation`)."""
+    for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        if not field.metadata.get("identifying", True):
+            del settings[field.name]
+        elif isinstance(settings[field.name], dict):
+            _drop_unidentifying(settings[field.name], getattr(config, field.name))
 
 
 def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Path) -> None:

@@ -7,7 +7,7 @@ import jax
 from mnas.data.augmentation import Augmentation
 from mnas.data.batches import epoch_batches
 from mnas.data.feeds import Feed
-from mnas.training.config import TrainingConfig
+from mnas.training.config import TrainingConfig, epoch_resolution
 
 
 def training_batches(
@@ -17,10 +17,30 @@ def training_batches(
 
     Their size is `batch_size_of(feed, config)`; `classes` is the number of the network's.
     """
-    augmentation = Augmentation(flip=config.flip, padding=config.crop_padding)
+    augmentation = augmentation_of(config, classes, feed.resolution, epoch)
     return epoch_batches(feed, batch_size_of(feed, config), seed, epoch, augmentation, start=start)
 
 
 def batch_size_of(images: Sized, config: TrainingConfig) -> int:
     """Return the batch size: as configured, at most the number of images."""
     return min(config.batch_size, len(images))
+
+
+def augmentation_of(
+    config: TrainingConfig, classes: int, resolution: int, epoch: int
+) -> Augmentation:
+    """Return the augmentation in an epoch, counted from 1, of images of this resolution."""
+    size = epoch_resolution(config, resolution, epoch)
+    operations, mixes = config.randaugment, config.mixup > 0 or config.cutmix > 0
+    return Augmentation(
+        flip=config.flip,
+        padding=config.crop_padding,
+        crop=config.random_crop,
+        operations=operations,
+        magnitude=config.randaugment_magnitude if operations else 0.0,
+        erasing=config.erasing,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        resolution=None if size == resolution else size,
+        classes=classes if mixes else 0,
+    )

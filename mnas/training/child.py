@@ -33,19 +33,19 @@ Inference = Callable[[Mapping[str, Variables], jax.Array], jax.Array]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _loss(label_smoothing: float, logits, labels):
+def _loss(label_smoothing: float, logits, targets):
     """Return the mean label-smoothed cross-entropy, [], and its gradient, [B, classes]."""
 
     def mean_loss(logits):
-        return cross_entropy(logits, labels, label_smoothing)
+        return cross_entropy(logits, targets, label_smoothing)
 
     return jax.value_and_grad(mean_loss)(logits)
 
 
-def compile_loss(label_smoothing: float, shape: tuple[int, int]) -> None:
-    """Compile the loss for logits of `shape`, [B, classes]."""
-    logits, labels = np.zeros(shape, np.float32), np.zeros(shape[:1], np.int32)
-    _loss(label_smoothing, *jax.device_put((logits, labels)))
+def compile_loss(label_smoothing: float, classes: int, targets: jax.Array) -> None:
+    """Compile the loss for logits [B, classes] and targets like these."""
+    logits = np.zeros((len(targets), classes), np.float32)
+    _loss(label_smoothing, jax.device_put(logits), targets)
 
 
 class Child:
@@ -81,10 +81,11 @@ class Child:
         self._drop_rng = np.random.default_rng([seed, *b"drop"])
 
     def step(
-        self, images: jax.Array, labels: jax.Array, learning_rate: float, step: int
+        self, images: jax.Array, targets: jax.Array, learning_rate: float, step: int
     ) -> jax.Array:
-        """Update the params on images [B, R, R, 3] and labels [B]; return the loss, maybe pending.
+        """Update the params on images [B, R, R, 3]; return the loss, which may be pending.
 
+        `targets` are labels [B] or, of mixed images, class probabilities [B, classes].
         `step`, counted from 0, limits the decay of the moving average to (1 + step)/(10 + step)
         (TensorFlow's ExponentialMovingAverage).
         """
@@ -96,7 +97,7 @@ class Child:
             inputs.append((x, residuals))
             x = y
         del residuals
-        loss, gradient = _loss(self._label_smoothing, x, labels)
+        loss, gradient = _loss(self._label_smoothing, x, targets)
         rate = np.float32(learning_rate)
         ema_decay = np.float32(min(self._ema_decay, (1 + step) / (10 + step)))
         for index in reversed(range(len(self.blocks))):

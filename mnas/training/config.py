@@ -7,6 +7,7 @@ from typing import Literal
 from mnas.errors import (
     rejected,
     require_at_least,
+    require_between,
     require_fraction,
     require_one_of,
     require_positive,
@@ -16,6 +17,8 @@ from mnas.errors import (
 SCHEDULES = ("cosine", "exponential", "constant")
 OPTIMIZERS = ("rmsprop", "sgd")
 PRECISIONS = ("float32", "bfloat16")
+# Steps of progressive resizing.
+RESOLUTIONS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,22 @@ class TrainingConfig:
     """Mirror training images with probability 1/2."""
     crop_padding: int = 0
     """Maximum random shift of training images in each direction, pixels."""
+    random_crop: float = 1.0
+    """Random-resized crops of training images: smallest area, as a fraction; 1 for no crops."""
+    randaugment: int = 0
+    """RandAugment (arXiv 1909.13719): number of operations on each training image."""
+    randaugment_magnitude: float = 9.0
+    """RandAugment: magnitude of its operations, 0 to 10."""
+    erasing: float = 0.0
+    """Random erasing (arXiv 1708.04896): probability for each training image."""
+    mixup: float = 0.0
+    """Mixup (arXiv 1710.09412) with weights from Beta(mixup, mixup); 0 for none."""
+    cutmix: float = 0.0
+    """Cutmix (arXiv 1905.04899) with areas from Beta(cutmix, cutmix); 0 for none. With mixup, each
+    batch has one of the two."""
+    progressive: int | None = None
+    """Progressive resizing: resolution of training images in the first epoch, pixels, from which it
+    rises linearly to the network's; None for the network's in all epochs."""
     calibration_batches: int = 16
     """Maximum number of training batches for BatchNorm's final statistics."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -69,9 +88,15 @@ class TrainingConfig:
         for field in ("epochs", "batch_size", "calibration_batches", "accumulation"):
             require_whole("training", field, getattr(self, field))
         require_whole("training", "crop_padding", self.crop_padding, least=0)
+        require_whole("training", "randaugment", self.randaugment, least=0, most=16)
+        require_between("training", "randaugment_magnitude", self.randaugment_magnitude, 0, 10)
+        require_positive("training", "random_crop", self.random_crop, most=1)
+        require_between("training", "erasing", self.erasing, 0, 1)
+        if self.progressive is not None:
+            require_whole("training", "progressive", self.progressive)
         for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon"):
             require_positive("training", field, getattr(self, field))
-        for field in ("warmup_epochs", "weight_decay"):
+        for field in ("warmup_epochs", "weight_decay", "mixup", "cutmix"):
             require_at_least("training", field, getattr(self, field), 0)
         for field in ("rms_decay", "momentum", "label_smoothing", "ema_decay"):
             require_fraction("training", field, getattr(self, field))
@@ -82,6 +107,25 @@ class TrainingConfig:
         require_one_of("training", "precision", self.precision, PRECISIONS)
         if not isinstance(self.flip, bool):
             raise rejected("training", "flip", self.flip, "True, False")
+
+
+def epoch_resolution(config: TrainingConfig, resolution: int, epoch: int) -> int:
+    """Return the resolution of training images in an epoch, counted from 1 (`progressive`).
+
+    It rises linearly from `progressive` in the first epoch to the network's in the last one, in at
+    most four equal steps of a multiple of 8 pixels, since each resolution is compiled. Each epoch
+    has the nearest, the first one none below. Raises UsageError where that is above the network's.
+    """
+    first = config.progressive
+    if first is None:
+        return resolution
+    require_whole("training", "progressive", first, most=resolution)
+    multiple = max(8, 8 * math.ceil((resolution - first) / RESOLUTIONS / 8))
+    steps, left = (
+        (resolution - first) / multiple,
+        (config.epochs - epoch) / (config.epochs - 1 or 1),
+    )
+    return resolution - multiple * min(math.ceil(steps * left - 0.5), math.floor(steps))
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:

@@ -17,11 +17,11 @@ def compile_batches(
 ) -> None:
     """Compile what `train` runs outside the blocks: batches and the loss."""
     batch_size = batch_size_of(feed, config)
-    next(training_batches(feed, config, architecture.classes, 0, 1))
+    _, targets = next(training_batches(feed, config, architecture.classes, 0, 1))
     feed.stop()
     next(calibration_batches(feed, batch_size, 0, config.calibration_batches))
     next(ordered_batches(validation, batch_size))
-    compile_loss(config.label_smoothing, (batch_size, architecture.classes))
+    compile_loss(config.label_smoothing, architecture.classes, targets)
 
 
 def compile_block(
