@@ -20,6 +20,8 @@ BASE = {canonicalize_name(requirement.name) for requirement in DECLARED}
 
 # Modules that import what the base installation lacks, and report it where it is missing.
 OPTIONAL = {
+    "mnas/data/hub.py": {"datasets", "pyarrow"},
+    "mnas/data/hugging_face.py": {"pyarrow"},
     "mnas/data/streaming.py": {"absl", "grain"},
     "mnas/export/onnx.py": {"onnx"},
     "mnas/benchmark/contenders/inference_torch.py": {"torch"},
