@@ -1,20 +1,56 @@
-"""The state of a training on disk, written after every epoch.
+"""The state of a training on disk, written by Orbax; no JAX before a state is written or read.
 
-An uncompressed `.npz`: the state's arrays "leaf_0", "leaf_1", ...; "head", JSON text of the
-settings and the history; and "sum", the SHA-256 of the others, by which damage is found.
+    checkpoints/000002-000000120/    after 2 epochs and 120 steps of the third
+        state/                       the arrays, a PyTree checkpoint of Orbax
+        head.json                    settings, history, losses of the steps; size and SHA-256 of
+                                     each file of `state`; SHA-256 of the head itself
+
+A checkpoint is written under a temporary name and renamed, so it is whole or not there. It is read
+after all of its files have been compared with the head, by TensorStore, on which Orbax is built:
+Orbax's own restoration logs errors and prints them from its threads, TensorStore's are one line.
+Arrays are read if they have the shapes and types that the caller expects; nothing is unpickled.
 """
 
 import dataclasses
 import hashlib
 import json
+import os
+import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnas.errors import UsageError, is_finite, printable, shown
-from mnas.files import ArrayFile, parse_json, write_arrays
+from mnas.errors import UsageError, is_finite, require_positive, require_whole, shown
+from mnas.files import read_json, sync_directory, write_json
+
+FORMAT = "mnas-checkpoint/1"
+_NAME = re.compile(r"\d{6,}-\d{9,}")
+# Bytes of metadata, at most.
+_OVERHEAD = 1 << 20
+# In messages of TensorStore, by its version.
+_OS_ERROR = re.compile(r"(?:os_error_code='|OS error )(\d+)")
+_FIELDS = ("settings", "history", "losses", "files")
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When checkpoints are written besides the end of each epoch, and how many are kept."""
+
+    minutes: float = 10.0
+    """Minutes between checkpoints within an epoch."""
+    steps: int | None = None
+    """Steps between checkpoints within an epoch; by time only by default."""
+    keep: int = 2
+    """Number of newest checkpoints that are kept."""
+
+    def __post_init__(self) -> None:
+        require_positive("checkpoint", "minutes", self.minutes)
+        if self.steps is not None:
+            require_whole("checkpoint", "steps", self.steps)
+        require_whole("checkpoint", "keep", self.keep)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,78 +64,240 @@ class Epoch:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """State of a training after an epoch.
+    """State of a training after some step.
 
     settings  what the training depends on, as nested JSON values
-    history   epochs trained so far
+    history   epochs that are trained and evaluated
+    losses    losses of the steps of the epoch after these that are done
     leaves    arrays of the state
     """
 
     settings: Mapping[str, Any]
     history: Sequence[Epoch]
+    losses: Sequence[float]
     leaves: Sequence[np.ndarray]
 
-    def write(self, path: Path) -> None:
-        """Write the file. Raises UsageError where that is impossible."""
-        history = [dataclasses.asdict(epoch) for epoch in self.history]
-        head = json.dumps({"settings": self.settings, "history": history})
-        arrays = {f"leaf_{index}": leaf for index, leaf in enumerate(self.leaves)}
-        arrays["head"] = np.array(head)
-        arrays["sum"] = np.array(_checksum(arrays))
+    @property
+    def name(self) -> str:
+        """Name of its directory; a later checkpoint has a greater one."""
+        return f"{len(self.history):06d}-{len(self.losses):09d}"
+
+    def write(self, directory: Path, keep: int) -> Path:
+        """Write the checkpoint and return its path; delete all but the newest `keep`.
+
+        Raises UsageError where that is impossible; the checkpoints before remain.
+        """
+        path = directory / self.name
+        temporary = directory / f".{path.name}.tmp"
         try:
-            write_arrays(path, arrays)
+            directory.mkdir(exist_ok=True)
+            for left in directory.glob(".*.tmp"):  # of a process that was killed
+                shutil.rmtree(left)
+            if not path.exists():
+                temporary.mkdir()
+                _save(temporary / "state", self.leaves)
+                write_json(temporary / "head.json", self._head(temporary / "state"))
+                temporary.rename(path)
+                sync_directory(directory)
+            for old in _all(directory)[:-keep]:
+                # Renamed first: a checkpoint is never there in part.
+                shutil.rmtree(old.rename(old.with_name(f".{old.name}.tmp")))
         except OSError as error:
-            raise UsageError(f"{path} can't be written: {error.strerror}") from None
+            raise UsageError(f"{path} can't be written: {error.strerror or error}") from None
+        return path
+
+    def _head(self, state: Path) -> dict[str, Any]:
+        head = {
+            "format": FORMAT,
+            "settings": self.settings,
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "losses": [*self.losses],
+            "files": {name: list(_content(file)) for name, file in _files(state)},
+        }
+        return {**head, "sum": _checksum(head)}
 
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
-        """Read a file. Raises UsageError, which names it, where it is damaged."""
-        file = ArrayFile(path)
-        arrays = {name: file.read(name) for name in file.names}
-        checksum = arrays.pop("sum", None)
-        if checksum is None or str(checksum) != _checksum(arrays):
-            raise _damaged(path, "the checksum doesn't match")
-        head = parse_json(str(arrays.pop("head", "")), f"{path}: head")
-        settings, epochs = (head.get(key) if isinstance(head, dict) else None for key in _HEAD)
-        if not isinstance(settings, dict) or not isinstance(epochs, list):
-            raise _damaged(path, "the head lacks settings or history")
-        history = [_epoch(path, number, epoch) for number, epoch in enumerate(epochs, start=1)]
-        names = [f"leaf_{index}" for index in range(len(arrays))]
-        if {*names} != arrays.keys():
-            raise _damaged(path, f"it has the arrays {printable(', '.join(arrays), 120)}")
-        return cls(settings, history, [arrays[name] for name in names])
+        """Read a checkpoint without its arrays (`with_leaves`).
 
-    def check_settings(self, current: Mapping[str, Any], path: Path, free: Sequence[str]) -> None:
-        """Raise UsageError that names the first setting which differs, except those in `free`."""
+        Raises UsageError, which names the directory, where it is damaged.
+        """
+        head = read_json(path / "head.json")
+        try:
+            intact = isinstance(head, dict) and head.pop("sum", None) == _checksum(head)
+        except RecursionError:  # nested more deeply than what can be written
+            intact = False
+        if not intact:
+            raise _damaged(path, "the checksum of head.json doesn't match")
+        if head.get("format") != FORMAT:
+            raise _damaged(path, f"its format is {shown(head.get('format'))}, not {FORMAT!r}")
+        settings, epochs, losses, files = (head.get(field) for field in _FIELDS)
+        if not isinstance(settings, dict) or not isinstance(files, dict):
+            raise _damaged(path, "head.json lacks settings or files")
+        if not isinstance(epochs, list) or not isinstance(losses, list):
+            raise _damaged(path, "head.json lacks history or losses")
+        if not all(is_finite(loss) for loss in losses):
+            raise _damaged(path, "its losses are not numbers")
+        history = [_epoch(path, number, epoch) for number, epoch in enumerate(epochs, start=1)]
+        checkpoint = cls(settings, history, losses, ())
+        if path.name != checkpoint.name:
+            raise _damaged(path, f"head.json is that of {checkpoint.name}")
+        _compare(path, files)
+        return checkpoint
+
+    def with_leaves(self, path: Path, template: Sequence[np.ndarray]) -> "Checkpoint":
+        """Return the checkpoint with its arrays, of the shapes and types of the template.
+
+        Raises UsageError, which names the directory, for arrays of another kind.
+        """
+        return dataclasses.replace(self, leaves=_load(path, template))
+
+    def check_settings(
+        self, current: Mapping[str, Any], path: Path, free: Sequence[str], reason: str = ""
+    ) -> None:
+        """Raise UsageError that names the first setting which differs, except those in `free`.
+
+        reason  why the number of epochs may not differ
+        """
         for name, before, now in _differences(self.settings, json.loads(json.dumps(current))):
             if name not in free:
+                because = f", {reason}" if reason and name == "training.epochs" else ""
                 raise UsageError(
                     f"{path}: {name} was {shown(before)} and is {shown(now)} now; "
-                    f"accepted: {shown(before)}, or another directory"
+                    f"accepted: {shown(before)}{because}, or another directory"
                 )
 
-    def check_state(self, template: Sequence[np.ndarray], path: Path) -> None:
-        """Raise UsageError where the arrays are not of the template's shapes and types."""
-        kinds = [(leaf.shape, leaf.dtype) for leaf in self.leaves]
-        if kinds != [(leaf.shape, leaf.dtype) for leaf in template]:
+
+def newest(directory: Path) -> Path | None:
+    """Return the newest checkpoint of a directory; None if there is none."""
+    paths = _all(directory)
+    return paths[-1] if paths else None
+
+
+def _all(directory: Path) -> list[Path]:
+    """Return all checkpoints, the newest last."""
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _save(path: Path, leaves: Sequence[np.ndarray]) -> None:
+    """Write arrays to a new directory. Raises OSError where that is impossible."""
+    import orbax.checkpoint as ocp  # takes half a second
+
+    _require_room(path.parent, sum(leaf.nbytes for leaf in leaves) + _OVERHEAD)
+    with _checkpointer() as checkpointer:
+        try:
+            checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(_named(leaves)))
+        except Exception as error:  # TensorStore has no class of its own for errors of files
+            code = _OS_ERROR.search(str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from None
+
+
+def _require_room(directory: Path, nbytes: int) -> None:
+    """Raise OSError where a file of that size can't be written: a full disk, a quota.
+
+    Orbax prints a traceback for each array that it can't write.
+    """
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    path = directory / "room"
+    with open(path, "xb") as file:
+        os.posix_fallocate(file.fileno(), 0, nbytes)
+    path.unlink()
+
+
+def _load(path: Path, template: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Read the arrays of a checkpoint whose files are those of its head."""
+    import tensorstore
+
+    directory = {"driver": "file", "path": f"{(path / 'state').absolute()}/"}
+    database = {"driver": "ocdbt", "base": directory}
+    expected = _named(template)
+    try:
+        keys = tensorstore.KvStore.open(database).result().list().result()
+        stores = {
+            name: tensorstore.open(
+                {"driver": "zarr", "kvstore": {**database, "path": f"{name}/"}}, read=True
+            ).result()
+            for name in {key.partition(b"/")[0].decode() for key in keys}
+        }
+        # Their shapes first: an array takes the memory that its file claims, in whole chunks.
+        kinds = {name: (store.shape, store.dtype.numpy_dtype) for name, store in stores.items()}
+        same = kinds == {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
+        if not same or not all(_has_own_chunks(store) for store in stores.values()):
             raise _damaged(path, "its arrays are not those of the network")
+        return [stores[name].read().result() for name in expected]
+    except UsageError:
+        raise
+    except Exception as error:  # A crafted file, with a matching head, may raise anything.
+        raise _damaged(path, f"its arrays can't be read ({type(error).__name__})") from None
 
 
-_HEAD = ("settings", "history")
+def _has_own_chunks(store: Any) -> bool:
+    """Return whether no chunk of an array is larger than the array."""
+    chunk = store.chunk_layout.read_chunk.shape or ()
+    return all(part <= max(size, 1) for part, size in zip(chunk, store.shape, strict=True))
 
 
-def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+def _checkpointer() -> Any:
+    """Return a checkpointer of this process, whatever others there are."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    index = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process_{index}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _named(leaves: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"leaf_{index:05d}": leaf for index, leaf in enumerate(leaves)}
+
+
+def _files(state: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of all files below a directory, in order; links are not followed."""
+    for root, directories, names in os.walk(state):
+        directories.sort()
+        for name in sorted(names):
+            file = Path(root, name)
+            yield file.relative_to(state).as_posix(), file
+
+
+def _content(file: Path) -> tuple[int, str]:
+    """Return size and SHA-256 of a file, and flush it to disk."""
+    with open(file, "rb") as opened:
+        os.fsync(opened.fileno())
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        return os.fstat(opened.fileno()).st_size, digest
+
+
+def _compare(path: Path, files: Mapping[str, Any]) -> None:
+    """Raise UsageError unless the files of a checkpoint are those of its head."""
+    try:
+        found = dict(_files(path / "state"))
+        if wrong := sorted(found.keys() ^ files.keys()):
+            kind = "is missing" if wrong[0] in files else "is not of the checkpoint"
+            raise _damaged(path, f"state/{shown(wrong[0])[1:-1]} {kind}")
+        for name, file in found.items():
+            regular = file.is_file() and not file.is_symlink()  # a pipe would block
+            if not regular or list(_content(file)) != files[name]:
+                raise _damaged(path, f"state/{name} is not what was written")
+    except OSError as error:
+        raise _damaged(path, f"{error.filename} can't be read: {error.strerror}") from None
+
+
+def _checksum(head: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
 
 
 def _epoch(path: Path, number: int, data: Any) -> Epoch:
     fields = [field.name for field in dataclasses.fields(Epoch)]
-    if not isinstance(data, dict) or [*data] != fields or data["epoch"] != number:
+    if not isinstance(data, dict) or sorted(data) != sorted(fields) or data["epoch"] != number:
         raise _damaged(path, f"epoch {number} of its history is {shown(data)}")
     if not all(is_finite(value) for value in data.values()):
         raise _damaged(path, f"epoch {number} of its history is {shown(data)}")
@@ -120,5 +318,6 @@ def _differences(
 
 def _damaged(path: Path, cause: str) -> UsageError:
     return UsageError(
-        f"{path} is damaged: {cause}; accepted: the file as it was written, or another directory"
+        f"{path} is damaged: {cause}; accepted: the files as they were written, the checkpoint "
+        "before where this one is deleted, or another directory"
     )
