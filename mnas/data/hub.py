@@ -9,6 +9,7 @@ before they are used, and of a folder only regular files in it are opened.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PREFIX = "hf:"
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
 class Named(NamedTuple):
@@ -73,6 +75,11 @@ def load_splits(named: Named) -> Mapping[str, "datasets.Dataset"]:
             "pip install 'mnas[huggingface]'"
         ) from None
     is_folder = os.path.isdir(named.name)
+    if not is_folder and not _HUB_NAME.fullmatch(named.name):
+        raise UsageError(
+            f"data: hf:{printable(named.name, 100)}: no such folder; accepted: a folder that "
+            "save_to_disk wrote, or a name on the Hub"
+        )
     if is_folder:
         _require_saved(Path(named.name))
     try:

@@ -290,6 +290,13 @@ def test_names_that_are_no_folder_are_the_hubs(monkeypatch):
         open_source("hf:a/b")
 
 
+@pytest.mark.parametrize("name", ["/gone", "./gone", "a/b/c", "a b", "é"])
+def test_other_names_are_looked_for_on_disk_only(monkeypatch, name):
+    monkeypatch.setattr(datasets, "load_dataset", None)
+    with pytest.raises(UsageError, match=r"no such folder; accepted: a folder that save_to_disk"):
+        open_source(f"hf:{name}#image,label")
+
+
 def test_the_package_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UsageError, match=r"needs the package datasets; accepted: after pip insta"):
