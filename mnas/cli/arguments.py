@@ -83,7 +83,7 @@ def fold(boxed: str) -> str:
     joined = re.sub(r"\s+;", ";", re.sub(r"\s+", " ", joined))
     joined = re.sub(r"; Argument helptext: .*", "", joined)
     # "no type matching {None}|FLOAT could be instantiated from ['x']. Got errors: ..."
-    union = r"no type matching (\S+) could .*? from \[(.*?)\]\..*"
+    union = r"no type matching (.+?) could .*? from \[(.*?)\]\..*"
     joined = re.sub(union, r"\2; accepted: \1", joined)
     joined = joined.replace("accepted: {None}|", "accepted: ")
     joined = re.sub(r"^Error parsing (?:[\w.-]+: (?=\w+: \w+ = )|(?=--))", "", joined)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from mnas.cli.arguments import parse
+from mnas.data.source import counted
 from mnas.training.config import TrainingConfig
 from mnas.training.recipes import find_recipe
 
@@ -55,7 +56,8 @@ def described_rate(arguments: RecipeArguments) -> str:
     """Return one line: the recipe and how its learning rate depends on the batch size."""
     config, recipe = arguments.config, find_recipe(arguments.recipe)
     line = (
-        f"recipe {arguments.recipe}: {config.epochs} epochs, batches of {config.batch_size}, "
+        f"recipe {arguments.recipe}: {counted(config.epochs, 'epoch')}, batches of "
+        f"{config.batch_size}, "
         f"learning rate {config.learning_rate:g}"
     )
     if recipe.scaled and config == dataclasses.replace(

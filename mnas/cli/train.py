@@ -1,27 +1,30 @@
-"""`mnas train`: a network trained from scratch."""
+"""`mnas train`: a network trained to the end, from scratch or from given weights."""
 
 import dataclasses
 import json
 import shlex
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mnas.architecture.architecture import Architecture
 from mnas.architecture.sources import find
 from mnas.cli.arguments import Spec
 from mnas.cli.command import stop_advice
 from mnas.cli.recipe_flags import described_rate, parse_with_recipe
-from mnas.data.images import DataConfig, load
-from mnas.data.sources import open_source
-from mnas.files import locked_directory
+from mnas.data.images import DataConfig, Images, load
+from mnas.files import locked_directory, write_json
 from mnas.reports.terminal import plain_console
+from mnas.reports.training_log import EpochRow, TrainingLog
+from mnas.reports.training_progress import TrainingProgress
 from mnas.runtime import memory
-from mnas.training.checkpoint import Epoch
-from mnas.training.config import TrainingConfig
+from mnas.training.checkpoint import CheckpointConfig, Epoch
+from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.recipes import RECIPES
+from mnas.training.transfer import TransferConfig, block_rates
 
 if TYPE_CHECKING:
     from mnas.training.whole_network import Retraining
@@ -29,26 +32,38 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments:
-    """Train a network from scratch; the same command resumes a training that was stopped.
+    """Train a network to the end; the same command resumes a training that was stopped.
 
-    Example: mnas train runs/digits-1 --data cifar10.npz --epochs 30 --out trained
+    It starts from scratch, or from the weights --init. After the last epoch the network is scored
+    once on the test images, where the data have any.
+
+    Example: mnas train runs/digits-1 --data cifar10.npz --recipe cifar --out trained
     """
 
     spec: Spec
     data: str = "digits"
-    """Images: 'digits' (embedded), a .npz file, or a folder with one folder per class."""
+    """Images: 'digits' (embedded), a .npz file, a folder with one folder per class, or another
+    source as of mnas search."""
     validation: float = 0.2
     """Training images held out for validation: a fraction below 1, or a number of images."""
     resolution: int | None = None
     """Height and width of the images, pixels; None: those of the spec."""
     recipe: str = "proxy"
-    """Settings to start from, which the flags below override: proxy, efficientnet. Learning rates
-    of recipes but proxy grow with --batch-size where --learning-rate is not given."""
+    """Settings to start from, which the flags below override: proxy, cifar, efficientnet. Learning
+    rates of recipes but proxy grow with --batch-size where --learning-rate is not given."""
     config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = RECIPES["proxy"].config
+    transfer: Annotated[TransferConfig, tyro.conf.arg(name="")] = TransferConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    feeding: Literal["auto", "device", "stream"] = "auto"
+    """Where images are kept: 'device', all on the device; 'stream', read batch by batch, ahead;
+    'auto', on the device if they fit. Results don't depend on it."""
+    readers: int = 0
+    """Processes that read images where they are streamed; 0: threads of this process."""
     seed: int = 0
     """Random seed of initial weights, image order, augmentation, dropout and drop path."""
     out: str = "training"
-    """Directory of checkpoint.npz and, after the last epoch, spec.json and weights.safetensors."""
+    """Directory of checkpoints, history.csv, curves.svg, TensorBoard events and, after the last
+    epoch, spec.json, weights.safetensors and result.json."""
     json: bool = False
     """Print one JSON object."""
 
@@ -62,47 +77,115 @@ def main(arguments: list[str]) -> None:
 
 def train(options: TrainArguments) -> None:
     """Train the network, or what is left of it, and write its files."""
-    from mnas.training.whole_network import Retraining  # imports JAX
+    from mnas.data.feeds import Feeding  # these import JAX
+    from mnas.training.whole_network import Retraining
 
     console = plain_console(stderr=True)
     architecture = find(options.spec)
     if options.resolution is not None:
         architecture = architecture.replace(resolution=options.resolution)
-    data = DataConfig(options.data, options.validation)
-    console.print(f"data: {open_source(data.source).describe()}", soft_wrap=True)
+    data = DataConfig(
+        options.data, options.validation, feeding=options.feeding, readers=options.readers
+    )
+    images = load(data, architecture.resolution, test=True)
+    console.print(f"data: {images.source.describe()}", soft_wrap=True)
     console.print(described_rate(options), soft_wrap=True)
-    images = load(data, architecture.resolution)
     architecture = architecture.replace(classes=len(images.classes))
+    feeding = Feeding.of(data, images)
+    console.print(f"images: {feeding.describe()}", soft_wrap=True)
+    initial = _initial(options, architecture, console)
     memory.retain_freed_memory()
     directory, seed = Path(options.out), options.seed
     with locked_directory(directory, "is training in this directory"):
-        training = Retraining(architecture, images, options.config, seed, directory, data.source)
-        history = follow(training, options.config.epochs, console)
-    weights = directory / "weights.safetensors"
-    console.print(f"written: {weights}", soft_wrap=True)
+        training = Retraining(
+            architecture,
+            images,
+            options.config,
+            seed,
+            directory,
+            data.source,
+            checkpoints=options.checkpoint,
+            feeding=feeding,
+            **initial,
+        )
+        result = follow(training, options, images, directory, console)
     if options.json:
-        result = {
-            "name": architecture.name,
-            "accuracy": history[-1].accuracy,
-            "history": [dataclasses.asdict(epoch) for epoch in history],
-            "weights": str(weights),
-        }
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=2, allow_nan=False))
 
 
-def follow(training: "Retraining", epochs: int, console: Console) -> list[Epoch]:
-    """Run the training to its end with a line for each epoch; return its history."""
-    if training.history:
-        console.print(f"resumed after epoch {len(training.history)}")
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=epochs, completed=len(training.history))
+def _initial(
+    options: TrainArguments, architecture: Architecture, console: Console
+) -> dict[str, Any]:
+    """Return the arguments of `Retraining` for weights to start from and rates by block."""
+    from mnas.training.initial import initial_weights
 
-        def done(epoch: Epoch) -> None:
-            bar.advance(task)
-            console.print(
-                f"epoch {epoch.epoch:3d}/{epochs}  loss {epoch.loss:.4f}  "
-                f"accuracy {epoch.accuracy:.4f}"
-            )
+    config = options.transfer
+    if config.init is None:
+        rates = block_rates(architecture, config.freeze, config.layer_decay)
+        return {"rates": rates} if config.layer_decay != 1 else {}
+    initial = initial_weights(config, architecture, options.seed)
+    console.print(f"init: {initial.describe()}", soft_wrap=True)
+    return initial.settings
 
-        return training.run(done)
+
+def follow(
+    training: "Retraining",
+    options: TrainArguments,
+    images: Images,
+    directory: Path,
+    console: Console,
+) -> dict[str, Any]:
+    """Run the training to its end with progress and files; return its result."""
+    from mnas.training.result import result_of
+
+    if training.resumed:
+        console.print(training.resumed)
+    config, steps = options.config, training.steps_per_epoch
+    batch_size = min(config.batch_size, len(images.train))
+    done = len(training.history) * steps + training.step
+    rows = [_row(epoch, config, steps) for epoch in training.history]
+    with (
+        TrainingLog(directory, training.architecture.name, rows) as log,
+        TrainingProgress(console, config.epochs, steps, batch_size, done) as progress,
+    ):
+        start = time.monotonic()
+
+        def on_epoch(epoch: Epoch) -> None:
+            nonlocal start
+            now = time.monotonic()
+            row = _row(epoch, config, steps, training.images_per_second, now - start)
+            start = now
+            log.append(row)
+            progress.on_epoch(row)
+
+        training.run(on_epoch, progress.on_step)
+        result = result_of(training, config, options.seed, options.data, len(images.validation))
+        if training.test is not None:
+            log.add_scores({"test/top1": training.test.accuracy})
+    result |= {"recipe": options.recipe, "transfer": dataclasses.asdict(options.transfer)}
+    result |= {"weights": str(directory / "weights.safetensors")}
+    write_json(directory / "result.json", result)
+    none = f"no test images in {options.data}: the accuracy is that of validation"
+    console.print(f"test: {training.test}" if training.test else none, soft_wrap=True)
+    console.print(f"written: {directory}/weights.safetensors, spec.json, result.json, history.csv")
+    return {**result, "history": [dataclasses.asdict(row) for row in log.rows]}
+
+
+def _row(
+    epoch: Epoch,
+    config: TrainingConfig,
+    steps: int,
+    rate: float | None = None,
+    seconds: float | None = None,
+) -> EpochRow:
+    """Return the row of an epoch of so many steps, with its images/s and seconds where known."""
+    last = epoch.epoch * steps
+    return EpochRow(
+        epoch=epoch.epoch,
+        step=last,
+        loss=epoch.loss,
+        validation_accuracy=epoch.accuracy,
+        learning_rate=learning_rate(config, last - 1, steps),
+        images_per_second=rate,
+        seconds=seconds,
+    )

@@ -7,6 +7,8 @@ state of matplotlib.
 console            progress of a running search, as an observer of its records
 tensorboard        TensorBoard events, among them those of a search, as an observer of its records
 training_log       history.csv, learning curves and TensorBoard events of a training
+training_progress  progress of a training
+retraining_table   table of retrained networks as text
 terminal           console that prints text as it is: no markup
 text               numbers as text
 figures            pieces of an HTML page: figures as SVG, tables

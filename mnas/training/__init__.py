@@ -18,6 +18,7 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     start          variables that a training starts from; blocks by learning rate
     devices        batches split over devices, and over several processes
     checkpoint     state of a training at any step, on disk, by Orbax
+    result         the result of a finished training as plain data
     whole_network  training of one network to the end, with checkpoints
     transfer       settings of a training that starts from given weights; no JAX
     initial        variables to start from, of a `.safetensors` file

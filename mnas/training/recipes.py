@@ -59,7 +59,26 @@ EFFICIENTNET = Recipe(
     "EfficientNet's training on ImageNet (arXiv 1905.11946): RMSProp, 350 epochs",
 )
 
-RECIPES = {"proxy": PROXY, "efficientnet": EFFICIENTNET}
+# As NAS-Bench-Macro trains its networks (arXiv 2103.11922: learning rate 0.1 per 256 images, weight
+# decay 5e-4, cosine schedule, shift of 4 pixels and flip), with warm-up and label smoothing.
+CIFAR = Recipe(
+    TrainingConfig(
+        epochs=50,
+        batch_size=128,
+        learning_rate=0.05,
+        schedule="cosine",
+        warmup_epochs=2.0,
+        optimizer="sgd",
+        momentum=0.9,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        flip=True,
+        crop_padding=4,
+    ),
+    "images of about 32 pixels: SGD with Nesterov momentum, 50 epochs",
+)
+
+RECIPES = {"proxy": PROXY, "cifar": CIFAR, "efficientnet": EFFICIENTNET}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -38,7 +38,7 @@ def test_files_and_epochs_are_written(command, capsys):
     out, err = capsys.readouterr()
     described = json.loads(out)
     assert [epoch["epoch"] for epoch in described["history"]] == [1, 2]
-    assert sorted(os.listdir("out")) == ["checkpoint.npz", "spec.json", "weights.safetensors"]
+    assert {"checkpoints", "spec.json", "weights.safetensors"} <= {*os.listdir("out")}
     assert json.loads(Path("out/spec.json").read_text())["classes"] == 3
     assert err.startswith("data: 24 images, 3 classes (0, 1, 2), 8×8 to 8×8\nrecipe proxy: 2 ep")
 
@@ -62,11 +62,14 @@ def last_line(capsys) -> str:
 def test_other_settings_and_images_are_named(command, capsys):
     assert main(command) == 0
     capsys.readouterr()
-    head = "mnas train: out/checkpoint.npz: "
+    head = "mnas train: out/checkpoints/000002-000000000: "
     assert main([*command, "--seed", "1"]) == 2
     assert last_line(capsys) == f"{head}seed was 0 and is 1 now; accepted: 0, or another directory"
     assert main([*command, "--epochs", "4"]) == 2
-    line = "training.epochs was 2 and is 4 now; accepted: 2, or another directory"
+    line = (
+        "training.epochs was 2 and is 4 now; accepted: 2, since the cosine schedule depends on it, "
+        "or another directory"
+    )
     assert last_line(capsys) == head + line
     np.savez("x.npz", x_train=np.zeros((24, 8, 8), np.uint8), y_train=np.arange(24) % 3)
     assert main(command) == 2
@@ -75,12 +78,12 @@ def test_other_settings_and_images_are_named(command, capsys):
 
 def test_a_damaged_checkpoint_is_named(command, capsys):
     assert main(command) == 0
-    with open("out/checkpoint.npz", "r+b") as file:
-        file.seek(300)
+    with open("out/checkpoints/000002-000000000/state/manifest.ocdbt", "r+b") as file:
+        file.seek(20)
         file.write(b"damage")
     capsys.readouterr()
     assert main(command) == 2
-    assert last_line(capsys).startswith("mnas train: out/checkpoint.npz ")
+    assert last_line(capsys).startswith("mnas train: out/checkpoints/000002-000000000 is damaged")
 
 
 def test_a_second_training_in_the_same_directory_is_rejected(command, tmp_path, capsys):
@@ -91,7 +94,7 @@ def test_a_second_training_in_the_same_directory_is_rejected(command, tmp_path, 
 
 
 def test_an_interrupted_training_says_how_to_continue(command, capsys, monkeypatch):
-    def interrupted(self, on_epoch):
+    def interrupted(self, on_epoch, on_step):
         raise KeyboardInterrupt
 
     spaced = [*command[:-1], "a directory"]
@@ -131,9 +134,9 @@ def test_a_read_only_directory_is_rejected_before_training(command, capsys, monk
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("none.npz", ["no file", "none.npz", "accepted: digits"]),
-        ("nowhere", ["no folder", "nowhere", "accepted: digits"]),
-        ("x" * 300, ["no folder", "accepted: digits"]),
+        ("none.npz", ["none.npz", "no such file", "accepted: digits"]),
+        ("nowhere", ["nowhere", "no such file or folder", "accepted: digits"]),
+        ("x" * 300, ["no such file or folder", "accepted: digits"]),
     ],
 )
 def test_data_that_cannot_be_read_leave_no_directory(command, data, expected, capsys):

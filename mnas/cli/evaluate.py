@@ -1,0 +1,126 @@
+"""`mnas evaluate`: accuracy of a network with given weights."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.sources import find
+from mnas.cli.arguments import Spec, parse
+from mnas.data.images import DataConfig, Subset, load
+from mnas.data.source import shortened
+from mnas.errors import UsageError, is_finite, rejected, require_whole
+from mnas.reports.terminal import plain_console
+
+if TYPE_CHECKING:
+    from mnas.training.accuracy import Score
+
+# Of timm's models that were trained on ImageNet, unless their `pretrained_cfg` has others.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments:
+    """Count how many images a network with given weights classifies correctly.
+
+    Images are normalised by the statistics that mnas stores with the weights. Files without them,
+    as timm's, are taken to need timm's mean 0.485 0.456 0.406 and standard deviation
+    0.229 0.224 0.225, unless --mean and --std are given.
+
+    Example: mnas evaluate trained --weights trained/weights.safetensors --data cifar10.npz
+    """
+
+    spec: Spec
+    weights: str
+    """.safetensors file with the weights by timm's names, written by mnas or by timm."""
+    data: str = "digits"
+    """Images, as of mnas train."""
+    split: Literal["test", "validation"] = "test"
+    """Images that are scored: the test set, or those that mnas train holds out."""
+    validation: float = 0.2
+    """Training images held out for validation, as of mnas train."""
+    resolution: int | None = None
+    """Height and width of the images, pixels; None: those of the spec."""
+    mean: tuple[float, float, float] | None = None
+    """Mean of the channels, 0 to 1; None: as stored with the weights."""
+    std: tuple[float, float, float] | None = None
+    """Standard deviation of the channels, 0 to 1; None: as stored with the weights."""
+    batch_size: int = 64
+    """Images per step."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        require_whole("evaluate", "batch_size", self.batch_size, most=1_000_000)
+        if self.mean is not None and self.std is None:
+            raise rejected("evaluate", "mean", self.mean, "with --std")
+        if self.std is not None:
+            if self.mean is None:
+                raise rejected("evaluate", "std", self.std, "with --mean")
+            if not all(is_finite(value) and value > 0 for value in self.std):
+                raise rejected("evaluate", "std", self.std, "numbers above 0")
+            if not all(map(is_finite, self.mean)):
+                raise rejected("evaluate", "mean", self.mean, "numbers")
+
+
+def main(arguments: list[str]) -> None:
+    """Run `mnas evaluate`."""
+    options = parse(EvaluateArguments, "mnas evaluate", arguments)
+    console = plain_console(stderr=True)
+    architecture = find(options.spec)
+    if options.resolution is not None:
+        architecture = architecture.replace(resolution=options.resolution)
+    data = DataConfig(options.data, options.validation)
+    images = load(data, architecture.resolution, test=options.split == "test")
+    console.print(f"data: {images.source.describe()}", soft_wrap=True)
+    if architecture.classes != len(images.classes):
+        raise UsageError(
+            f"{options.spec} has {architecture.classes} classes, and {options.data} has "
+            f"{len(images.classes)} ({shortened(images.classes)}); accepted: the spec that was "
+            "trained on such data"
+        )
+    subset = images.validation if options.split == "validation" else images.test
+    if subset is None:
+        raise UsageError(f"{options.data} has no test images; accepted: --split validation")
+    scored = _score(options, architecture, subset)
+    if options.json:
+        names = {"name": architecture.name, "weights": options.weights, "data": options.data}
+        print(json.dumps({**names, "split": options.split, **scored.to_dict()}, indent=2))
+    else:
+        print(f"{options.split}: {scored}")
+
+
+def _score(options: EvaluateArguments, architecture: Architecture, subset: Subset) -> "Score":
+    """Return the score of the weights on the images, with progress."""
+    import jax
+
+    from mnas.data.feeds import Feeding, room
+    from mnas.nn.weights import load_weights
+    from mnas.training.scoring import score
+    from mnas.training.step import infer
+
+    variables = load_weights(options.weights, architecture)
+    statistics = _normalisation(options)
+    where: Literal["device", "stream"] = "device" if subset.nbytes <= room() else "stream"
+    feed = Feeding(where, 0, subset.nbytes).feed(subset, statistics)
+    placed = jax.device_put(variables)
+    return score(lambda x: infer(architecture, placed, x), feed, options.batch_size)
+
+
+def _normalisation(options: EvaluateArguments) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of the channels, float32 [3], on the scale of 0 to 255."""
+    from mnas.nn.weights import saved_normalisation
+
+    if options.mean is not None and options.std is not None:
+        return _scaled(options.mean), _scaled(options.std)
+    saved = saved_normalisation(options.weights)
+    if saved is None:
+        return _scaled(IMAGENET_MEAN), _scaled(IMAGENET_STD)
+    return np.array(saved[0], np.float32), np.array(saved[1], np.float32)
+
+
+def _scaled(values: Sequence[float]) -> np.ndarray:
+    return np.array(values, np.float32) * 255

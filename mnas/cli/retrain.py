@@ -1,0 +1,237 @@
+"""`mnas retrain`: the best networks of a run trained to the end, beside a reference network."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mnas.analysis.retraining import Candidate, Row, correlation
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import network_cost
+from mnas.architecture.scaling import scale_width_to
+from mnas.architecture.sources import find
+from mnas.cli.arguments import Directory, rows_table
+from mnas.cli.command import stop_advice
+from mnas.cli.recipe_flags import described_rate, parse_with_recipe
+from mnas.data.images import DataConfig
+from mnas.data.source import Source
+from mnas.data.sources import open_source
+from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError, require_whole
+from mnas.evaluators.whole_network import WholeNetworkConfig
+from mnas.experiment import network_list, run
+from mnas.experiment.overrides import override
+from mnas.experiment.results import Run, architecture_of, load_run
+from mnas.files import locked_directory, read_json, write_csv, write_json
+from mnas.loop.records import Record, ResultRecord
+from mnas.reports import retraining_table
+from mnas.reports.terminal import plain_console
+from mnas.training.config import TrainingConfig
+from mnas.training.recipes import RECIPES
+
+NO_REFERENCE = "none"
+MAX_SEEDS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrainArguments:
+    """Train the best networks of a run to the end, with several seeds, beside a reference.
+
+    Trainings run on the engine; accuracies are those on the test set, or on the validation images
+    where the data have none. The same command resumes a retraining that was stopped, and a larger
+    --seeds adds seeds.
+
+    Example: mnas retrain runs/digits-1 --top 5 --seeds 2 --epochs 30 --out retrained
+    """
+
+    run: Directory
+    """Directory of a run, finished or not."""
+    top: int = 5
+    """Number of networks, the best ones of the run."""
+    seeds: int = 2
+    """Trainings of each network."""
+    reference: str = "efficientnet-b0"
+    """Network to train beside them, a SPEC as of the other commands; none: no reference."""
+    scale_reference: bool = True
+    """Scale the reference's width to the mult-adds of the run's best network."""
+    data: str | None = None
+    """Images, as of mnas train; None: those of the run."""
+    recipe: str = "proxy"
+    """Settings to start from, as of mnas train."""
+    config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = RECIPES["proxy"].config
+    engine: EngineConfig = EngineConfig()
+    out: str = "retrained"
+    """Directory of the trainings and of retrained.csv, retrained.json and networks.json."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        require_whole("retrain", "top", self.top, most=1000)
+        require_whole("retrain", "seeds", self.seeds, most=MAX_SEEDS)
+
+
+def main(arguments: list[str]) -> None:
+    """Run `mnas retrain`."""
+    options = parse_with_recipe("mnas retrain", arguments, RetrainArguments(tyro.MISSING))
+    with stop_advice(f"to continue: mnas retrain {shlex.join(arguments)}"):
+        retrain(options)
+
+
+def retrain(options: RetrainArguments) -> None:
+    """Train the networks, or what is left of them, print the table and write the files."""
+    console, directory = plain_console(stderr=True), Path(options.out)
+    finished = load_run(options.run)
+    data = _data(options, finished)
+    source = open_source(data.source)
+    candidates = _candidates(options, finished, source, console)
+    networks = [candidate.architecture for candidate in candidates]
+
+    def evaluator(seed: int) -> WholeNetworkConfig:
+        return WholeNetworkConfig(
+            str((directory / f"seed-{seed}").absolute()), data, options.config
+        )
+
+    run.check(network_list.experiment(networks, evaluator(0), options.engine, 0))
+    console.print(f"data: {source.describe()}", soft_wrap=True)
+    console.print(described_rate(options), soft_wrap=True)
+    with locked_directory(directory, "is training in this directory"):
+        _check_same_networks(directory / "networks.json", networks)
+        with _Progress(console, networks, options.seeds) as progress:
+            results = network_list.evaluate(
+                networks, evaluator, options.engine, options.seeds, directory, progress.observe
+            )
+        rows = [_row(candidate, results) for candidate in candidates]
+        result = _result(options, rows, source)
+        write_csv(directory / "retrained.csv", result["networks"])
+        write_json(directory / "retrained.json", result)
+    table = rows_table(retraining_table.HEADS, retraining_table.lines(rows))
+    plain_console(stderr=True, width=max(console.width, 120)).print(table)
+    for line in retraining_table.notes(rows, correlation(rows), result["measured_on"]):
+        console.print(line, soft_wrap=True)
+    console.print(f"written: {directory}/retrained.csv, retrained.json", soft_wrap=True)
+    if options.json:
+        print(json.dumps(result, indent=2, allow_nan=False))
+
+
+def _data(options: RetrainArguments, finished: Run) -> DataConfig:
+    """Return all training images of the run's data, or of those that are named.
+
+    The split is the run's: no validation image of the search is trained on.
+    """
+    settings: Any = finished.head.settings.get("evaluator", {})
+    while isinstance(settings, Mapping) and isinstance(settings.get("evaluator"), Mapping):
+        settings = settings["evaluator"]  # within wrappers
+    found = settings.get("data")
+    if not isinstance(found, Mapping) and options.data is None:
+        raise UsageError(f"{options.run} is a run without images; accepted: with --data")
+    data = override(DataConfig(), found if isinstance(found, Mapping) else {}, "evaluator.data")
+    changes = {} if options.data is None else {"source": options.data}
+    return dataclasses.replace(data, train_images=None, **changes)
+
+
+def _candidates(
+    options: RetrainArguments, finished: Run, source: Source, console: Console
+) -> list[Candidate]:
+    """Return the run's best networks and the reference, for the classes of the data."""
+    classes, best = len(source.classes), finished.ranking[: options.top]
+    if not best:
+        raise UsageError(
+            f"{options.run} has no network that was evaluated; accepted: a run with one"
+        )
+    if len(best) < options.top:
+        console.print(f"{options.run} has {len(best)} networks, fewer than --top {options.top}")
+    candidates = [
+        Candidate(
+            architecture_of(result, finished.experiment_name).replace(classes=classes),
+            result.trial,
+            result.accuracy,
+        )
+        for result in best
+    ]
+    if options.reference == NO_REFERENCE:
+        return candidates
+    first = candidates[0].architecture
+    reference = find(options.reference).replace(classes=classes, resolution=first.resolution)
+    if options.scale_reference:
+        try:
+            reference = scale_width_to(reference, network_cost(first).mult_adds)
+        except UsageError as error:
+            raise UsageError(f"{error}, or --no-scale-reference") from None
+    known = {candidate.architecture.canonical_hash() for candidate in candidates}
+    if reference.canonical_hash() in known:
+        console.print(f"{reference.name} is one of the run's best networks, and no further one")
+        return candidates
+    return [*candidates, Candidate(reference)]
+
+
+def _check_same_networks(path: Path, networks: Sequence[Architecture]) -> None:
+    """Write the networks; UsageError where the directory holds trainings of other ones."""
+    described = [network.to_dict() for network in networks]
+    if path.exists() and read_json(path) != described:
+        raise UsageError(
+            f"{path} has other networks than these, the best of the run now; accepted: another "
+            "--out, or the same run, --top and --reference"
+        )
+    write_json(path, described)
+
+
+def _row(candidate: Candidate, results: Sequence[Sequence[ResultRecord]]) -> Row:
+    own = candidate.architecture.canonical_hash()
+    found = [result for of_seed in results for result in of_seed if result.hash == own]
+    return Row(
+        candidate,
+        tuple(result.accuracy for result in found if result.accuracy is not None),
+        tuple(result.error for result in found if result.error is not None),
+    )
+
+
+def _result(options: RetrainArguments, rows: Sequence[Row], source: Source) -> dict[str, Any]:
+    """Return the table as plain data."""
+    found, test = correlation(rows), source.test
+    measured_on = "validation images" if test is None else f"{len(test.labels):,} test images"
+    return {
+        "run": str(options.run),
+        "seeds": options.seeds,
+        "recipe": options.recipe,
+        "training": dataclasses.asdict(options.config),
+        "measured_on": measured_on,
+        "networks": [row.to_dict() for row in rows],
+        "accuracies": {row.candidate.architecture.name: list(row.accuracies) for row in rows},
+        "kendall": None if found is None else dataclasses.asdict(found),
+    }
+
+
+class _Progress:
+    """Bar and lines of finished trainings; a context manager."""
+
+    def __init__(self, console: Console, networks: Sequence[Architecture], seeds: int) -> None:
+        self._console = console
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("trainings"))
+        self._bar = Progress(
+            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+        )
+        self._task = self._bar.add_task("", total=len(networks) * seeds)
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def observe(self, seed: int, record: Record) -> None:
+        """Show a result."""
+        if not isinstance(record, ResultRecord):
+            return
+        self._bar.advance(self._task)
+        outcome = record.error or f"accuracy {record.accuracy:.4f}"
+        name = record.architecture["name"]
+        self._console.print(
+            f"seed {seed}  {name}: {outcome}  {record.seconds:.0f} s", soft_wrap=True
+        )
