@@ -188,7 +188,7 @@ def _save(path: Path, leaves: Sequence[np.ndarray]) -> None:
     _require_room(path.parent, sum(leaf.nbytes for leaf in leaves) + _OVERHEAD)
     with _checkpointer() as checkpointer:
         try:
-            checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(_named(leaves)))
+            checkpointer.save(path.resolve(), args=ocp.args.PyTreeSave(_named(leaves)))
         except Exception as error:  # TensorStore has no class of its own for errors of files
             code = _OS_ERROR.search(str(error))
             if code is None:
@@ -213,7 +213,7 @@ def _load(path: Path, template: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Read the arrays of a checkpoint whose files are those of its head."""
     import tensorstore
 
-    directory = {"driver": "file", "path": f"{(path / 'state').absolute()}/"}
+    directory = {"driver": "file", "path": f"{(path / 'state').resolve()}/"}
     database = {"driver": "ocdbt", "base": directory}
     expected = _named(template)
     try:
