@@ -91,14 +91,14 @@ def test_images_are_kept_on_the_device_if_they_fit(images, monkeypatch):
 
     monkeypatch.setattr(feeds, "available_bytes", lambda: 16 * 288_000)
     assert chosen().where == "device"
-    assert chosen().describe() == "0.3 MB of images on the device"
+    assert chosen().describe() == "288.0 kB of images on the device"
     assert isinstance(chosen().feed(images.train), DeviceImages)
     assert (
-        chosen(feeding="stream", readers=1).describe() == "0.3 MB of images streamed by 1 process"
+        chosen(feeding="stream", readers=1).describe() == "288.0 kB of images streamed by 1 process"
     )
     monkeypatch.setattr(feeds, "available_bytes", lambda: 16 * 287_999)
-    assert chosen().describe() == "0.3 MB of images streamed by threads"
-    assert chosen(readers=3).describe() == "0.3 MB of images streamed by 3 processes"
+    assert chosen().describe() == "288.0 kB of images streamed by threads"
+    assert chosen(readers=3).describe() == "288.0 kB of images streamed by 3 processes"
     assert isinstance(chosen().feed(images.train), StreamedImages)
     assert chosen(feeding="device").where == "device"
     monkeypatch.setattr(streaming, "is_installed", lambda: False)

@@ -52,6 +52,18 @@ def test_resumed_run_requires_unchanged_files(experiment, tmp_path):
         open_and_close(experiment, tmp_path)
 
 
+def test_resumed_run_may_read_its_images_in_another_way(experiment, tmp_path):
+    def with_data(**changes):
+        data = dataclasses.replace(experiment.evaluator.data, **changes)
+        evaluator = dataclasses.replace(experiment.evaluator, data=data)
+        return dataclasses.replace(experiment, evaluator=evaluator)
+
+    open_and_close(experiment, tmp_path)
+    open_and_close(with_data(feeding="stream", readers=2), tmp_path)
+    with pytest.raises(UsageError, match=r"evaluator\.data\.split_seed was 0 and is 1 now"):
+        open_and_close(with_data(split_seed=1), tmp_path)
+
+
 def test_missing_file_is_named(experiment, tmp_path):
     (tmp_path / "laptop").unlink()
     with pytest.raises(UsageError, match="laptop can't be read"):

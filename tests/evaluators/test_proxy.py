@@ -1,0 +1,75 @@
+"""Proxy training: images found unreadable before a search, streamed images, settings."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
+from mnas.data.images import DataConfig
+from mnas.errors import UsageError
+from mnas.evaluators.proxy import ProxyConfig
+from mnas.training.config import TrainingConfig
+from tests.data.sets import save_classes
+
+TINY = Architecture(
+    (Block(kernel=3, stride=1, filters=8),), resolution=8, stem=8, head=16, classes=10, name="tiny"
+)
+CONFIG = ProxyConfig(
+    data=DataConfig(train_images=64, validation=40),
+    training=TrainingConfig(epochs=2, batch_size=16, flip=True, crop_padding=1, mixup=0.2),
+)
+
+
+def test_streamed_images_give_the_same_evaluation(capfd):
+    data = dataclasses.replace(CONFIG.data, feeding="stream")
+    stream = dataclasses.replace(CONFIG, data=data).build()
+    found, expected = stream(TINY, 3), CONFIG.build()(TINY, 3)
+    assert found.accuracy == expected.accuracy
+    assert stream(TINY, 3).accuracy == expected.accuracy
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if "images" in line] == ["20.0 kB of images streamed by threads"]
+
+
+def test_children_compile_nothing_after_their_programs_were_compiled():
+    training = dataclasses.replace(
+        CONFIG.training, random_crop=0.5, randaugment=1, erasing=0.5, cutmix=1.0
+    )
+    evaluator = dataclasses.replace(CONFIG, training=training).build()
+    evaluator.compile_batches(TINY)
+    for index in range(3):
+        evaluator.compile_block(TINY, index)
+    first, again = evaluator(TINY, 0), evaluator(TINY, 0)
+    assert first.timings["compiles"] == 0
+    assert first.accuracy == again.accuracy
+
+
+@pytest.mark.parametrize("room", [10**9, 0], ids=["on the device", "streamed"])
+def test_an_unreadable_image_is_found_before_a_search(tmp_path, monkeypatch, room):
+    monkeypatch.setattr("mnas.data.feeds.room", lambda: room)
+    save_classes(tmp_path, count=10)
+    config = ProxyConfig(data=DataConfig(str(tmp_path), validation=5))
+    config.check(TINY.replace(classes=2))
+    (tmp_path / "dog" / "7.png").write_bytes(b"no image")
+    with pytest.raises(UsageError, match=r"7\.png can't be read as an image"):
+        config.check(TINY.replace(classes=2))
+
+
+def test_large_data_without_grain_are_rejected_before_a_search(monkeypatch):
+    monkeypatch.setattr("mnas.data.feeds.room", lambda: 0)
+    monkeypatch.setattr("mnas.data.streaming.is_installed", lambda: False)
+    with pytest.raises(UsageError, match=r"pip install 'mnas\[stream\]'"):
+        CONFIG.check(TINY)
+
+
+def test_progressive_resizing_is_rejected_in_a_search():
+    with pytest.raises(UsageError, match=r"training: progressive = 8; accepted: None in a search"):
+        ProxyConfig(training=TrainingConfig(progressive=8))
+
+
+def test_images_are_read_once_for_all_children(monkeypatch):
+    evaluator = CONFIG.build()
+    first, again = evaluator.feeds_for(TINY), evaluator.feeds_for(TINY)
+    assert first is again
+    np.testing.assert_array_equal(first[0].mean, first[1].mean)
