@@ -1,9 +1,11 @@
 """Images: from a data set on disk to normalised batches on the device.
 
-In: a `DataConfig` and a resolution R. Out: `Images`, uint8 RGB [N, R, R, 3] with labels int32 [N]
-in train and validation splits and, if asked for, the test set; and batches float32 [B, R, R, 3] of
-them. The validation split is taken from the training set, never from the test set, and depends on
-`split_seed` only. Each source tells in one line what it read and left out, and a digest of its
+In: a `DataConfig` and a resolution R. Out: `Images`, subsets for training, validation and, if asked
+for, test, whose images uint8 RGB [N, R, R, 3] are read when they are asked for, with labels int32
+[N]; a `Feed` of a subset, which keeps its images on the device or streams them; and batches of a
+feed, float32 [B, R, R, 3] with targets. Order and augmentation of a batch follow from seed, epoch
+and step only, whichever the feed. The validation split is taken from the training set, never from
+the test set, and depends on `split_seed` only. Each source tells in one line what it read and left out, and a digest of its
 content. Missing, malformed or ambiguous data raise UsageError.
 
     source        contracts of a source and its splits, and the line that describes it
@@ -20,9 +22,14 @@ content. Missing, malformed or ambiguous data raise UsageError.
     idx           source: MNIST's idx files
     hugging_face  source: tables of the package `datasets`
     sources       name to source
-    images        `DataConfig` to `Images`: splits
-    batches       images on the device; normalisation and augmentation, batches of an epoch
+    images        `DataConfig` to `Images`: splits, and subsets of them
+    statistics    mean and standard deviation of the pixels
+    streaming     order of batches; reading ahead by threads and processes
+    feeds         images on the device, or streamed to it; the choice
+    augmentation  operations on a batch: crops, erasing, mixing
+    randaugment   operations on single images
+    batches       batches of an epoch, of calibration and evaluation; normalisation
 
-May import `mnas.architecture`, `mnas.errors`, `mnas.files`, `mnas.runtime`. Only `batches` imports
-JAX.
+May import `mnas.architecture`, `mnas.errors`, `mnas.files`, `mnas.runtime`. Only `feeds`,
+`augmentation`, `randaugment` and `batches` import JAX.
 """

@@ -1,6 +1,6 @@
 """Training: images in, weights and accuracy out.
 
-In: an `Architecture`, uint8 images [N, R, R, 3] with labels [N], a `TrainingConfig`, a seed. Out:
+In: an `Architecture`, a feed of labelled images, a `TrainingConfig`, a seed. Out:
 variables {block: {'params', 'batch_stats'}} and top-1 accuracy, bit-identical for the same seed
 on the same machine and number of threads. Non-finite losses raise FloatingPointError.
 
@@ -8,6 +8,7 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     recipes        settings by name; no JAX
     optimizer      RMSProp with TensorFlow's definition; SGD with Nesterov momentum
     loss           label-smoothed cross-entropy
+    batches        batches of an epoch, augmented as the settings say
     programs       compiled forward, backward and inference programs of single blocks
     child          a network as a chain of such programs: update, calibration, inference
     accuracy       top-1 and top-5 accuracy with their intervals; no JAX
