@@ -24,7 +24,7 @@ from mnas.runtime import memory
 from mnas.training.checkpoint import CheckpointConfig, Epoch
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.recipes import RECIPES
-from mnas.training.transfer import TransferConfig, block_rates
+from mnas.training.transfer import TransferConfig
 
 if TYPE_CHECKING:
     from mnas.training.whole_network import Retraining
@@ -119,11 +119,9 @@ def _initial(
     """Return the arguments of `Retraining` for weights to start from and rates by block."""
     from mnas.training.initial import initial_weights
 
-    config = options.transfer
-    if config.init is None:
-        rates = block_rates(architecture, config.freeze, config.layer_decay)
-        return {"rates": rates} if config.layer_decay != 1 else {}
-    initial = initial_weights(config, architecture, options.seed)
+    if options.transfer.init is None:
+        return {}
+    initial = initial_weights(options.transfer, architecture, options.seed)
     console.print(f"init: {initial.describe()}", soft_wrap=True)
     return initial.settings
 
