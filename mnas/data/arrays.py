@@ -85,7 +85,7 @@ class ArraySource:
             notes.append("one-hot labels")
         elif self._train_labels.first:
             notes.append("labels from 1")
-        read = {*map(self._key, KEYS), "classes"}
+        read = {*KEYS, *KEYS.values(), "classes"}  # also where the test set is there twice
         others = [printable(name) for name in self._file.names if name not in read]
         left_out = Counter({f"array of other names ({shortened(others)})": len(others)})
         return description(

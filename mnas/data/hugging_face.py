@@ -10,10 +10,12 @@ Images are decoded by the rules of `mnas.data.pixels`. Those that are paths of f
 that were made of files of this machine, are read from there.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,17 +84,24 @@ class HuggingFaceSource:
         if self._first:
             notes.append(f"labels from {self._first}")
         notes += test_note(self)
-        read = {self._roles["train"], *([self._roles[self._test_role]] if self._test_role else [])}
-        others = [name for name in self._splits if name not in read]
-        left_out = Counter({f"split of other images ({shortened(others)})": len(others)})
-        columns = [
-            name
-            for name in self._splits[self._roles["train"]].column_names
-            if name not in (self._image, self._label)
-        ]
-        left_out[f"column of other data ({shortened(columns)})"] = len(columns)
         sizes = [size for size, _ in headers]
-        return description(len(headers), self.classes, sizes, +left_out, notes)
+        return description(len(headers), self.classes, sizes, self._left_out(), notes)
+
+    def _left_out(self) -> Counter[str]:
+        """Return the numbers of splits and of the training set's columns that are not read."""
+        read = {self._roles["train"]}
+        with contextlib.suppress(UsageError):  # the note about the test set says so
+            if self._test_role is not None:
+                read.add(self._roles[self._test_role])
+        splits = [name for name in self._splits if name not in read]
+        names = self._splits[self._roles["train"]].column_names
+        columns = [name for name in names if name not in (self._image, self._label)]
+        return +Counter(
+            {
+                f"split of other images ({shortened(splits)})": len(splits),
+                f"column of other data ({shortened(columns)})": len(columns),
+            }
+        )
 
     def digest(self) -> str:
         """Return a digest of the images' encoded contents, their labels and the class names."""
@@ -157,7 +166,7 @@ class HuggingFaceSource:
         column = self._column(role, self._label)
         feature = self._splits[self._roles[role]].features[self._label]
         kind = str(column.type)
-        if "int" in kind and "list" not in kind:
+        if re.fullmatch(r"u?int\d+", kind):
             values = column.to_numpy()
             if type(feature).__name__ != "ClassLabel":
                 return values, None

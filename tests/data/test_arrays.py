@@ -138,6 +138,15 @@ def test_the_line_names_images_classes_sizes_and_unread_arrays(saved):
     assert open_source(named.source).describe() == line
 
 
+def test_a_malformed_test_set_spoils_nothing_else(saved):
+    twice = saved(x_test=np.zeros((6, 9, 9), np.uint8))
+    source = open_source(twice.source)
+    assert "unusable test set (" in source.describe()
+    assert len(load(twice, 9).train) == 15
+    with pytest.raises(UsageError, match="has test_images and x_test; accepted: one of the two"):
+        _ = source.test
+
+
 def test_digest_is_of_the_content_that_a_search_reads(tmp_path):
     own = arrays()
 

@@ -125,6 +125,26 @@ def test_labels_of_the_test_set_are_matched_by_name(saved):
     assert "unusable test set" in source.describe()
 
 
+def test_a_test_split_without_the_columns_spoils_nothing_else(saved):
+    test = table(PIXELS[:2], [0, 1]).remove_columns("label")
+    source = open_source(saved({"train": table(), "test": test}))
+    line = source.describe()
+    assert "unusable test set (" in line and "has the columns image; accepted: label)" in line
+    assert line.endswith("left out: 1 split of other images (test)")
+    with pytest.raises(UsageError, match=r"has the columns image; accepted: label"):
+        _ = source.test
+
+
+@pytest.mark.parametrize(
+    ("feature", "value"), [("float32", 1.0), ("bool", True), ({"a": "int64"}, {"a": 1})]
+)
+def test_labels_of_other_types_are_rejected(saved, feature, value):
+    kind = datasets.Value(feature) if isinstance(feature, str) else {"a": datasets.Value("int64")}
+    path = saved(table(kind=(kind, [value] * 6)))
+    with pytest.raises(UsageError, match=r"has labels of type .*; accepted: ClassLabel, int"):
+        open_source(f"hf:{path}#image,kind")
+
+
 def test_a_test_split_without_labels_gives_way_to_validation(saved):
     unlabelled = table(PIXELS[:3], [-1, -1, -1])
     tables = {"train": table(), "validation": table(PIXELS[:2], [1, 2]), "test": unlabelled}
