@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.cli import benchmark, export, prepare, rescore, search, study, train
+from mnas.cli import benchmark, evaluate, export, prepare, recipe_flags, rescore, search, study
 from mnas.cli import list as list_verb
 from mnas.cli.arguments import parse
 from mnas.cli.benchmark import BenchmarkArguments, InferenceArguments
 from mnas.cli.compare import CompareArguments
 from mnas.cli.cost import CostArguments
+from mnas.cli.evaluate import EvaluateArguments
 from mnas.cli.export import ExportArguments
 from mnas.cli.flags import flags
 from mnas.cli.named_experiment import ExperimentArguments
 from mnas.cli.report import ReportArguments
 from mnas.cli.rescore import RescoreArguments
+from mnas.cli.retrain import RetrainArguments
 from mnas.cli.scale import ScaleArguments
 from mnas.cli.study import StudyArguments
 from mnas.cli.train import TrainArguments
@@ -88,7 +90,17 @@ def parsing_only(monkeypatch):
         parse(*arguments, **settings)
         raise Parsed
 
-    for module in (benchmark, export, list_verb, prepare, rescore, search, study, train):
+    for module in (
+        benchmark,
+        evaluate,
+        export,
+        list_verb,
+        prepare,
+        recipe_flags,
+        rescore,
+        search,
+        study,
+    ):
         monkeypatch.setattr(module, "parse", parse_and_stop)
 
 
@@ -137,7 +149,7 @@ def test_opens_with_the_two_set_up_commands():
 ARGUMENTS = (
     *(StudyArguments, prepare.WarmUpArguments, prepare.LatencyArguments, CompareArguments),
     *(CostArguments, ExportArguments, ReportArguments, RescoreArguments, ScaleArguments),
-    *(TrainArguments, BenchmarkArguments, InferenceArguments),
+    *(TrainArguments, EvaluateArguments, RetrainArguments, BenchmarkArguments, InferenceArguments),
 )
 # What the command line takes before the flags of a dataclass.
 FORMS = {"--help", "--list", "--resume", "--warm-up", "--latency-table", "--inference"} | {

@@ -71,7 +71,7 @@ def experiment(
         controller=registry.load("controller", "exhaustive")(),
         evaluator=evaluator,
         reward=ACCURACY,
-        search=SearchConfig(trials=None, batch=MAX_BATCH, seed=seed, failed_batches=0),
+        search=SearchConfig(trials=None, batch=MAX_BATCH, seed=seed, failed_batches=1),
         engine=engine,
     )
 
@@ -91,7 +91,8 @@ def evaluate(
     observe    called with the seed and each record that is added to its journal
 
     Raises as `mnas.experiment.run.opened` and `drive`: UsageError where the journals are of other
-    networks or settings, RunFailure, KeyboardInterrupt. Results so far stay in the journals.
+    networks or settings; RunFailure, also where more than half of a seed's evaluations fail;
+    KeyboardInterrupt. Results so far stay in the journals.
     """
     results = []
     for seed in range(seeds):

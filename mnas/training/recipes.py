@@ -36,7 +36,8 @@ PROXY = Recipe(
 # arXiv 1905.11946, section 5.2, and the authors' TPU code (tensorflow/tpu, models/official/
 # efficientnet): RMSProp with decay and momentum 0.9 and epsilon 1e-3, learning rate 0.016 per 256
 # images, warm-up of 5 epochs, decay by 0.97 every 2.4 epochs; average of weights with decay 0.9999;
-# dropout of B0; stochastic depth with survival probability 0.8.
+# dropout of B0; stochastic depth with survival probability 0.8. Crops of 8% to 100% of the area,
+# and RandAugment (arXiv 1909.13719) in place of AutoAugment.
 EFFICIENTNET = Recipe(
     TrainingConfig(
         epochs=350,
@@ -55,6 +56,9 @@ EFFICIENTNET = Recipe(
         drop_path=0.2,
         dropout=0.2,
         flip=True,
+        random_crop=0.08,
+        randaugment=2,
+        randaugment_magnitude=9.0,
     ),
     "EfficientNet's training on ImageNet (arXiv 1905.11946): RMSProp, 350 epochs",
 )

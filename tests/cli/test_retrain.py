@@ -105,14 +105,27 @@ def test_killed_retraining_continues_within_a_training(command, monkeypatch, cap
     assert [row["n"] for row in written()["networks"]] == [3, 3, 3]
 
 
-def test_diverged_trainings_are_counted_and_named(command, capsys):
-    words = ["--learning-rate", "1e30", "--warmup-epochs", "0", "--reference", "none"]
-    assert main([*command, *words]) == 0
-    assert [(row["n"], row["failed"], row["accuracy"]) for row in written()["networks"]] == [
-        (0, 2, None),
-        (0, 2, None),
-    ]
+def test_failed_trainings_are_counted_and_named(command, capsys, monkeypatch):
+    run = Retraining.run
+
+    def failing(self, *callbacks):
+        if self.architecture.name == "reference":
+            raise FloatingPointError("diverged")
+        return run(self, *callbacks)
+
+    monkeypatch.setattr(whole_network.Retraining, "run", failing)
+    assert main([*command, "--no-scale-reference"]) == 0
+    found = [(row["n"], row["failed"]) for row in written()["networks"]]
+    assert found == [(2, 0), (2, 0), (0, 2)]
+    assert written()["networks"][2]["accuracy"] is None
     assert "failed: FloatingPointError: diverged" in capsys.readouterr().err
+
+
+def test_retraining_ends_where_most_trainings_fail(command, capsys):
+    assert main([*command, "--learning-rate", "1e30", "--warmup-epochs", "0"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "3 of the first 3 children failed; most often" in line and "diverged" in line
+    assert not Path("out/retrained.json").exists()
 
 
 def test_reference_may_be_left_as_it_is_or_be_one_of_the_best(command, capsys):

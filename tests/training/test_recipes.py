@@ -14,6 +14,7 @@ def test_efficientnet_has_the_published_settings():
     assert (config.rms_decay, config.momentum, config.epsilon) == (0.9, 0.9, 1e-3)
     assert (config.weight_decay, config.ema_decay, config.label_smoothing) == (1e-5, 0.9999, 0.1)
     assert (config.dropout, config.drop_path) == (0.2, 0.2)
+    assert (config.flip, config.random_crop, config.randaugment) == (True, 0.08, 2)
     # 0.97 every 2.4 epochs: 12 epochs are five decays.
     assert learning_rate(config, 1200, 100) == pytest.approx(0.016 * 0.97**5)
     assert learning_rate(config, 0, 100) == pytest.approx(0.016 / 500)
