@@ -18,9 +18,6 @@ from mnas.reports.terminal import plain_console
 if TYPE_CHECKING:
     from mnas.training.accuracy import Score
 
-# Of timm's models that were trained on ImageNet, unless their `pretrained_cfg` has others.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateArguments:
@@ -113,13 +110,12 @@ def _score(options: EvaluateArguments, architecture: Architecture, subset: Subse
 def _normalisation(options: EvaluateArguments) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of the channels, float32 [3], on the scale of 0 to 255."""
     from mnas.nn.weights import saved_normalisation
+    from mnas.training.initial import IMAGENET
 
     if options.mean is not None and options.std is not None:
         return _scaled(options.mean), _scaled(options.std)
-    saved = saved_normalisation(options.weights)
-    if saved is None:
-        return _scaled(IMAGENET_MEAN), _scaled(IMAGENET_STD)
-    return np.array(saved[0], np.float32), np.array(saved[1], np.float32)
+    mean, std = saved_normalisation(options.weights) or IMAGENET
+    return np.array(mean, np.float32), np.array(std, np.float32)
 
 
 def _scaled(values: Sequence[float]) -> np.ndarray:
