@@ -8,7 +8,7 @@ from mnas.nn.network import Variables, init_variables
 from mnas.nn.weights import load_weights, saved_classes, saved_normalisation, tensors
 from mnas.training.transfer import TransferConfig, block_rates
 
-# Mean and standard deviation of ImageNet's images, on the scale of 0 to 255: those of timm's models,
+# Mean and standard deviation of ImageNet's pixels, on the scale of 0 to 255, as of timm's models
 # unless their `pretrained_cfg` has others.
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
