@@ -6,6 +6,7 @@ are those of all processes; only one, the writer, writes files.
 """
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from mnas.data.feeds import Feed
+from mnas.data.streaming import BatchOrder
 from mnas.errors import UsageError
 
 
@@ -77,6 +80,30 @@ class Devices:
             return conditions
         everywhere = multihost_utils.process_allgather(np.array(conditions))
         return tuple(bool(condition) for condition in everywhere.any(0))
+
+
+class SplitFeed:
+    """Feed whose batches are split over devices before they are augmented, there, in parts.
+
+    Every process reads whole batches, of which its devices take their part.
+    """
+
+    def __init__(self, feed: Feed, devices: Devices) -> None:
+        self._feed, self._devices = feed, devices
+        self.labels, self.resolution = feed.labels, feed.resolution
+        self.mean, self.std = feed.mean, feed.std
+
+    def __len__(self) -> int:
+        return len(self._feed)
+
+    def batches(self, order: BatchOrder, first: int = 0) -> Iterator[tuple[jax.Array, jax.Array]]:
+        """Yield images uint8 [B, R, R, 3] and labels int32 [B] from batch number `first` on."""
+        for images, labels in self._feed.batches(order, first):
+            yield self._devices.split(images), self._devices.split(labels)
+
+    def stop(self) -> None:
+        """Stop reading ahead. Batches can be asked for again."""
+        self._feed.stop()
 
 
 def _is_global(array: Any) -> bool:

@@ -151,16 +151,19 @@ def update(
     frozen: dict[str, Variables],
     images: jax.Array,
     targets: jax.Array,
-    rate: Any,
-    ema_decay: Any,
-    key: jax.Array,
+    rate: np.float32,
+    ema_decay: np.float32,
+    key: np.ndarray,
+    step: np.uint32,
 ) -> tuple[State, jax.Array]:
     """Return the updated state and the loss, [], before the update.
 
     images, targets  float32 [B, R, R, 3]; labels [B] or class probabilities [B, K]
-    rate, ema_decay  float32 [], the learning rate and the decay of the average of this update
-    key              random key of what is dropped
+    rate, ema_decay  learning rate, and decay of the average, of this update
+    key, step        data of the random key of the training, uint32 [2], and number of this update,
+                     from which follows what is dropped
     """
+    key = jax.random.fold_in(jax.random.wrap_key_data(key, impl="threefry2x32"), step)
     loss, gradients = program.gradients(state.params, frozen, images, targets, key)
     optimizer, params, moments = program.optimizer.build(), {}, []
     for (factor, names), before in zip(program.groups, state.moments, strict=True):

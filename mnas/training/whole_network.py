@@ -26,8 +26,8 @@ import numpy as np
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import to_spec
 from mnas.data.batches import calibration_batches, check_images
-from mnas.data.feeds import Feed, Feeding
-from mnas.data.images import DataConfig, Images
+from mnas.data.feeds import Feed, Feeding, Statistics
+from mnas.data.images import DataConfig, Images, Subset
 from mnas.errors import UsageError
 from mnas.files import write_json
 from mnas.nn.network import Variables
@@ -39,7 +39,7 @@ from mnas.training.batches import batch_size_of, training_batches
 from mnas.training.checkpoint import Checkpoint, CheckpointConfig, Epoch
 from mnas.training.child import pooled_statistics
 from mnas.training.config import TrainingConfig, epoch_resolution, learning_rate
-from mnas.training.devices import Devices
+from mnas.training.devices import Devices, SplitFeed
 from mnas.training.optimizer import optimizer_of
 from mnas.training.scoring import score
 from mnas.training.start import rate_groups, starting_variables, variables_digest
@@ -110,13 +110,13 @@ class Retraining:
         self._steps = len(images.train) // self._batch_size
         self._part_size = _part_size(self._batch_size, config.accumulation, self._devices)
         self._feeding = feeding or Feeding.of(DataConfig(), images)
+        statistics = None
         if normalisation is not None:
             mean, std = (np.asarray(values, np.float32) for values in normalisation)
-            self._feed = self._feeding.feed(images.train, (mean, std))
-        else:
-            self._feed = self._feeding.feed(images.train)
+            statistics = mean, std
+        self._feed = self._fed(images.train, statistics)
         self._normalisation = self._feed.mean, self._feed.std
-        self._held_out = self._feeding.feed(images.validation, self._normalisation)
+        self._held_out = self._fed(images.validation, self._normalisation)
 
         variables = starting_variables(architecture, seed, initial)
         groups = rate_groups([*variables], rates or {})
@@ -135,6 +135,7 @@ class Retraining:
             dtype=config.precision,
             replicated=self._devices.replicated,
         )
+        self._key = np.asarray(jax.random.key_data(jax.random.key(seed)))
         self._state = self._devices.replicate(self._program.init(params))
         self._frozen = self._devices.replicate(frozen)
         self._host_frozen = frozen
@@ -197,13 +198,16 @@ class Retraining:
                 jax.block_until_ready(self._state)
                 self._save()
                 raise
+            finally:
+                self._feed.stop()
         if self.variables is None:  # all epochs were in the checkpoint
             self.variables = self._calibrated_variables()
         if self._devices.writes:
             self._write_network(self.variables)
         if self._images.test is not None:
-            test = self._feeding.feed(self._images.test, self._normalisation)
-            self.test = self._score(self.variables, test)
+            self.test = self._score(
+                self.variables, self._fed(self._images.test, self._normalisation)
+            )
         return self.history
 
     def _write_network(self, variables: dict[str, Variables]) -> None:
@@ -250,11 +254,12 @@ class Retraining:
             self._program,
             self._state,
             self._frozen,
-            self._devices.split(images),
-            self._devices.split(targets),
+            images,
+            targets,
             np.float32(learning_rate(config, step, self._steps)),
             np.float32(min(config.ema_decay, (1 + step) / (10 + step))),
-            jax.random.fold_in(jax.random.key(self._seed), step),
+            self._key,
+            np.uint32(step),
         )
         self._losses.append(loss)
 
@@ -308,8 +313,7 @@ class Retraining:
             self._config.calibration_batches * self._config.accumulation,
         )
         statistics = [
-            batch_statistics(program, weights, self._frozen, self._devices.split(images))
-            for images in batches
+            batch_statistics(program, weights, self._frozen, images) for images in batches
         ]
         stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(statistics))
         host = jax.tree.map(np.array, jax.device_get(weights))
@@ -319,11 +323,14 @@ class Retraining:
         }
         return {**trained, **self._host_frozen}
 
+    def _fed(self, images: Subset, statistics: Statistics | None) -> Feed:
+        return SplitFeed(self._feeding.feed(images, statistics), self._devices)
+
     def _score(self, variables: dict[str, Variables], feed: Feed) -> Score:
         placed = self._devices.replicate(variables)
 
         def logits(images: jax.Array) -> jax.Array:
-            return infer(self.architecture, placed, self._devices.split(images))
+            return infer(self.architecture, placed, images)
 
         return score(logits, feed, self._part_size)
 
