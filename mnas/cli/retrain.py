@@ -131,8 +131,8 @@ def _data(options: RetrainArguments, finished: Run) -> DataConfig:
     if not isinstance(found, Mapping) and options.data is None:
         raise UsageError(f"{options.run} is a run without images; accepted: with --data")
     data = override(DataConfig(), found if isinstance(found, Mapping) else {}, "evaluator.data")
-    changes = {} if options.data is None else {"source": options.data}
-    return dataclasses.replace(data, train_images=None, **changes)
+    source = data.source if options.data is None else options.data
+    return dataclasses.replace(data, source=source, train_images=None)
 
 
 def _candidates(

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig
@@ -57,7 +58,7 @@ class NetworkList:
         return Space(NAME, partial(_listed, networks=networks, index=OneOf(*networks)))
 
 
-def _listed(networks: dict[int, Architecture], index: int) -> Architecture:
+def _listed(networks: dict[int, Architecture], index: Any) -> Architecture:
     return networks[index]
 
 
