@@ -208,11 +208,11 @@ def main(flags: list[str]) -> int:
     machines, jobs = arguments.machines(), arguments.jobs()
     table = [[hours(job, machine) for machine in machines] for job in jobs]
     if arguments.json:
-        rows = [
+        described = [
             {"job": dataclasses.asdict(job), "hours": row}
             for job, row in zip(jobs, table, strict=True)
         ]
-        print(json.dumps({"machines": list(map(dataclasses.asdict, machines)), "jobs": rows}))
+        print(json.dumps({"machines": list(map(dataclasses.asdict, machines)), "jobs": described}))
         return 0
     rows = [[job.name, *map(duration, row)] for job, row in zip(jobs, table, strict=True)]
     plain_console().print(rows_table(["", *(machine.name for machine in machines)], rows))

@@ -55,7 +55,7 @@ def block_rates(
     for s, layers in enumerate(stages, start=1):
         by_depth.append([f"stage{s}_layer{n}" for n in range(1, len(layers) + 1)])
     by_depth.append(["head"])
-    rates = {}
+    rates: dict[str, float] = {}
     for depth, blocks in enumerate(by_depth):
         # layer_decay^(stages above): 1 for the head, least for the stem
         factor = layer_decay ** (len(by_depth) - 1 - depth)
