@@ -19,6 +19,13 @@ from mnas.runtime.cache_repair import repaired_cache
 from mnas.training import blockwise, precompile
 from mnas.training.config import TrainingConfig
 
+# Settings of a training that a child, trained block by block, does not have.
+WHOLE_NETWORKS_ONLY = {
+    "progressive": "where each resolution would compile all blocks again",
+    "precision": "whose blocks are trained in it",
+    "accumulation": "where a batch is one part",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class ProxyConfig:
@@ -34,13 +41,10 @@ class ProxyConfig:
     """Latency table written by --latency-table, to sum block latencies instead of measuring."""
 
     def __post_init__(self) -> None:
-        if self.training.progressive is not None:
-            raise rejected(
-                "training",
-                "progressive",
-                self.training.progressive,
-                "None in a search, where each resolution would compile all blocks again",
-            )
+        for field, reason in WHOLE_NETWORKS_ONLY.items():
+            value, default = getattr(self.training, field), getattr(TrainingConfig, field)
+            if value != default:
+                raise rejected("training", field, value, f"{default} in a search, {reason}")
         if self.measure_latency and self.latency_table is not None:
             raise UsageError(
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "

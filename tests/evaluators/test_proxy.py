@@ -63,9 +63,17 @@ def test_large_data_without_grain_are_rejected_before_a_search(monkeypatch):
         CONFIG.check(TINY)
 
 
-def test_progressive_resizing_is_rejected_in_a_search():
-    with pytest.raises(UsageError, match=r"training: progressive = 8; accepted: None in a search"):
-        ProxyConfig(training=TrainingConfig(progressive=8))
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"progressive": 8}, "progressive = 8; accepted: None in a search"),
+        ({"precision": "bfloat16"}, "precision = 'bfloat16'; accepted: float32 in a search"),
+        ({"accumulation": 2}, "accumulation = 2; accepted: 1 in a search"),
+    ],
+)
+def test_settings_of_whole_networks_are_rejected_in_a_search(setting, message):
+    with pytest.raises(UsageError, match=rf"^training: {message}"):
+        ProxyConfig(training=TrainingConfig(**setting))
 
 
 def test_images_are_read_once_for_all_children(monkeypatch):
