@@ -40,7 +40,8 @@ class EpochRow:
     loss                 mean training loss
     validation_accuracy  top-1 on the validation images, 0 to 1
     learning_rate        of its last step
-    images_per_second    training images, without validation; None where it isn't known
+    images_per_second    training images, without validation, with compilation; None where it isn't
+                         known
     seconds              with validation; None where they aren't known
     """
 
@@ -96,8 +97,8 @@ class TrainingLog:
         if time.monotonic() - self._drawn > DRAWING_SECONDS:
             self.draw()
 
-    def add_scores(self, scores: Mapping[str, float]) -> None:
-        """Add values after the last epoch to the events, by their tags in TensorBoard."""
+    def add_scores(self, scores: Mapping[str, float | None]) -> None:
+        """Add values that are not None to the events, after the last epoch, by their tags."""
         if self.rows:
             self._events.write(scores, self.rows[-1].step, time.time())
 
