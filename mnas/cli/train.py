@@ -1,5 +1,6 @@
 """`mnas train`: a network trained to the end, from scratch or from given weights."""
 
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -64,6 +65,15 @@ class TrainArguments:
     out: str = "training"
     """Directory of checkpoints, history.csv, curves.svg, TensorBoard events and, after the last
     epoch, spec.json, weights.safetensors and result.json."""
+    distributed: bool = False
+    """Train with all processes of a cluster's job (Slurm, Open MPI, Kubernetes), one a host; each
+    runs the same command, and the first one writes."""
+    coordinator: str | None = None
+    """Without a cluster's job: address of the first of several processes, host:port."""
+    processes: int | None = None
+    """Number of processes, with --coordinator."""
+    process_index: int | None = None
+    """Number of this process, from 0, with --coordinator."""
     json: bool = False
     """Print one JSON object."""
 
@@ -78,9 +88,15 @@ def main(arguments: list[str]) -> None:
 def train(options: TrainArguments) -> None:
     """Train the network, or what is left of it, and write its files."""
     from mnas.data.feeds import Feeding  # these import JAX
+    from mnas.training.devices import Devices, join
     from mnas.training.whole_network import Retraining
 
+    processes = options.coordinator, options.processes, options.process_index
+    if options.distributed or any(value is not None for value in processes):
+        join(*processes)
+    devices = Devices()
     console = plain_console(stderr=True)
+    console.quiet = not devices.writes
     architecture = find(options.spec)
     if options.resolution is not None:
         architecture = architecture.replace(resolution=options.resolution)
@@ -96,7 +112,8 @@ def train(options: TrainArguments) -> None:
     initial = _initial(options, architecture, console)
     memory.retain_freed_memory()
     directory, seed = Path(options.out), options.seed
-    with locked_directory(directory, "is training in this directory"):
+    lock = locked_directory(directory, "is training in this directory")
+    with lock if devices.writes else contextlib.nullcontext():
         training = Retraining(
             architecture,
             images,
@@ -105,9 +122,13 @@ def train(options: TrainArguments) -> None:
             directory,
             data.source,
             checkpoints=options.checkpoint,
+            devices=devices,
             feeding=feeding,
             **initial,
         )
+        if not devices.writes:
+            training.run()
+            return
         result = follow(training, options, images, directory, console)
     if options.json:
         print(json.dumps(result, indent=2, allow_nan=False))
@@ -159,13 +180,15 @@ def follow(
         training.run(on_epoch, progress.on_step)
         result = result_of(training, config, options.seed, options.data, len(images.validation))
         if training.test is not None:
-            log.add_scores({"test/top1": training.test.accuracy})
+            test = training.test.to_dict()
+            log.add_scores({f"test/{name}": test[name] for name in ("top1", "top5")})
     result |= {"recipe": options.recipe, "transfer": dataclasses.asdict(options.transfer)}
     result |= {"weights": str(directory / "weights.safetensors")}
     write_json(directory / "result.json", result)
     none = f"no test images in {options.data}: the accuracy is that of validation"
     console.print(f"test: {training.test}" if training.test else none, soft_wrap=True)
-    console.print(f"written: {directory}/weights.safetensors, spec.json, result.json, history.csv")
+    files = "weights.safetensors, spec.json, result.json, history.csv, curves.svg"
+    console.print(f"written: {directory}/{files}", soft_wrap=True)
     return {**result, "history": [dataclasses.asdict(row) for row in log.rows]}
 
 
