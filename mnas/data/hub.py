@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mnas.data.archive import directory_names
 from mnas.errors import UsageError, printable
 from mnas.files import read_json
 
@@ -119,7 +120,7 @@ def _require_saved(path: Path) -> None:
         names = [file.get("filename") if isinstance(file, dict) else file for file in files]
         for name in ("dataset_info.json", *(_plain(folder, name) for name in names)):
             if not os.path.isfile(folder / name):
-                raise UsageError(f"data: {folder} has no file {printable(name)}")
+                raise UsageError(f"data: {folder}: {printable(name)} is no regular file")
 
 
 def _entry(path: Path, key: str) -> list[Any]:
@@ -132,9 +133,8 @@ def _entry(path: Path, key: str) -> list[Any]:
 
 
 def _plain(folder: Path, name: Any) -> str:
-    """Return the name of an entry of a folder; UsageError for paths that lead elsewhere."""
-    if not isinstance(name, str) or os.path.basename(name) != name or name in ("", ".", ".."):
-        raise UsageError(
-            f"data: {folder} names {printable(repr(name))}; accepted: names of files in it"
-        )
+    """Return the name of an entry of a folder; UsageError for others, and paths elsewhere."""
+    if name not in directory_names(folder):
+        shown = printable(repr(name))
+        raise UsageError(f"data: {folder} has no {shown}; accepted: names of files in it")
     return name
