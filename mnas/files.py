@@ -11,6 +11,7 @@ import codecs
 import contextlib
 import csv
 import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -178,6 +179,14 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(target.parent)
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove what killed writers of `path` left; for a caller that keeps others from writing it."""
+    with contextlib.suppress(OSError):
+        for left in path.parent.glob(glob.escape(f".{path.name[:40]}.") + "*.tmp"):
+            if _TEMPORARY.fullmatch(left.name):
+                left.unlink(missing_ok=True)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,7 +1,8 @@
 """A run: a search in a directory of its own.
 
 experiment.json   the experiment's name and settings
-journal.jsonl     the journal (`mnas.loop.journal`)
+journal.jsonl     the journal (`mnas.loop.journal`); beside it, in long searches, a snapshot of the
+                  controller's state, journal.snapshot.npz, that may be deleted
 best.json         spec of the best network (`mnas.architecture.spec`); top.json: of the best ten
 report.html       plots and tables (`mnas.reports.run_report`)
 events.out.*      TensorBoard events
@@ -37,6 +38,7 @@ from mnas.loop import selection
 from mnas.loop.journal import Journal, is_begun, read_head, remove_unbegun
 from mnas.loop.records import ExperimentRecord, ResultRecord
 from mnas.loop.search import Observer, Search
+from mnas.loop.snapshot import Snapshots
 from mnas.loop.trial import Result
 from mnas.runtime.jax_settings import default_settings
 from mnas.runtime.provenance import provenance
@@ -208,7 +210,13 @@ def opened(
         _check_same(journal.head, head, journal.path)
         try:
             yield Search(
-                space, controller, experiment.reward, experiment.search, journal, observers
+                space,
+                controller,
+                experiment.reward,
+                experiment.search,
+                journal,
+                observers,
+                Snapshots(journal, experiment.controller),
             )
         except UsageError:
             if journal.new and not has_begun(directory):

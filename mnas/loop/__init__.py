@@ -20,7 +20,10 @@ records         the typed records of the journal and their JSON form
 journal         the append-only file of numbered, checksummed records, with lock and fsync
 kernel          covariance function of the Gaussian processes over decisions
 selection       which evaluated network a search exports
+snapshot        the controller's state on disk, which spares a resumed search its updates
+stateful_controller   a controller together with its state
 search          `Search`, which combines them
 
-Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only `search` imports JAX.
+Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only the last three import
+JAX.
 """

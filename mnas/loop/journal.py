@@ -46,23 +46,24 @@ BEGINNING = f'{{"n":0,"kind":"experiment","format":"{FORMAT}"'.encode()
 UNCHANGED = "accepted: the journal as it was written"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Content:
     """The complete records of a file.
 
-    length     number of bytes of their lines
-    last_sum   checksum of the last one; empty where there is none
+    sums    their checksums
+    length  number of bytes of their lines
     """
 
     records: list[Record]
+    sums: list[bytes]
     length: int = 0
-    last_sum: bytes = b""
 
 
 class Journal:
     """A journal open for appending, by one process at a time.
 
     records  the records of the file at opening, the `ExperimentRecord` first
+    sums     their checksums, each over all lines so far
     new      whether the file had none
 
     A new file begins with `head`. An incomplete last line, left by a process or machine that died
@@ -87,11 +88,13 @@ class Journal:
                 self._file.truncate(content.length)
             # A new file is durable only once its directory entry is.
             sync_directory(self.path.parent)
-            self.records, self.new = content.records, not content.records
-            self._count, self._sum = len(content.records), content.last_sum
+            self.records, self.sums = content.records, content.sums
+            self.new = not content.records
+            self._count, self._sum = len(content.records), (content.sums or [b""])[-1]
             if self.new:
                 self.records = [head or ExperimentRecord()]
                 self.append(self.records[0])
+                self.sums = [self._sum]
         except BaseException:
             self._file.close()
             raise
@@ -102,6 +105,11 @@ class Journal:
         first = self.records[0]
         assert isinstance(first, ExperimentRecord)  # The format check of the first line.
         return first
+
+    @property
+    def last(self) -> tuple[int, bytes]:
+        """Return the number of the last record and its checksum."""
+        return self._count - 1, self._sum
 
     def append(self, record: Record) -> None:
         """Write one record; it is on disk when this returns.
@@ -189,13 +197,13 @@ def decisions_of(records: Iterable[Record]) -> dict[int, tuple[int, ...]]:
 
 
 def read_content(path: Path) -> Content:
-    """Return the records with the length and checksum after which to append; errors as `read`."""
-    records: list[Record] = []
-    length, last_sum = 0, b""
+    """Return the records with their checksums and length; errors as `read`."""
+    content = Content([], [])
     for record, line, checksum in _records(path):
-        records.append(record)
-        length, last_sum = length + len(line), checksum
-    return Content(records, length, last_sum)
+        content.records.append(record)
+        content.sums.append(checksum)
+        content.length += len(line)
+    return content
 
 
 def _records(path: Path) -> Generator[tuple[Record, bytes, bytes]]:

@@ -16,12 +16,9 @@ depends on neither that nor the order of results:
   one's evaluation (a duplicate);
 - early stopping compares a child with the batches before its own (`mnas.loop.early_stopping`).
 
-The controller computes with JAX's default settings (`mnas.runtime.jax_settings`), whatever those of
-the user are.
-
 Every step is recorded in the journal before it takes effect; observers are called after it has. A
 search built on a journal that has records replays them and continues, if they are what this search
-would have recorded.
+would have recorded. A snapshot (`mnas.loop.snapshot`) only spares it updates of the controller.
 """
 
 import collections
@@ -30,11 +27,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from mnas.architecture.cost import network_cost
-from mnas.controller import Controller, Proposals
+from mnas.controller import Controller, Proposals, State
 from mnas.errors import RunFailure, UsageError, shown
 from mnas.evaluation import Evaluation, plain_evaluation
 from mnas.loop.config import SearchConfig
@@ -49,9 +45,10 @@ from mnas.loop.records import (
     finite_or_none,
     number_or_nan,
 )
+from mnas.loop.snapshot import Snapshots
+from mnas.loop.stateful_controller import StatefulController
 from mnas.loop.trial import Result, Trial
 from mnas.reward import RewardConfig
-from mnas.runtime.jax_settings import default_settings
 from mnas.space import Space
 
 Observer = Callable[[Record], None]
@@ -68,8 +65,7 @@ class Search:
     results       every result so far by trial number, duplicates included
     best          the successful result of highest reward, the earliest of equals; a network that
                   was stopped early only if none was trained to its end
-    state         the controller's state after all complete batches
-    batches_done  number of complete batches
+    snapshots     of the controller's state, beside the journal; None: all updates are replayed
     observers     called with each record that is added to the journal, after it is on disk and the
                   search has the fact
 
@@ -85,16 +81,14 @@ class Search:
         config: SearchConfig,
         journal: Journal,
         observers: tuple[Observer, ...] = (),
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
         self.config, self.journal, self.observers = config, journal, observers
         self.trials = space.cardinality() if config.trials is None else config.trials
         self.results: dict[int, Result] = {}
         self.best: Result | None = None
-        self.batches_done = 0
-        with default_settings():
-            self._key = jax.random.key(config.seed)
-            self.state = controller.init(jax.random.fold_in(self._key, 0))
+        self._stateful = StatefulController(controller, config.seed, snapshots)
         self._curves = Curves()  # Of complete batches.
         self._failed_reward = FailedReward(config.failed_reward, reward)
         self._first_by_hash: dict[str, int] = {}
@@ -106,6 +100,16 @@ class Search:
         self._replay()
 
     # --- interface of engines ---
+
+    @property
+    def state(self) -> State:
+        """Return the controller's state after all complete batches."""
+        return self._stateful.state
+
+    @property
+    def batches_done(self) -> int:
+        """Return the number of complete batches."""
+        return self._stateful.updates
 
     @property
     def done(self) -> bool:
@@ -155,12 +159,10 @@ class Search:
         """Sample a batch from the controller, record it and begin it."""
         batch, first = self.batches_done, len(self.results)
         count = min(self.config.batch, self.trials - first)
-        with default_settings():
-            key = jax.random.fold_in(jax.random.fold_in(self._key, 1), batch)
-            proposals = self.controller.ask(self.state, key, count)
-            # In the journal's precision, so that a resumed search updates with the same values.
-            decisions = self.space.canonical(proposals.decisions)
-            log_probs = np.asarray(proposals.log_probs, np.float32)
+        proposals = self._stateful.ask(count)
+        # In the journal's precision, so that a resumed search updates with the same values.
+        decisions = self.space.canonical(proposals.decisions)
+        log_probs = np.asarray(proposals.log_probs, np.float32)
         record = ProposalsRecord(
             batch=batch,
             first_trial=first,
@@ -250,6 +252,7 @@ class Search:
             proposals = self._proposals
             record = self._update_record(self._update(), proposals)
             self.journal.append(record)
+            self._stateful.keep(*self.journal.last)
             self._notify(record)
             self._check_failures()
 
@@ -269,17 +272,12 @@ class Search:
             result.reward if result.evaluation.error is None else self._failed_reward.value
             for result in results
         ]
-        with default_settings():
-            self.state = self.controller.tell(
-                self.state, self._proposals, np.array(rewards, np.float32)
-            )
-        self.batches_done += 1
+        self._stateful.tell(self._proposals, np.array(rewards, np.float32))
         self._batch, self._duplicates = [], []
         return rewards
 
     def _update_record(self, rewards: list[float], proposals: Proposals) -> UpdateRecord:
-        with default_settings():
-            summary = self.controller.summary(self.state)
+        summary = self._stateful.summary()
         return UpdateRecord(
             batch=self.batches_done - 1,
             mean_reward=sum(rewards) / len(rewards),
@@ -314,13 +312,15 @@ class Search:
             ResultRecord: self._replay_result,
             UpdateRecord: self._replay_update,
         }
-        for line, record in enumerate(self.journal.records[1:], start=2):
+        for number, record in enumerate(self.journal.records[1:], start=1):
             try:
                 if type(record) not in steps:
                     raise _misplaced(f"record of kind {record.kind}", "proposals, result or update")
                 steps[type(record)](record)
             except UsageError as error:
-                raise UsageError(f"{self.journal.path}, line {line}: {error}") from None
+                raise UsageError(f"{self.journal.path}, line {number + 1}: {error}") from None
+            if isinstance(record, UpdateRecord):
+                self._stateful.keep(number, self.journal.sums[number])
         waiting = (trial for trial in self._queue if trial.number not in self.results)
         self._queue = collections.deque(waiting)
         self._settle()

@@ -93,6 +93,12 @@ def cache_key(directory: Path) -> bytes | None:
     return None
 
 
+def user_key() -> bytes | None:
+    """Return the secret key of the user's cache directory; None if it can't be kept there."""
+    place = _user_cache()
+    return None if place is None else cache_key(place)
+
+
 def _read_or_create_key(path: Path) -> bytes:
     """Return the key in a file, a new one where it is missing, damaged, or known to others.
 
