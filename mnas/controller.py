@@ -6,7 +6,8 @@
 
 A controller depends on a `Space` only, not on architectures, costs or processes. Its state is a
 pytree of arrays: a checkpoint is that tree, and replaying the `tell` calls of a journal restores
-it.
+it. Where its leaves are arrays of numbers, of the same shapes and types after every `tell`, long
+searches keep it on disk (`mnas.loop.snapshot`), and a resumed one repeats few of the calls.
 
 `mnas.testing.check_controller` checks an implementation. Shapes: N proposals, D decisions.
 """
