@@ -11,8 +11,10 @@ one mean time and one reading of the memory; slopes are least-squares lines over
 the first, which compiles, with 95% intervals of Student's t.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 import time
@@ -59,13 +61,16 @@ class Arguments:
 class Window:
     """Means over the trials of a window, and the memory at its end.
 
-    trials  since the start of the search
+    trials       since the start of the search
+    rss_mib      of the driver
+    workers_mib  of all workers together; 0 without any
     """
 
     trials: int
     wall_ms: float
     cpu_ms: float
     rss_mib: float
+    workers_mib: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +96,8 @@ class Soak:
     wall_ms         median over the windows; cpu_ms, of the driver's processor time
     wall_ms_slope   of the windows' milliseconds a trial, over 1,000 trials
     cpu_ms_slope    likewise; other processes disturb it less
-    rss_mib_slope   of the windows' memory, MiB over 1,000 trials
-    resume_seconds  to open the finished search again
+    rss_mib_slope   of the windows' memory, MiB over 1,000 trials; workers_mib_slope, likewise
+    resume_seconds  to open the finished search again; resume_cpu_seconds, of processor time
     resume_mib      memory of that process
     """
 
@@ -104,8 +109,10 @@ class Soak:
     wall_ms_slope: Slope
     cpu_ms_slope: Slope
     rss_mib_slope: Slope
+    workers_mib_slope: Slope
     journal_mib: float
     resume_seconds: float
+    resume_cpu_seconds: float
     resume_mib: float
     windows: tuple[Window, ...]
 
@@ -119,6 +126,24 @@ def soaked_experiment(controller: str, engine: Literal["inline", "ray"], trials:
         search=dataclasses.replace(experiment.search, trials=trials),
         engine=EngineConfig(kind=engine),
     )
+
+
+def workers_mib() -> float:
+    """Return the resident memory of all Ray workers below this process, MiB (Linux)."""
+    parents, found = {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # It has ended.
+            fields = (path / "stat").read_text(encoding="utf-8", errors="replace")
+            parents[int(path.name)] = int(fields.rpartition(")")[2].split()[1])
+            if (path / "cmdline").read_bytes().startswith(b"ray::Worker"):
+                pages = (path / "statm").read_text(encoding="utf-8").split()[1]
+                found[int(path.name)] = int(pages) * 4096 / 2**20
+    total = 0.0
+    for process, size in found.items():
+        while process not in (0, os.getpid()):
+            process = parents.get(process, 0)
+        total += size if process else 0.0
+    return total
 
 
 def measure(experiment: Experiment, directory: Path, windows: int) -> list[Window]:
@@ -137,7 +162,7 @@ def measure(experiment: Experiment, directory: Path, windows: int) -> list[Windo
         if count % size == 0:
             now = time.perf_counter(), time.process_time()
             wall, cpu = (1000 * (b - a) / size for a, b in zip(last, now, strict=True))
-            measured.append(Window(count, wall, cpu, resident_mib()))
+            measured.append(Window(count, wall, cpu, resident_mib(), workers_mib()))
             last = now
 
     with run.opened(experiment, directory, (observe,)) as search:
@@ -145,12 +170,12 @@ def measure(experiment: Experiment, directory: Path, windows: int) -> list[Windo
     return measured
 
 
-def resumption(experiment: Experiment, directory: Path) -> tuple[float, float]:
-    """Return the seconds to open a finished search, and the memory then, MiB."""
+def resumption(experiment: Experiment, directory: Path) -> tuple[float, float, float]:
+    """Return wall and processor seconds to open a finished search, and the memory then, MiB."""
     run.check(experiment)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     with run.opened(experiment, directory):
-        return time.perf_counter() - start, resident_mib()
+        return time.perf_counter() - start, time.process_time() - cpu, resident_mib()
 
 
 def soak(controller: str, arguments: Arguments) -> Soak:
@@ -160,7 +185,7 @@ def soak(controller: str, arguments: Arguments) -> Soak:
         directory = Path(name)
         windows = in_new_process(measure, experiment, directory, arguments.windows)
         journal_mib = (directory / "journal.jsonl").stat().st_size / 2**20
-        resume_seconds, resume_mib = in_new_process(resumption, experiment, directory)
+        seconds, cpu_seconds, resume_mib = in_new_process(resumption, experiment, directory)
     trials = [window.trials for window in windows[1:]]
     return Soak(
         arguments.engine,
@@ -171,8 +196,10 @@ def soak(controller: str, arguments: Arguments) -> Soak:
         Slope.fit(trials, [window.wall_ms for window in windows[1:]]),
         Slope.fit(trials, [window.cpu_ms for window in windows[1:]]),
         Slope.fit(trials, [window.rss_mib for window in windows[1:]]),
+        Slope.fit(trials, [window.workers_mib for window in windows[1:]]),
         journal_mib,
-        resume_seconds,
+        seconds,
+        cpu_seconds,
         resume_mib,
         tuple(windows),
     )
@@ -195,6 +222,7 @@ def main(flags: list[str]) -> int:
             ("ms a trial", result.wall_ms_slope),
             ("ms of processor time a trial", result.cpu_ms_slope),
             ("MiB", result.rss_mib_slope),
+            ("MiB of the workers", result.workers_mib_slope),
         ):
             console.print(
                 f"{result.controller}: {slope.value:+.4f} {unit} over 1,000 trials "
@@ -202,7 +230,8 @@ def main(flags: list[str]) -> int:
             )
         console.print(
             f"{result.controller}: {result.wall_ms:.2f} ms a trial (median); journal "
-            f"{result.journal_mib:.1f} MiB; resumed in {result.resume_seconds:.1f} s"
+            f"{result.journal_mib:.1f} MiB; resumed in {result.resume_seconds:.1f} s, "
+            f"{result.resume_cpu_seconds:.1f} s of processor time"
         )
     return 0
 

@@ -28,7 +28,8 @@ def test_short_soak_reports_windows_and_resumption(capsys):
     assert soak.main(flags) == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert [window["trials"] for window in result["windows"]] == [16, 32, 48, 64]
-    assert result["resume_seconds"] > 0 and result["journal_mib"] > 0
+    assert result["resume_seconds"] > 0 and result["resume_cpu_seconds"] > 0
+    assert result["journal_mib"] > 0
 
 
 def test_extent_out_of_range_is_rejected():
