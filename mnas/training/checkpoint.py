@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -186,9 +187,12 @@ def _save(path: Path, leaves: Sequence[np.ndarray]) -> None:
     import orbax.checkpoint as ocp  # takes half a second
 
     _require_room(path.parent, sum(leaf.nbytes for leaf in leaves) + _OVERHEAD)
-    with _checkpointer() as checkpointer:
+    with _checkpointer() as checkpointer, tempfile.TemporaryDirectory() as plain:
+        # Orbax takes brackets in a path for patterns of names, and then leaves its files unmerged.
+        link = Path(plain, "directory")
+        link.symlink_to(path.parent.resolve(), target_is_directory=True)
         try:
-            checkpointer.save(path.resolve(), args=ocp.args.PyTreeSave(_named(leaves)))
+            checkpointer.save(link / path.name, args=ocp.args.PyTreeSave(_named(leaves)))
         except Exception as error:  # TensorStore has no class of its own for errors of files
             code = _OS_ERROR.search(str(error))
             if code is None:
