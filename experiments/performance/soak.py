@@ -84,6 +84,8 @@ class Slope:
     @classmethod
     def fit(cls, trials: Sequence[float], values: Sequence[float]) -> "Slope":
         """Return the slope of the least-squares line through N >= 3 points."""
+        if len(set(values)) == 1:  # SciPy divides by the values' variance.
+            return cls(0.0, 0.0, 0.0)
         line = stats.linregress(np.array(trials) / 1000, values)
         half = float(stats.t.ppf(0.975, len(trials) - 2) * line.stderr)
         return cls(float(line.slope), float(line.slope) - half, float(line.slope) + half)

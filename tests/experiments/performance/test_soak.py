@@ -15,6 +15,10 @@ def test_slope_of_an_exact_line_has_no_width():
     assert np.allclose([slope.value, slope.low, slope.high], 0.5)
 
 
+def test_slope_of_a_constant_is_zero():
+    assert Slope.fit([1000, 2000, 3000], [0.0, 0.0, 0.0]) == Slope(0.0, 0.0, 0.0)
+
+
 def test_interval_of_a_slope_by_hand():
     # x = 0, 1, 2 thousand trials, y = 0, 0, 3: slope 1.5, residuals .5, -1, .5, so the standard
     # error is √(1.5 / 1) / √2 = 0.8660; Student's t with one degree of freedom is 12.706.
