@@ -9,7 +9,7 @@ them, in which BatchNorm's statistics, loss and gradients are those of the whole
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ class Program:
         statistics: dict[str, Any] = {}
         for index, ((name, block), keep) in enumerate(zip(self.blocks, keeps, strict=True)):
             if name in frozen:
-                x = without_drop(block).apply(frozen[name], x, False)
+                x = cast(jax.Array, without_drop(block).apply(frozen[name], x, False))
                 continue
             if keep is None or key is None:
                 block, keep, block_key = without_drop(block), None, None
@@ -163,9 +163,11 @@ def update(
     key, step        data of the random key of the training, uint32 [2], and number of this update,
                      from which follows what is dropped
     """
-    key = jax.random.fold_in(jax.random.wrap_key_data(key, impl="threefry2x32"), step)
-    loss, gradients = program.gradients(state.params, frozen, images, targets, key)
-    optimizer, params, moments = program.optimizer.build(), {}, []
+    data = jnp.asarray(key)
+    step_key = jax.random.fold_in(jax.random.wrap_key_data(data, impl="threefry2x32"), step)
+    loss, gradients = program.gradients(state.params, frozen, images, targets, step_key)
+    optimizer, moments = program.optimizer.build(), []
+    params: dict[str, Any] = {}
     for (factor, names), before in zip(program.groups, state.moments, strict=True):
         old = {name: state.params[name] for name in names}
         updates, after = optimizer.update(
@@ -194,5 +196,5 @@ def infer(
     """Return logits [B, K] of images [B, R, R, 3], in float32."""
     x = images
     for name, block in network_blocks(architecture):
-        x = block.apply(variables[name], x, False)
+        x = cast(jax.Array, block.apply(variables[name], x, False))
     return x

@@ -167,6 +167,11 @@ class Retraining:
         return len(self._losses)
 
     @property
+    def losses(self) -> list[float]:
+        """Losses of these steps; waits for them."""
+        return [float(loss) for loss in jax.device_get(self._losses)]
+
+    @property
     def steps_per_epoch(self) -> int:
         """Number of steps of an epoch."""
         return self._steps
