@@ -4,7 +4,7 @@ Command   python -m mnas.experiments.performance.soak [--json]
           ... --engine ray --controllers random
 Cost      a minute for each controller of the inline engine, on 2 cores
 Expect    no growth of the time a trial; a few kB of memory a trial, which is the search's own
-          results; to resume, seconds plus the time of the controller's updates
+          results; seconds to resume
 
 The search is `b0-imagenet` on the surrogate, in a process of its own. Each window of trials gives
 one mean time and one reading of the memory; slopes are least-squares lines over the windows after
