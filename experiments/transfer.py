@@ -231,10 +231,9 @@ def main(flags: list[str]) -> int:
         print(json.dumps({"rows": table, "init": options.init}, indent=2, allow_nan=False))
         return 0
     plain_console().print(rows_table(HEADS, [_cells(line) for line in table]))
-    console.print(
-        "test top-1 in percent: mean ± half of its 95% interval over "
-        f"{options.seeds} seed{'s' if options.seeds > 1 else ''}; {options.config.epochs} epochs"
-    )
+    spread = f"mean ± half of its 95% interval over {options.seeds} seeds"
+    kind = spread if options.seeds > 1 else "one seed"
+    console.print(f"test top-1 in percent, {kind}; {described_rate(options)}", soft_wrap=True)
     console.print(f"written: {options.out}/transfer.csv")
     return 0
 

@@ -5,8 +5,8 @@ for, test, whose images uint8 RGB [N, R, R, 3] are read when they are asked for,
 [N]; a `Feed` of a subset, which keeps its images on the device or streams them; and batches of a
 feed, float32 [B, R, R, 3] with targets. Order and augmentation of a batch follow from seed, epoch
 and step only, whichever the feed. The validation split is taken from the training set, never from
-the test set, and depends on `split_seed` only. Each source tells in one line what it read and left out, and a digest of its
-content. Missing, malformed or ambiguous data raise UsageError.
+the test set, and depends on `split_seed` only. Each source tells in one line what it read and left
+out, and a digest of its content. Missing, malformed or ambiguous data raise UsageError.
 
     source        contracts of a source and its splits, and the line that describes it
     pixels        one image file to 8-bit RGB; resizing

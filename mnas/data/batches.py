@@ -71,7 +71,8 @@ def _prepared(augmentation: Augmentation, images, labels, mean, std, moves, key)
     """
     inside = None
     if moves is not None:
-        images, inside = _moved(images, *moves, augmentation.padding)
+        mirrored, shift = moves
+        images, inside = _moved(images, mirrored, shift, augmentation.padding)
     if not augmentation.draws and augmentation.resolution is None:
         normalised = (images.astype(jnp.float32) - mean) / std
         return (normalised if inside is None else jnp.where(inside, normalised, 0)), labels

@@ -44,7 +44,8 @@ def test_operations_on_values_equal_pillows(name, strength):
 
 def geometric(name, image, strength):
     number = OPERATIONS.index(name) - len(randaugment.PIXEL_OPERATIONS)
-    return np.asarray(transformed(jnp.asarray(image, jnp.float32), number, jnp.float32(strength)))
+    compiled = jax.jit(lambda *arguments: transformed(*arguments))  # anew, with the patched range
+    return np.asarray(compiled(jnp.asarray(image, jnp.float32), number, jnp.float32(strength)))
 
 
 def test_translation_moves_pixels_and_shows_grey(monkeypatch):
