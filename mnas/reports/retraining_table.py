@@ -46,8 +46,8 @@ def notes(rows: Sequence[Row], correlation: Correlation | None, measured_on: str
     if correlation is not None:
         found.append(
             f"proxy and accuracy: Kendall τ {correlation.tau:.2f} (95% interval "
-            f"{correlation.low:.2f} to {correlation.high:.2f}, n = {correlation.n}); of networks "
-            "selected by the proxy, which is less than of random ones"
+            f"{correlation.low:.2f} to {correlation.high:.2f}, n = {correlation.n}); lower than "
+            "for random networks, because the proxy selected these"
         )
     causes = dict.fromkeys(cause for row in rows for cause in row.failed)
     return found + [f"failed: {cause}" for cause in causes]
