@@ -38,6 +38,7 @@ class NullJournal:
     """Journal that records nothing."""
 
     records = ()
+    last = (0, b"")  # number and checksum of the last record, the key of a snapshot
 
     def append(self, record: object) -> None:
         """Discard the record."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateArguments:
-    """Count how many images a network with given weights classifies correctly.
+    """Score a network with given weights on the images of a data set.
 
     Images are normalised by the statistics that mnas stores with the weights. Files without them,
     as timm's, are taken to need timm's mean 0.485 0.456 0.406 and standard deviation

@@ -13,9 +13,12 @@ from mnas.evaluators.noisy import NoisyConfig
 from tests.registered import EXPERIMENTS, STUDIES
 
 FOLDER = Path(mnas.experiments.__file__).parent
-COMMANDS = ("fit_surrogate", "scaling_seeds", "stopping")  # modules to run with python -m
+# Modules to run with python -m.
+COMMANDS = ("fit_surrogate", "scaling_seeds", "stopping", "transfer")
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-MEASUREMENTS = ("engine_scaling", "roofline", "worker_scaling")
+MEASUREMENTS = (
+    *("budget", "engine_scaling", "roofline", "soak", "whole_network", "worker_scaling"),
+)
 REGISTERED = EXPERIMENTS | STUDIES
 VARIANTS = {
     **EXPERIMENTS,
