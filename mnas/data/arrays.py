@@ -11,6 +11,7 @@ in the training set; labels with gaps are rejected rather than counted as classe
 test set has labels of the same form. Arrays of other names are not read.
 """
 
+import contextlib
 import functools
 from collections import Counter
 from pathlib import Path
@@ -60,8 +61,8 @@ class ArraySource:
 
     @functools.cached_property
     def test(self) -> ArraySplit | None:
-        """Test images; None if the file has none."""
-        if not {self._key("test_images"), self._key("test_labels")} & {*self._file.names}:
+        """Test images; None if the file has none with labels."""
+        if self._key("test_labels") not in self._file.names:
             return None
         labels, first = self._labels("test"), self._train_labels.first
         columns, needed = self._columns("test"), self._columns("train")
@@ -88,13 +89,22 @@ class ArraySource:
         read = {*KEYS, *KEYS.values(), "classes"}  # also where the test set is there twice
         others = [printable(name) for name in self._file.names if name not in read]
         left_out = Counter({f"array of other names ({shortened(others)})": len(others)})
+        left_out += self._unlabelled()
         return description(
             len(self._train_labels.values),
             self.classes,
             [form.size],
-            left_out if others else Counter(),
+            left_out,
             [*notes, *test_note(self)],
         )
+
+    def _unlabelled(self) -> Counter[str]:
+        """Return what is left out because it has no labels."""
+        with contextlib.suppress(UsageError):  # the note about the test set says so
+            images, labels = self._key("test_images"), self._key("test_labels")
+            if images in self._file.names and labels not in self._file.names:
+                return Counter({f"array of images without labels ({images})": 1})
+        return Counter()
 
     def digest(self) -> str:
         """Return a digest of training images, labels and class names, as converted."""

@@ -1,8 +1,8 @@
 """Folders of images: CLASS/*.png, or train/CLASS/*.png with a test set beside it.
 
 Classes are the folders, sorted by name; images in folders below belong to the same class. Splits
-are folders named as in SPLITS, in any case; the test set is `test`, or where there is none, the
-validation folder. A layout that can be read in two ways is rejected.
+are folders named as in SPLITS, in any case; the test set is `test`, or where there is none with
+labels, the validation folder. A layout that can be read in two ways is rejected.
 
 Left out, and counted: hidden names, the litter of systems (LITTER), files that are no images by
 their suffix, and what is neither file nor folder: pipes are never opened. Symbolic links are
@@ -42,7 +42,7 @@ class FolderSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         walk = Walk(path)
-        root, self._test_root = _layout(path, walk)
+        root, self._test_roots = _layout(path, walk)
         files = _class_files(root, walk)
         if len(files) < 2:
             named = f" ({shortened([*files])})" if files else ""
@@ -61,17 +61,29 @@ class FolderSource:
 
     @functools.cached_property
     def test(self) -> "FileSplit | None":
-        """Test images; None if there are none."""
-        if self._test_root is None:
-            return None
-        files = _class_files(self._test_root, Walk(self.path))
+        """Test images; None if there are none with labels."""
+        labelled = [root for root in self._test_roots if self._is_labelled(root)]
+        for root in self._test_roots:
+            if root not in labelled[:1]:
+                kind = "of another split" if root in labelled else "without labelled images"
+                self._walk.left_out[f"folder {kind} ({printable(root.name)})"] += 1
+        return self._test_split(labelled[0]) if labelled else None
+
+    def _is_labelled(self, root: Path) -> bool:
+        """Return whether a folder has folders of classes, not only of images without labels."""
+        folders, images = Walk(self.path).entries(root)
+        names = {folder.name for folder in folders}
+        return bool(names & {*self.classes}) or bool(names and images)
+
+    def _test_split(self, root: Path) -> "FileSplit":
+        files = _class_files(root, Walk(self.path))
         if unknown := [name for name in files if name not in self.classes]:
             raise UsageError(
-                f"data: {self._test_root} has the class folder {printable(unknown[0])}; "
+                f"data: {root} has the class folder {printable(unknown[0])}; "
                 f"accepted: those of the training set ({shortened(self.classes)})"
             )
         if not any(files.values()):
-            raise UsageError(f"data: no images in {self._test_root}; accepted: a folder per class")
+            raise UsageError(f"data: no images in {root}; accepted: a folder per class")
         return FileSplit(self.classes, files)
 
     def describe(self) -> str:
@@ -179,8 +191,10 @@ def _kind(entry: "os.DirEntry[str]") -> str:
     return f"system {what}" if entry.name.lower() in LITTER else what
 
 
-def _layout(path: Path, walk: Walk) -> tuple[Path, Path | None]:
-    """Return the folders of the training and the test classes; add to what the walk left out.
+def _layout(path: Path, walk: Walk) -> tuple[Path, list[Path]]:
+    """Return the folder of the training classes, and those that may have the test classes.
+
+    Adds to what the walk left out.
 
     Raises UsageError for layouts that can be read in two ways.
     """
@@ -195,21 +209,17 @@ def _layout(path: Path, walk: Walk) -> tuple[Path, Path | None]:
     if images:
         raise _ambiguous(path, f"images ({printable(images[0].name)}) outside of class folders")
     if not splits:
-        return path, None
+        return path, []
     names = shortened([folder.name for folder in splits.values()])
     if "train" not in splits:
         raise _ambiguous(path, f"folders named as splits ({names}) and no train")
     for folder in folders:
         if folder not in splits.values() and Walk(path).images(folder):
             raise _ambiguous(path, f"{printable(folder.name)} beside splits ({names})")
-    train, test = splits["train"], splits.get("test", splits.get("validation"))
     walk.left_out += top.left_out
-    for folder in folders:
-        if folder not in splits.values():
-            walk.left_out["folder without images"] += 1
-        elif folder not in (train, test):
-            walk.left_out[f"folder of another split ({printable(folder.name)})"] += 1
-    return train, test
+    if others := len(folders) - len(splits):
+        walk.left_out["folder without images"] += others
+    return splits["train"], [splits[role] for role in ("test", "validation") if role in splits]
 
 
 def _class_files(root: Path, walk: Walk) -> dict[str, list[Path]]:

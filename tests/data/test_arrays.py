@@ -66,6 +66,13 @@ def test_class_names_are_read_and_test_set_is_optional(saved):
     assert images.test is None
 
 
+def test_test_images_without_labels_are_left_out(saved):
+    config = saved(test_labels=None)
+    assert load(config, 9, test=True).test is None
+    line = open_source(config.source).describe()
+    assert line.endswith("; left out: 1 array of images without labels (test_images)")
+
+
 def test_test_set_is_read_only_when_asked_for_and_has_the_classes_of_the_training_set(saved):
     config = saved(test_labels=np.array([0, 1, 2, 3, 1, 1]))
     images = load(config, 9)
@@ -170,7 +177,6 @@ def test_digest_is_of_the_content_that_a_search_reads(tmp_path):
     [
         ({"train_images": None}, "has train_labels, test_images, test_labels; accepted: train_im"),
         ({"train_labels": None}, "has train_images, test_images, test_labels; accepted: train_im"),
-        ({"test_labels": None}, "has train_images, train_labels, test_images; accepted: train_im"),
         (
             {"test_images": None},
             "accepted: train_images and train_labels .*, optionally test_images",

@@ -131,20 +131,36 @@ def test_splits_are_told_by_their_usual_names(tmp_path, names):
     assert describe(tmp_path) == f"{line}; left out: 1 folder without images"
 
 
-def test_a_test_set_is_read_only_when_asked_for(tmp_path):
+def test_a_test_set_without_labels_is_none(tmp_path):
     save_classes(tmp_path / "train")
     save_image(tmp_path / "test" / "0.png", 0)
     save_image(tmp_path / "val" / "images" / "0.png", 0)
     (tmp_path / "docs").mkdir()
-    images = load(DataConfig(str(tmp_path), validation=1), 8)
+    images = load(DataConfig(str(tmp_path), validation=1), 8, test=True)
     assert images.classes == ("cat", "dog") and images.test is None
-    line = describe(tmp_path)
-    assert "unusable test set (" in line and "test has images (0.png) outside of class" in line
-    assert line.endswith("1 folder of another split (val), 1 folder without images")
-    with pytest.raises(UsageError, match=r"test has images \(0.png\) outside of class folders"):
-        load(DataConfig(str(tmp_path), validation=1), 8, test=True)
-    shutil.rmtree(tmp_path / "test")
-    with pytest.raises(UsageError, match=r"val has the class folder images; accepted: .*cat, dog"):
+    left_out = "1 folder without images, 1 folder without labelled images (test), 1 folder without"
+    assert describe(tmp_path).endswith(f"8×8 to 8×8; left out: {left_out} labelled images (val)")
+    save_image(tmp_path / "val" / "dog" / "1.png", 1)
+    shutil.rmtree(tmp_path / "val" / "images")
+    images = load(DataConfig(str(tmp_path), validation=1), 8, test=True)
+    assert images.test.labels.tolist() == [1]
+    assert ", 1 test image; left out: 1 folder without images, 1 folder" in describe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("test/0.png", r"test has images \(0.png\) outside of class folders"),
+        ("test/bird/0.png", "test has the class folder bird; accepted: .*cat, dog"),
+    ],
+)
+def test_a_test_set_is_read_only_when_asked_for(tmp_path, image, message):
+    save_classes(tmp_path / "train")
+    save_classes(tmp_path / "test")
+    save_image(tmp_path / image, 0)
+    assert load(DataConfig(str(tmp_path), validation=1), 8).test is None
+    assert "unusable test set (" in describe(tmp_path)
+    with pytest.raises(UsageError, match=message):
         load(DataConfig(str(tmp_path), validation=1), 8, test=True)
 
 
