@@ -17,7 +17,8 @@ FOLDER = Path(mnas.experiments.__file__).parent
 COMMANDS = ("fit_surrogate", "scaling_seeds", "stopping", "transfer")
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 MEASUREMENTS = (
-    *("budget", "engine_scaling", "roofline", "soak", "whole_network", "worker_scaling"),
+    *("budget", "engine_scaling", "feeding", "roofline", "soak", "whole_network"),
+    "worker_scaling",
 )
 REGISTERED = EXPERIMENTS | STUDIES
 VARIANTS = {
