@@ -164,7 +164,7 @@ class _Stream:
 
 @dataclasses.dataclass(frozen=True)
 class Feeding:
-    """How the images of a training reach the device.
+    """Choice of the feed of a training.
 
     where     "device", all images on it, or "stream"
     readers   processes that read images where they are streamed; 0 for threads

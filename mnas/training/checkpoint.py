@@ -38,7 +38,7 @@ _FIELDS = ("settings", "history", "losses", "files")
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointConfig:
-    """When checkpoints are written besides the end of each epoch, and how many are kept."""
+    """Times of checkpoints besides the end of each epoch, and the number that are kept."""
 
     minutes: float = 10.0
     """Minutes between checkpoints within an epoch."""

@@ -1,4 +1,4 @@
-"""Where a training starts: variables of all blocks, and groups of blocks by learning rate."""
+"""Start of a training: variables of all blocks, and groups of blocks by learning rate."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -27,7 +27,7 @@ Groups = tuple[tuple[float, tuple[str, ...]], ...]
 
 
 class State(NamedTuple):
-    """What an update changes.
+    """State of a training that an update changes.
 
     params   {block: params} of all blocks that are not frozen
     moments  optimizer state of each group
