@@ -19,6 +19,7 @@ key      JAX random key for modules with `drop`
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -183,8 +184,11 @@ class LayerBlock(nn.Module):
     """Base class and common fields of all layers of stages, [N, H, W, C] → [N, ⌈H/s⌉, ⌈W/s⌉, D].
 
     drop    apply stochastic depth to the residual branch in training
+
+    `last_norm` is the name of the last BatchNorm of the residual branch.
     """
 
+    last_norm: ClassVar[str]
     layer: Layer
     activation: str
     drop: bool = False
@@ -199,6 +203,8 @@ class MBConv(LayerBlock):
     (arXiv 1807.11626, Fig. 7). For the op 'separable', the projection has an activation as well
     (MobileNetV1, arXiv 1704.04861, Fig. 3).
     """
+
+    last_norm = "project_norm"
 
     @nn.compact
     def __call__(
@@ -225,6 +231,8 @@ class MBConv(LayerBlock):
 class ConvLayer(LayerBlock):
     """k×k convolution, BatchNorm, activation, squeeze-and-excitation, skip connection."""
 
+    last_norm = "norm"
+
     @nn.compact
     def __call__(
         self,
@@ -246,6 +254,8 @@ class BasicLayer(LayerBlock):
 
     ResNet (arXiv 1512.03385, Fig. 5 left).
     """
+
+    last_norm = "norm2"
 
     @nn.compact
     def __call__(
@@ -269,6 +279,8 @@ class BottleneckLayer(LayerBlock):
     ResNet (arXiv 1512.03385, Fig. 5 right), version 1.5: the k×k convolution has the stride, not
     the first 1×1 convolution.
     """
+
+    last_norm = "norm3"
 
     @nn.compact
     def __call__(

@@ -119,8 +119,13 @@ def block_shapes(block: nn.Module, shape: Shape) -> tuple[Variables, Shape]:
     return variables, output.shape
 
 
-def init_variables(architecture: Architecture, seed: int) -> dict[str, Variables]:
+def init_variables(
+    architecture: Architecture, seed: int, *, zero_residual: bool = False
+) -> dict[str, Variables]:
     """Return initial variables block by block, as NumPy arrays.
+
+    zero_residual  the last BatchNorm of each residual branch starts at scale 0, so that the layer
+                   is its skip connection (arXiv 1706.02677, section 5.1)
 
     Values depend only on the seed, the block's name and its shapes. They come from NumPy's
     generator, since JAX would compile a program for every new shape; distributions are those of
@@ -133,6 +138,10 @@ def init_variables(architecture: Architecture, seed: int) -> dict[str, Variables
         flat, tree = jax.tree_util.tree_flatten_with_path(shapes)
         leaves = [_initial_value(rng, path, leaf.shape) for path, leaf in flat]
         variables[name] = jax.tree.unflatten(tree, leaves)
+    if zero_residual:
+        for name, block in network_blocks(architecture)[1:-1]:
+            if block.layer.skip != "none":
+                variables[name]["params"][block.last_norm]["scale"][:] = 0
     return variables
 
 

@@ -107,6 +107,7 @@ def _train(
         ema_decay=config.ema_decay,
         drop_path=config.drop_path,
         dropout=config.dropout,
+        zero_residual=config.zero_residual,
     )
     batch_size = batch_size_of(feed, config)
     calibration = functools.partial(

@@ -51,9 +51,10 @@ def compile_loss(label_smoothing: float, classes: int, targets: jax.Array) -> No
 class Child:
     """A network in training: its blocks with their params and optimizer states.
 
-    ema_decay   decay of the moving average of weights, 0 for none
-    drop_path   stochastic depth: drop rate of the last layer, rising linearly from 0
-    dropout     dropout rate before the classifier
+    ema_decay      decay of the moving average of weights, 0 for none
+    drop_path      stochastic depth: drop rate of the last layer, rising linearly from 0
+    dropout        dropout rate before the classifier
+    zero_residual  residual branches start at 0
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class Child:
         ema_decay: float = 0.0,
         drop_path: float = 0.0,
         dropout: float = 0.0,
+        zero_residual: bool = False,
     ) -> None:
         self.blocks = network_blocks(architecture, drop_path=drop_path > 0, dropout=dropout > 0)
         self._optimizer, self._label_smoothing = optimizer, label_smoothing
         self._ema_decay = ema_decay
-        initial = init_variables(architecture, seed)
+        initial = init_variables(architecture, seed, zero_residual=zero_residual)
         weights = [initial[name]["params"] for name, _ in self.blocks]
         self._params = jax.device_put(weights)
         self._states = jax.device_put([optimizer.init(params) for params in weights])

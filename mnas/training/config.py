@@ -49,6 +49,10 @@ class TrainingConfig:
     """RMSProp's epsilon, inside the square root."""
     weight_decay: float = 1e-5
     """L2 penalty on kernels, added to their gradients."""
+    norm_bias_rate: float = 1.0
+    """Factor on the learning rate of BatchNorm's biases."""
+    zero_residual: bool = False
+    """Start residual branches at 0: the scale of the last BatchNorm in each (arXiv 1706.02677)."""
     label_smoothing: float = 0.1
     """Label smoothing: probability mass spread over all classes."""
     ema_decay: float = 0.0
@@ -94,7 +98,7 @@ class TrainingConfig:
         require_between("training", "erasing", self.erasing, 0, 1)
         if self.progressive is not None:
             require_whole("training", "progressive", self.progressive)
-        for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon"):
+        for field in ("learning_rate", "decay_rate", "decay_epochs", "epsilon", "norm_bias_rate"):
             require_positive("training", field, getattr(self, field))
         for field in ("warmup_epochs", "weight_decay", "mixup", "cutmix"):
             require_at_least("training", field, getattr(self, field), 0)
@@ -105,8 +109,9 @@ class TrainingConfig:
         require_one_of("training", "schedule", self.schedule, SCHEDULES)
         require_one_of("training", "optimizer", self.optimizer, OPTIMIZERS)
         require_one_of("training", "precision", self.precision, PRECISIONS)
-        if not isinstance(self.flip, bool):
-            raise rejected("training", "flip", self.flip, "True, False")
+        for field in ("flip", "zero_residual"):
+            if not isinstance(getattr(self, field), bool):
+                raise rejected("training", field, getattr(self, field), "True, False")
 
 
 def epoch_resolution(config: TrainingConfig, resolution: int, epoch: int) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
@@ -29,6 +30,9 @@ class Optimizer:
 
         velocity ← momentum · velocity + g
         w        ← w - learning_rate · (g + momentum · velocity)
+
+    norm_bias_rate multiplies the steps of BatchNorm's biases, which is a factor on their learning
+    rate.
     """
 
     decay: float = 0.9
@@ -36,6 +40,7 @@ class Optimizer:
     epsilon: float = 1e-3
     weight_decay: float = 0.0
     kind: Literal["rmsprop", "sgd"] = "rmsprop"
+    norm_bias_rate: float = 1.0
 
     def build(self) -> optax.GradientTransformationExtraArgs:
         """Return the Optax transformation; `update` takes `learning_rate` as an extra argument."""
@@ -53,10 +58,13 @@ class Optimizer:
         else:
             steps = [optax.trace(self.momentum, nesterov=True), descent]
         # Flattened: one loop over all weights of a block compiles faster than one per weight.
-        return optax.chain(
+        update = [
             optax.add_decayed_weights(self.weight_decay, kernels),
             optax.flatten(optax.chain(*steps)),
-        )
+        ]
+        if self.norm_bias_rate != 1:
+            update.append(optax.masked(optax.scale(self.norm_bias_rate), _norm_biases))
+        return optax.chain(*update)
 
     def shapes(self, params: Any) -> Any:
         """Return the shapes of the state of `build()`, given params or their shapes."""
@@ -71,6 +79,16 @@ class Optimizer:
             return np.full(leaf.shape, float(mean_squares), leaf.dtype)
 
         return jax.tree_util.tree_map_with_path(fill, self.shapes(params))
+
+
+def _norm_biases(params: Any) -> Any:
+    """Return which leaves are biases of BatchNorm: those beside a scale."""
+    if not isinstance(params, Mapping):
+        return False
+    return {
+        name: _norm_biases(inner) or (name == "bias" and "scale" in params)
+        for name, inner in params.items()
+    }
 
 
 @functools.lru_cache(maxsize=4096)
@@ -88,4 +106,5 @@ def optimizer_of(config: TrainingConfig) -> Optimizer:
         config.epsilon,
         config.weight_decay,
         config.optimizer,
+        config.norm_bias_rate,
     )

@@ -13,14 +13,20 @@ from mnas.training.step import Groups
 
 
 def starting_variables(
-    architecture: Architecture, seed: int, initial: Mapping[str, Variables] | None = None
+    architecture: Architecture,
+    seed: int,
+    initial: Mapping[str, Variables] | None = None,
+    *,
+    zero_residual: bool = False,
 ) -> dict[str, Variables]:
     """Return {block: {'params', 'batch_stats'}} as NumPy arrays: `initial`, or drawn from the seed.
+
+    zero_residual  of drawn ones, residual branches start at 0
 
     Raises ValueError where `initial` has other blocks, or arrays of other shapes or types, than the
     network.
     """
-    drawn = init_variables(architecture, seed)
+    drawn = init_variables(architecture, seed, zero_residual=zero_residual)
     if initial is None:
         return drawn
     if different := drawn.keys() ^ initial.keys():

@@ -118,7 +118,9 @@ class Retraining:
         self._normalisation = self._feed.mean, self._feed.std
         self._held_out = self._fed(images.validation, self._normalisation)
 
-        variables = starting_variables(architecture, seed, initial)
+        variables = starting_variables(
+            architecture, seed, initial, zero_residual=config.zero_residual
+        )
         groups = rate_groups([*variables], rates or {})
         trained = {name for _, names in groups for name in names}
         params = {name: variables[name]["params"] for name in variables if name in trained}

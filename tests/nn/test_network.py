@@ -107,6 +107,17 @@ def test_network_equals_the_chain_of_its_blocks():
     np.testing.assert_allclose(whole, chained, rtol=1e-6)
 
 
+@pytest.mark.parametrize("op", ["mbconv", "conv", "basic", "bottleneck"])
+def test_residual_branches_can_start_at_zero(op):
+    network = TINY.replace(blocks=(Block(3, 1, TINY.stem, op),), activation="relu")
+    name, block = network_blocks(network)[1]
+    x = np.random.default_rng(0).random((2, 4, 4, TINY.stem), np.float32)  # unchanged by ReLU
+    for zero in (True, False):
+        variables = init_variables(network, 0, zero_residual=zero)
+        y, _ = block.apply(variables[name], x, True, mutable=["batch_stats"])
+        assert np.array_equal(x, y) == zero
+
+
 def test_variables_convert_to_and_from_flax():
     variables = init_variables(TINY, seed=0)
     whole = network_variables(variables)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import optax
+import pytest
 
 from mnas.training.config import TrainingConfig
 from mnas.training.optimizer import optimizer_of
@@ -21,3 +22,26 @@ def test_nesterov_momentum_by_hand():
         params = optax.apply_updates(params, updates)
         for name, value in expected.items():
             np.testing.assert_allclose(params[name], [value], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "rmsprop"])
+def test_norm_bias_rate_is_a_factor_on_the_steps_of_batchnorm_biases_alone(kind):
+    params = {
+        "norm": {"scale": np.float32([2.0]), "bias": np.float32([1.0])},
+        "squeeze_excite": {"kernel": np.float32([3.0]), "bias": np.float32([1.0])},
+        "kernel": np.float32([3.0]),  # the head's classifier
+        "bias": np.float32([1.0]),
+    }
+    gradients = {**params, "bias": np.float32([0.5])}
+
+    def second_updates(rate):
+        optimizer = optimizer_of(TrainingConfig(optimizer=kind, norm_bias_rate=rate))
+        state = optimizer.init(params)
+        for _ in range(2):
+            updates, state = optimizer.build().update(gradients, state, params, learning_rate=0.1)
+        return updates
+
+    plain, scaled = second_updates(1.0), second_updates(8.0)
+    np.testing.assert_allclose(scaled["norm"]["bias"], 8 * plain["norm"]["bias"], rtol=1e-6)
+    plain["norm"].pop("bias"), scaled["norm"].pop("bias")
+    assert scaled == plain

@@ -135,3 +135,10 @@ def test_initial_variables_of_another_network_are_rejected_by_block():
     assert variables_digest(VARIABLES) == variables_digest(
         starting_variables(NETWORK, 0, VARIABLES)
     )
+
+
+def test_drawn_residual_branches_can_start_at_zero():
+    network = NETWORK.replace(blocks=(Block(kernel=3, stride=1, filters=8),))
+    for zero in (False, True):
+        drawn = starting_variables(network, 0, zero_residual=zero)
+        assert (drawn["stage1_layer1"]["params"]["project_norm"]["scale"] == 1 - zero).all()
