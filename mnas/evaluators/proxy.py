@@ -7,11 +7,18 @@ import time
 from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
+from mnas.architecture.scaling import multiply
 from mnas.data.feeds import Feed, Feeding
 from mnas.data.images import DataConfig, Images, load
 from mnas.data.source import shortened
 from mnas.data.sources import EMBEDDED, open_source
-from mnas.errors import UsageError, rejected
+from mnas.errors import (
+    UsageError,
+    rejected,
+    require_one_of,
+    require_positive,
+    require_whole,
+)
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.files import file_digest
@@ -35,12 +42,28 @@ class ProxyConfig:
     """Images to train and validate on."""
     training: TrainingConfig = TrainingConfig()
     """Training schedule: an equal number of images for all children, not equal time."""
+    score: blockwise.Score = "accuracy"
+    """Of validation images, top-1 'accuracy' or 'likelihood', exp(-cross-entropy), which ranks with
+    fewer images; or 'training-likelihood', exp(-mean training loss of the last epoch)."""
+    width: float = 1.0
+    """Factor on the filters of children in training; costs are those of the whole networks."""
+    resolution: int | None = None
+    """Resolution of children in training, pixels; costs are those at the network's own."""
     measure_latency: bool = False
     """Also measure the inference latency of one image on this device, for rewards of latency."""
     latency_table: str | None = None
     """Latency table written by --latency-table, to sum block latencies instead of measuring."""
 
     def __post_init__(self) -> None:
+        require_one_of("proxy", "score", self.score, blockwise.SCORES)
+        require_positive("proxy", "width", self.width, most=1)
+        if self.resolution is not None:
+            require_whole("proxy", "resolution", self.resolution)
+        if self.measure_latency and (self.width != 1 or self.resolution is not None):
+            raise UsageError(
+                "proxy: measure_latency = True with width or resolution, of which the latency "
+                "would be; accepted: a latency_table"
+            )
         for field, reason in WHOLE_NETWORKS_ONLY.items():
             value, default = getattr(self.training, field), getattr(TrainingConfig, field)
             if value != default:
@@ -52,6 +75,11 @@ class ProxyConfig:
             )
         if self.latency_table is not None:  # absolute, for a resumption from any directory
             object.__setattr__(self, "latency_table", os.path.abspath(self.latency_table))
+
+    def trained(self, architecture: Architecture) -> Architecture:
+        """Return the network that is trained in place of `architecture`: narrower, smaller."""
+        narrow = multiply(architecture, width=self.width)
+        return narrow if self.resolution is None else narrow.replace(resolution=self.resolution)
 
     def build(self) -> "ProxyEvaluator":
         """Return a new evaluator. Raises UsageError if the latency table can't be read."""
@@ -109,11 +137,11 @@ class ProxyEvaluator:
         self.latency_table = None if path is None else LatencyTable.read(Path(path))
 
     def images_for(self, architecture: Architecture) -> Images:
-        """Return the images at the architecture's resolution.
+        """Return the images at the resolution that the architecture is trained at.
 
         Raises UsageError if they can't be read, or differ from it in the number of classes.
         """
-        resolution = architecture.resolution
+        resolution = self.config.trained(architecture).resolution
         if resolution not in self._images:
             self._images[resolution] = load(self.config.data, resolution)
         images = self._images[resolution]
@@ -128,7 +156,7 @@ class ProxyEvaluator:
     def feeds_for(self, architecture: Architecture) -> tuple[Feed, Feed]:
         """Return the feeds of training and validation images. Raises UsageError as `images_for`."""
         images = self.images_for(architecture)
-        resolution = architecture.resolution
+        resolution = self.config.trained(architecture).resolution
         if resolution not in self._feeds:
             feeding = Feeding.of(self.config.data, images)
             if feeding.where == "stream":
@@ -141,9 +169,10 @@ class ProxyEvaluator:
     def __call__(
         self, architecture: Architecture, seed: int, report: Report | None = None
     ) -> Evaluation:
-        """Train and validate one child; the accuracy is reported after every epoch.
+        """Train and validate one child; its score is reported after every epoch.
 
-        Raises UsageError as `images_for`, or if the latency table lacks a block.
+        The evaluation's accuracy is the score that the configuration names. Raises UsageError as
+        `images_for`, or if the latency table lacks a block.
         """
         start = time.perf_counter()
         feed, validation = self.feeds_for(architecture)
@@ -152,18 +181,19 @@ class ProxyEvaluator:
             latency_ms = self.latency_table.latency_ms(architecture)
         with repaired_cache():
             result = blockwise.train(
-                architecture,
+                self.config.trained(architecture),
                 feed,
                 self.config.training,
                 seed,
                 report=report,
                 validation=validation,
+                score=self.config.score,
             )
-        assert result.accuracy is not None  # because of the validation images
+        assert result.score is not None  # because of the validation images
         if self.config.measure_latency:
             latency_ms = blockwise.measure_latency_ms(architecture, result)
         return Evaluation(
-            accuracy=result.accuracy,
+            accuracy=result.score,
             latency_ms=latency_ms,
             epochs=result.epochs,
             seconds=time.perf_counter() - start,
@@ -181,12 +211,14 @@ class ProxyEvaluator:
     def compile_batches(self, architecture: Architecture) -> None:
         """Compile loading of batches and the loss for children of this resolution."""
         feed, validation = self.feeds_for(architecture)
+        architecture = self.config.trained(architecture)
         precompile.compile_batches(architecture, feed, self.config.training, validation)
 
     def compile_block(self, architecture: Architecture, index: int) -> None:
         """Compile all programs of one block of a child, by its index."""
         schedule = self.config.training
         batch_size = min(schedule.batch_size, len(self.images_for(architecture).train))
-        precompile.compile_block(architecture, index, schedule, batch_size)
+        trained = self.config.trained(architecture)
+        precompile.compile_block(trained, index, schedule, batch_size)
         if self.config.measure_latency:
             precompile.compile_block_latency(architecture, index)

@@ -6,7 +6,9 @@ loop over epochs. `mnas.training.precompile` compiles everything used here ahead
 
 import dataclasses
 import functools
+import math
 import time
+from typing import Literal, get_args
 
 import jax
 import numpy as np
@@ -22,7 +24,10 @@ from mnas.training.batches import batch_size_of, training_batches
 from mnas.training.child import Child, inference
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.optimizer import optimizer_of
-from mnas.training.scoring import top1_accuracy
+from mnas.training.scoring import held_out_scores
+
+Score = Literal["accuracy", "likelihood", "training-likelihood"]
+SCORES: tuple[Score, ...] = get_args(Score)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +38,8 @@ class TrainingResult:
     pixel_mean, pixel_std  [3], statistics of the training images, on the scale of 0 to 255, by
                            which images are normalised
     accuracy               top-1 accuracy on the validation images; None without any
-    history                (epoch, accuracy) as reported
+    score                  what `train` was asked to score by; None without validation images
+    history                (epoch, score) as reported
     epochs                 epochs trained; fewer than configured if `report` returned "stop"
     loss                   mean training loss of the last epoch
     train_seconds          training, including compilation
@@ -47,6 +53,7 @@ class TrainingResult:
     pixel_mean: np.ndarray
     pixel_std: np.ndarray
     accuracy: float | None
+    score: float | None
     history: tuple[tuple[int, float], ...]
     epochs: int
     loss: float
@@ -67,13 +74,16 @@ def train(
     *,
     report: Report | None = None,
     validation: Feed | None = None,
+    score: Score = "accuracy",
 ) -> TrainingResult:
     """Train `architecture` from scratch; equal seeds give bit-identical weights.
 
     feed        training images, of the architecture's resolution and classes
     validation  images to evaluate on after training
-    report      called as report(epoch, accuracy) after every epoch, which is then evaluated;
+    report      called as report(epoch, score) after every epoch, which is then evaluated;
                 returning "stop" ends training. Does not change the weights
+    score       of validation images, top-1 'accuracy' or 'likelihood', exp(-cross-entropy); or
+                'training-likelihood', exp(-mean training loss of the last epoch)
 
     Raises ValueError for images of another resolution, UsageError for labels out of range, and
     FloatingPointError for a non-finite loss, detected at the end of the epoch.
@@ -84,7 +94,7 @@ def train(
     elif report is not None:
         raise ValueError("validation = None with report given; accepted: a feed")
     try:
-        return _train(architecture, feed, config, seed, report, validation)
+        return _train(architecture, feed, config, seed, report, validation, score)
     finally:
         feed.stop()
 
@@ -96,6 +106,7 @@ def _train(
     seed: int,
     report: Report | None,
     validation: Feed | None,
+    score: Score,
 ) -> TrainingResult:
     recording, start = Recording(), time.perf_counter()
     evaluate_seconds = 0.0
@@ -113,18 +124,20 @@ def _train(
     calibration = functools.partial(
         calibration_batches, feed, batch_size, seed, config.calibration_batches
     )
-    validation_accuracy, history = None, []
+    held_out, value, history = None, None, []
     for epoch in range(1, config.epochs + 1):
         loss = _train_epoch(child, feed, config, architecture.classes, seed, epoch)
         last = epoch == config.epochs
         if validation is not None and (report is not None or last):
             began = time.perf_counter()
             variables = child.variables(calibration())
-            validation_accuracy = top1_accuracy(child.blocks, variables, validation, batch_size)
+            held_out = held_out_scores(child.blocks, variables, validation, batch_size)
+            scores = {**held_out._asdict(), "training-likelihood": math.exp(-loss)}
+            value = scores[score]
             evaluate_seconds += time.perf_counter() - began
             if report is not None:
-                history.append((epoch, validation_accuracy))
-                if report(epoch, validation_accuracy) == "stop":
+                history.append((epoch, value))
+                if report(epoch, value) == "stop":
                     break
     if validation is None:
         began = time.perf_counter()
@@ -134,7 +147,8 @@ def _train(
         variables=variables,
         pixel_mean=feed.mean,
         pixel_std=feed.std,
-        accuracy=validation_accuracy,
+        accuracy=None if held_out is None else held_out.accuracy,
+        score=value,
         history=tuple(history),
         epochs=epoch,
         loss=loss,
@@ -175,7 +189,8 @@ def accuracy(
     """Return the trained child's top-1 accuracy on images uint8 [N, R, R, 3] with labels [N]."""
     feed = DeviceImages(Subset.of(images, labels), (result.pixel_mean, result.pixel_std))
     check_images(architecture, feed)
-    return top1_accuracy(network_blocks(architecture), result.variables, feed, batch_size)
+    blocks = network_blocks(architecture)
+    return held_out_scores(blocks, result.variables, feed, batch_size).accuracy
 
 
 def measure_latency_ms(

@@ -1,6 +1,7 @@
-"""Top-1 and top-5 accuracy of a network on all images of a feed."""
+"""Top-1 and top-5 accuracy of a network, and its likelihood, on all images of a feed."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +16,36 @@ from mnas.training.child import Blocks, inference
 TOP = 5
 
 
-def top1_accuracy(
+class HeldOut(NamedTuple):
+    """Scores on held-out images, 0 to 1.
+
+    accuracy    top-1
+    likelihood  geometric mean of the labels' probabilities, exp(-cross-entropy)
+    """
+
+    accuracy: float
+    likelihood: float
+
+
+def held_out_scores(
     blocks: Blocks, variables: Mapping[str, Variables], feed: Feed, batch_size: int
-) -> float:
-    """Return top-1 accuracy of a chain of blocks on all images of a feed, 0 to 1."""
+) -> HeldOut:
+    """Return the scores of a chain of blocks on all images of a feed.
+
+    Images whose logits are NaN are classified wrongly; the likelihood is 0 then.
+    """
     variables = jax.device_put(variables)
     infer = inference(blocks, variables, (batch_size, feed.resolution, feed.resolution, 3))
     logits = [infer(variables, images) for images, _ in ordered_batches(feed, batch_size)]
-    predictions = np.concatenate(jax.device_get(logits))[: len(feed)].argmax(-1)
-    return float((predictions == feed.labels).mean())
+    values = np.concatenate(jax.device_get(logits))[: len(feed)].astype(np.float64)
+    numbers = ~np.isnan(values).any(-1)
+    accuracy = ((values.argmax(-1) == feed.labels) & numbers).mean()
+    if not numbers.all():
+        return HeldOut(float(accuracy), 0.0)
+    values -= values.max(-1, keepdims=True)  # the sum of exponentials neither overflows nor is 0
+    own = np.take_along_axis(values, feed.labels[:, None], 1)[:, 0]
+    log_likelihood = (own - np.log(np.exp(values).sum(-1))).mean()
+    return HeldOut(float(accuracy), float(np.exp(log_likelihood)))
 
 
 def score(infer: Callable[[jax.Array], jax.Array], feed: Feed, batch_size: int) -> Score:

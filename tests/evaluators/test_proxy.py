@@ -10,6 +10,7 @@ from mnas.architecture.block import Block
 from mnas.data.images import DataConfig
 from mnas.errors import UsageError
 from mnas.evaluators.proxy import ProxyConfig
+from mnas.training.blockwise import SCORES
 from mnas.training.config import TrainingConfig
 from tests.data.sets import save_classes
 
@@ -74,6 +75,49 @@ def test_large_data_without_grain_are_rejected_before_a_search(monkeypatch):
 def test_settings_of_whole_networks_are_rejected_in_a_search(setting, message):
     with pytest.raises(UsageError, match=rf"^training: {message}"):
         ProxyConfig(training=TrainingConfig(**setting))
+
+
+def test_children_may_be_narrower_and_smaller_than_their_networks():
+    network = TINY.replace(stem=16, head=32, resolution=16)
+    reduced = dataclasses.replace(CONFIG, width=0.5, resolution=8)
+    assert reduced.trained(network) == TINY.replace(stem=8, head=16)
+    evaluator = reduced.build()
+    evaluator.compile_batches(network)
+    for index in range(3):
+        evaluator.compile_block(network, index)
+    found = evaluator(network, 3)
+    assert found.timings["compiles"] == 0
+    assert found.accuracy == CONFIG.build()(TINY, 3).accuracy
+
+
+def test_the_score_that_the_settings_name_is_the_accuracy_of_evaluations():
+    scores = {}
+    for score in SCORES:
+        reports = []
+        found = dataclasses.replace(CONFIG, score=score).build()(
+            TINY, 3, lambda epoch, value, reports=reports: reports.append((epoch, value))
+        )
+        assert reports[-1] == (2, found.accuracy)
+        scores[score] = found.accuracy
+    assert scores["accuracy"] * 40 == round(scores["accuracy"] * 40)  # of 40 images
+    # An untrained network's, of ten classes, is about 0.1.
+    assert 0.05 < scores["likelihood"] < 0.5
+    assert 0.05 < scores["training-likelihood"] < 0.5
+    assert len(set(scores.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"score": "loss"}, "score = 'loss'; accepted: accuracy, likelihood, training-likelihood"),
+        ({"width": 2.0}, "width = 2.0; accepted: "),
+        ({"resolution": 0}, "resolution = 0; accepted: "),
+        ({"width": 0.5, "measure_latency": True}, "measure_latency = True with width"),
+    ],
+)
+def test_settings_of_the_reduction_are_checked(settings, message):
+    with pytest.raises(UsageError, match=rf"^proxy: {message}"):
+        ProxyConfig(**settings)
 
 
 def test_images_are_read_once_for_all_children(monkeypatch):
