@@ -105,7 +105,7 @@ def package(module: str) -> str:
 def test_finds_modules_and_their_imports():
     assert {"mnas", "mnas.loop.search", "mnas.controllers.dyna", "search"} <= set(MODULES)
     assert {"mnas.space", "jax"} <= imported_names("mnas.controller")
-    assert "mnas.loop.search" in imports("mnas.engines.inline")
+    assert "mnas.loop.group" in imports("mnas.engines.inline")
     assert package("mnas.controllers.core.policy") == "controllers"
 
 

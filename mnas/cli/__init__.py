@@ -18,6 +18,7 @@ command           `run_command`: a function's exceptions as an exit status
 flags             numbers with suffixes and Booleans with values; the flags of a dataclass
 arguments         typed flags from dataclasses; tables and files that several verbs write
 recipe_flags      flags of a training whose defaults a recipe gives
+logged_training   a training to its end with its log, also as an evaluator
 named_experiment  the experiment that is named on the command line, with exchanged parts
 search            start a search or a study; `--list`, `--resume`, `--warm-up`, `--latency-table`
 list              table of experiments and studies

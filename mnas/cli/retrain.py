@@ -18,13 +18,14 @@ from mnas.architecture.scaling import scale_width_to
 from mnas.architecture.sources import find
 from mnas.cli.arguments import Directory, rows_table
 from mnas.cli.command import stop_advice
+from mnas.cli.logged_training import LoggedTrainingConfig
 from mnas.cli.recipe_flags import described_rate, parse_with_recipe
 from mnas.data.images import DataConfig
 from mnas.data.source import Source
 from mnas.data.sources import open_source
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError, require_whole
-from mnas.evaluators.whole_network import WholeNetworkConfig
+from mnas.evaluators.whole_network import training_name
 from mnas.experiment import network_list, run
 from mnas.experiment.overrides import override
 from mnas.experiment.results import Run, architecture_of, load_run
@@ -36,16 +37,16 @@ from mnas.training.config import TrainingConfig
 from mnas.training.recipes import RECIPES
 
 NO_REFERENCE = "none"
-MAX_SEEDS = 1000
+MAX_SEEDS = 100  # open journals
 
 
 @dataclasses.dataclass(frozen=True)
 class RetrainArguments:
     """Train the best networks of a run to the end, with several seeds, beside a reference.
 
-    Trainings run on the engine; accuracies are those on the test set, or on the validation images
-    where the data have none. The same command resumes a retraining that was stopped, and a larger
-    --seeds adds seeds.
+    Trainings run on the engine, those of all networks and seeds side by side; accuracies are those
+    on the test set, or on the validation images where the data have none. The same command resumes
+    a retraining that was stopped, and a larger --seeds adds seeds.
 
     Example: mnas retrain runs/digits-1 --top 5 --seeds 2 --epochs 30 --out retrained
     """
@@ -67,7 +68,8 @@ class RetrainArguments:
     config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = RECIPES["proxy"].config
     engine: EngineConfig = EngineConfig()
     out: str = "retrained"
-    """Directory of the trainings and of retrained.csv, retrained.json and networks.json."""
+    """Directory of retrained.csv and retrained.json, and of the trainings: NETWORK/seed-SEED has
+    the files that mnas train writes."""
     json: bool = False
     """Print one JSON object."""
 
@@ -91,30 +93,39 @@ def retrain(options: RetrainArguments) -> None:
     source = open_source(data.source)
     candidates = _candidates(options, finished, source, console)
     networks = [candidate.architecture for candidate in candidates]
-
-    def evaluator(seed: int) -> WholeNetworkConfig:
-        return WholeNetworkConfig(
-            str((directory / f"seed-{seed}").absolute()), data, options.config
-        )
-
-    run.check(network_list.experiment(networks, evaluator(0), options.engine, 0))
+    evaluator = LoggedTrainingConfig(str(directory.absolute()), data, options.config)
+    run.check(network_list.experiment(networks, evaluator, options.engine, 0))
     console.print(f"data: {source.describe()}", soft_wrap=True)
     console.print(described_rate(options), soft_wrap=True)
     with locked_directory(directory, "is training in this directory"):
         _check_same_networks(directory / "networks.json", networks)
         with _Progress(console, networks, options.seeds) as progress:
             results = network_list.evaluate(
-                networks, evaluator, options.engine, options.seeds, directory, progress.observe
+                networks,
+                evaluator,
+                options.engine,
+                options.seeds,
+                directory / "journals",
+                progress.observe,
+                progress.resume,
             )
-        rows = [_row(candidate, results) for candidate in candidates]
+        found = [list(of_network) for of_network in zip(*results, strict=True)]
+        rows = [_row(*pair) for pair in zip(candidates, found, strict=True)]
         result = _result(options, rows, source)
+        result["trainings"] = [
+            _training(result, directory) for of_network in found for result in of_network
+        ]
         write_csv(directory / "retrained.csv", result["networks"])
         write_json(directory / "retrained.json", result)
     table = rows_table(retraining_table.HEADS, retraining_table.lines(rows))
     plain_console(stderr=True, width=max(console.width, 120)).print(table)
     for line in retraining_table.notes(rows, correlation(rows), result["measured_on"]):
         console.print(line, soft_wrap=True)
-    console.print(f"written: {directory}/retrained.csv, retrained.json", soft_wrap=True)
+    console.print(
+        f"written: {directory}/retrained.csv, retrained.json, and of each training "
+        f"{directory}/NETWORK/seed-SEED/history.csv, curves.svg, weights.safetensors",
+        soft_wrap=True,
+    )
     if options.json:
         print(json.dumps(result, indent=2, allow_nan=False))
 
@@ -181,14 +192,25 @@ def _check_same_networks(path: Path, networks: Sequence[Architecture]) -> None:
     write_json(path, described)
 
 
-def _row(candidate: Candidate, results: Sequence[Sequence[ResultRecord]]) -> Row:
-    own = candidate.architecture.canonical_hash()
-    found = [result for of_seed in results for result in of_seed if result.hash == own]
+def _row(candidate: Candidate, results: Sequence[ResultRecord]) -> Row:
     return Row(
         candidate,
-        tuple(result.accuracy for result in found if result.accuracy is not None),
-        tuple(result.error for result in found if result.error is not None),
+        tuple(result.accuracy for result in results if result.accuracy is not None),
+        tuple(result.error for result in results if result.error is not None),
     )
+
+
+def _training(result: ResultRecord, directory: Path) -> dict[str, Any]:
+    """Return a training as plain data; its seed is the one of mnas train."""
+    network = Architecture.from_dict(result.architecture)
+    return {
+        "network": network.name,
+        "seed": result.seed,
+        "accuracy": result.accuracy,
+        "epochs": result.epochs,
+        "error": result.error,
+        "directory": str(directory / training_name(network) / f"seed-{result.seed}"),
+    }
 
 
 def _result(options: RetrainArguments, rows: Sequence[Row], source: Source) -> dict[str, Any]:
@@ -216,7 +238,8 @@ class _Progress:
         self._bar = Progress(
             *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
         )
-        self._task = self._bar.add_task("", total=len(networks) * seeds)
+        self._done, self._all = 0, len(networks) * seeds
+        self._task = self._bar.add_task("", total=self._all)
 
     def __enter__(self) -> "_Progress":
         self._bar.start()
@@ -225,13 +248,21 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def observe(self, seed: int, record: Record) -> None:
+    def resume(self, done: int) -> None:
+        """Begin with trainings that have ended before."""
+        self._done = done
+        self._bar.update(self._task, completed=done)
+        if done:
+            self._console.print(f"resumed after {done} of {self._all} trainings")
+
+    def observe(self, record: Record) -> None:
         """Show a result."""
         if not isinstance(record, ResultRecord):
             return
-        self._bar.advance(self._task)
+        self._done += 1
+        self._bar.update(self._task, completed=self._done)
         outcome = record.error or f"accuracy {record.accuracy:.4f}"
-        name = record.architecture["name"]
+        name = f"{record.architecture['name']}, seed {record.seed}"
         self._console.print(
-            f"seed {seed}  {name}: {outcome}  {record.seconds:.0f} s", soft_wrap=True
+            f"{self._done}/{self._all}  {name}: {outcome}  {record.seconds:.0f} s", soft_wrap=True
         )

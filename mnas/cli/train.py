@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,11 +18,10 @@ from mnas.cli.recipe_flags import described_rate, parse_with_recipe
 from mnas.data.images import DataConfig, Images, load
 from mnas.files import locked_directory, write_json
 from mnas.reports.terminal import plain_console
-from mnas.reports.training_log import EpochRow, TrainingLog
 from mnas.reports.training_progress import TrainingProgress
 from mnas.runtime import memory
-from mnas.training.checkpoint import CheckpointConfig, Epoch
-from mnas.training.config import TrainingConfig, learning_rate
+from mnas.training.checkpoint import CheckpointConfig
+from mnas.training.config import TrainingConfig
 from mnas.training.recipes import RECIPES
 from mnas.training.transfer import TransferConfig
 
@@ -155,6 +153,7 @@ def follow(
     console: Console,
 ) -> dict[str, Any]:
     """Run the training to its end with progress and files; return its result."""
+    from mnas.cli.logged_training import run_logged
     from mnas.training.result import result_of
 
     if training.resumed:
@@ -162,26 +161,9 @@ def follow(
     config, steps = options.config, training.steps_per_epoch
     batch_size = min(config.batch_size, len(images.train))
     done = len(training.history) * steps + training.step
-    rows = [_row(epoch, config, steps) for epoch in training.history]
-    with (
-        TrainingLog(directory, training.architecture.name, rows) as log,
-        TrainingProgress(console, config.epochs, steps, batch_size, done) as progress,
-    ):
-        start = time.monotonic()
-
-        def on_epoch(epoch: Epoch) -> None:
-            nonlocal start
-            now = time.monotonic()
-            row = _row(epoch, config, steps, training.images_per_second, now - start)
-            start = now
-            log.append(row)
-            progress.on_epoch(row)
-
-        training.run(on_epoch, progress.on_step)
-        result = result_of(training, config, options.seed, options.data, len(images.validation))
-        if training.test is not None:
-            test = training.test.to_dict()
-            log.add_scores({f"test/{name}": test[name] for name in ("top1", "top5")})
+    with TrainingProgress(console, config.epochs, steps, batch_size, done) as progress:
+        rows = run_logged(training, config, directory, progress.on_epoch, progress.on_step)
+    result = result_of(training, config, options.seed, options.data, len(images.validation))
     result |= {"recipe": options.recipe, "transfer": dataclasses.asdict(options.transfer)}
     result |= {"weights": str(directory / "weights.safetensors")}
     write_json(directory / "result.json", result)
@@ -189,24 +171,4 @@ def follow(
     console.print(f"test: {training.test}" if training.test else none, soft_wrap=True)
     files = "weights.safetensors, spec.json, result.json, history.csv, curves.svg"
     console.print(f"written: {directory}/{files}", soft_wrap=True)
-    return {**result, "history": [dataclasses.asdict(row) for row in log.rows]}
-
-
-def _row(
-    epoch: Epoch,
-    config: TrainingConfig,
-    steps: int,
-    rate: float | None = None,
-    seconds: float | None = None,
-) -> EpochRow:
-    """Return the row of an epoch of so many steps, with its images/s and seconds where known."""
-    last = epoch.epoch * steps
-    return EpochRow(
-        epoch=epoch.epoch,
-        step=last,
-        loss=epoch.loss,
-        validation_accuracy=epoch.accuracy,
-        learning_rate=learning_rate(config, last - 1, steps),
-        images_per_second=rate,
-        seconds=seconds,
-    )
+    return {**result, "history": [dataclasses.asdict(row) for row in rows]}

@@ -1,11 +1,12 @@
 """Engines: evaluate the trials of one search, in this process, on Ray actors or with Ray Tune.
 
-In   a `mnas.loop.search.Search`, an `EvaluatorConfig` and an `EngineConfig`
+In   a `TrialSource` (a `Search`, or a `SearchGroup` of several; `mnas.loop.group`), an
+     `EvaluatorConfig` and an `EngineConfig`
 Out  nothing; every trial of the search has its result and the journal holds it
 
 An engine is a function
 
-    run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None
+    run(search: TrialSource, evaluator: EvaluatorConfig, config: EngineConfig) -> None
 
 that repeats `trial = search.ask()`, evaluates the trial somewhere with
 `evaluate_safely(evaluate, trial.architecture, trial.seed, trial.report)` and calls

@@ -6,7 +6,7 @@ from typing import Any
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError
 from mnas.evaluation import EvaluatorConfig
-from mnas.loop.search import Search
+from mnas.loop.group import TrialSource
 from mnas.runtime.jax_settings import default_settings
 
 # Imported when used: Ray need not be installed for the inline engine.
@@ -17,7 +17,9 @@ ENGINES = {
 }
 
 
-def drive(search: Search, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any) -> None:
+def drive(
+    search: TrialSource, evaluator: EvaluatorConfig, config: EngineConfig, **options: Any
+) -> None:
     """Run `search` until it is done, on the engine `config.kind`, with JAX's default settings.
 
     options  further arguments of that engine's `run`: `scheduler` and `storage_path` of the engine

@@ -5,11 +5,11 @@ For surrogates, tests and machines without Ray.
 
 from mnas.engines.config import EngineConfig
 from mnas.evaluation import EvaluatorConfig, evaluate_safely
-from mnas.loop.search import Search
+from mnas.loop.group import TrialSource
 from mnas.runtime import signals
 
 
-def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
+def run(search: TrialSource, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
     """Run `search` until it is done.
 
     Of `config` nothing applies: there is one worker, without time limit or retries, and the number

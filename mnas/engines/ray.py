@@ -26,7 +26,7 @@ from mnas.engines.ray_losses import LossCauses
 from mnas.engines.worker import Worker
 from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import EvaluatorConfig, failure
-from mnas.loop.search import Search
+from mnas.loop.group import TrialSource
 from mnas.loop.trial import Trial
 from mnas.runtime import signals
 
@@ -47,7 +47,7 @@ class Running:
     started: float
 
 
-def run(search: Search, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
+def run(search: TrialSource, evaluator: EvaluatorConfig, config: EngineConfig) -> None:
     """Run `search` until it is done.
 
     Raises: UsageError where Ray cannot be reached or started, or has too few resources; RunFailure
@@ -90,7 +90,7 @@ class _Pool:
     """Workers of one search and their states: starting, idle, or evaluating a child."""
 
     def __init__(
-        self, search: Search, evaluator: EvaluatorConfig, config: EngineConfig, services: Services
+        self, search: TrialSource, evaluator: EvaluatorConfig, config: EngineConfig, services: Services
     ) -> None:
         self.search, self.config, self.services = search, config, services
         self.loss_causes = LossCauses()

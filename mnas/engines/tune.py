@@ -41,7 +41,7 @@ from mnas.engines.tune_child import METRIC, MODE, Child
 from mnas.engines.tune_searcher import child_config
 from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import Evaluation, EvaluatorConfig, failure
-from mnas.loop.search import Search
+from mnas.loop.group import TrialSource
 from mnas.loop.trial import Trial
 from mnas.runtime import signals
 
@@ -74,7 +74,7 @@ SCHEDULERS: dict[str, Callable[[int], TrialScheduler]] = {"asha": asha, "median"
 
 
 def run(
-    search: Search,
+    search: TrialSource,
     evaluator: EvaluatorConfig,
     config: EngineConfig,
     scheduler: TrialScheduler | None = None,
@@ -132,7 +132,7 @@ def run(
                 recorder.finish()
 
 
-def _prepared(scheduler: TrialScheduler, search: Search) -> TrialScheduler:
+def _prepared(scheduler: TrialScheduler, search: TrialSource) -> TrialScheduler:
     """Return a copy of `scheduler` that never pauses a child; UsageError for unsuitable ones."""
     name = type(scheduler).__name__
     if isinstance(
@@ -183,7 +183,7 @@ def _trial_name(trial: Any) -> str:
 class _Recorder(tune.Callback):
     """Tune callback that tells the search each result when it arrives."""
 
-    def __init__(self, search: Search, trials: Sequence[Trial], services: Services) -> None:
+    def __init__(self, search: TrialSource, trials: Sequence[Trial], services: Services) -> None:
         self._search, self._services = search, services
         self._outstanding = {trial.number: trial for trial in trials}
         self._error: Exception | None = None

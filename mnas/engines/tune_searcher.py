@@ -31,11 +31,12 @@ from mnas.engines.tune_child import METRIC, MODE
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, checked_report, failure
 from mnas.loop.early_stopping import StoppingRule
+from mnas.loop.group import TrialSource
 from mnas.loop.search import Search
 from mnas.loop.trial import Trial
 
 
-def child_config(search: Search, trial: Trial) -> dict[str, Any]:
+def child_config(search: TrialSource, trial: Trial) -> dict[str, Any]:
     """Return a trial as plain data.
 
     trial         number of the trial

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mnas.architecture.architecture import Architecture
@@ -22,7 +23,7 @@ class WholeNetworkConfig:
     """Images and settings of the training, the same for all networks."""
 
     directory: str = dataclasses.field(metadata=NOT_IDENTIFYING)
-    """Directory with a directory for each training, from which it is resumed."""
+    """Directory with a directory NETWORK/seed-SEED for each training, where it is resumed."""
     data: DataConfig = DataConfig()
     """Images to train and validate on, and the test set."""
     training: TrainingConfig = TrainingConfig()
@@ -51,10 +52,18 @@ class WholeNetworkEvaluator:
 
     Without test images, the accuracy is that on the validation images. Each training has a
     directory of its own with its checkpoints, weights and result.json, and is resumed there.
+
+    train  runs a training in its directory to the end
     """
 
-    def __init__(self, config: WholeNetworkConfig) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: WholeNetworkConfig,
+        train: Callable[[Retraining, TrainingConfig, Path], object] = (
+            lambda training, config, directory: training.run()
+        ),
+    ) -> None:
+        self.config, self._train = config, train
         self._images: dict[int, Images] = {}
 
     def images_for(self, architecture: Architecture) -> Images:
@@ -79,12 +88,13 @@ class WholeNetworkEvaluator:
         """Train one network, or what is left of it, and score it; `report` is not called."""
         start = time.perf_counter()
         images, config = self.images_for(architecture), self.config
-        directory = Path(config.directory) / training_name(architecture)
+        directory = Path(config.directory) / training_name(architecture) / f"seed-{seed}"
         with repaired_cache(), locked_directory(directory, "is training in this directory"):
             training = Retraining(
                 architecture, images, config.training, seed, directory, config.data.source
             )
-            history = training.run()
+            self._train(training, config.training, directory)
+            history = training.history
             source, held_out = config.data.source, len(images.validation)
             result = result_of(training, config.training, seed, source, held_out)
             write_json(directory / "result.json", result)
@@ -96,7 +106,7 @@ class WholeNetworkEvaluator:
 
 
 def training_name(architecture: Architecture) -> str:
-    """Return the name of a training's directory, different for different networks."""
+    """Return the name of the directory of a network's trainings, different for each network."""
     name = re.sub(r"[^\w.-]", "_", architecture.name, flags=re.ASCII)[:60].lstrip(".")
     short = architecture.canonical_hash()[:8]
     return name if short in name else f"{name}-{short}"

@@ -2,10 +2,12 @@
 
     DIR/seed-0/journal.jsonl, DIR/seed-1/journal.jsonl, ...
 
-So a list is evaluated on every engine and resumed from its journals, like any search. All networks
-of a seed come before the next seed: an interrupted evaluation has all networks.
+So a list is evaluated on every engine and resumed from its journals, like any search, and seeds can
+be added. The engine runs all searches as one (`mnas.loop.group`): networks of a seed come before
+those of the next seed, and workers idle only at the end of the last one.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
@@ -15,12 +17,15 @@ from typing import Any
 
 from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig
+from mnas.engines.drive import drive
 from mnas.errors import UsageError
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import registry, run
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import MAX_BATCH, SearchConfig
-from mnas.loop.records import Record, ResultRecord
+from mnas.loop.group import SearchGroup
+from mnas.loop.records import ResultRecord
+from mnas.loop.search import Observer
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 
@@ -79,29 +84,37 @@ def experiment(
 
 def evaluate(
     networks: Sequence[Architecture],
-    evaluator: Callable[[int], EvaluatorConfig],
+    evaluator: EvaluatorConfig,
     engine: EngineConfig,
     seeds: int,
     directory: Path,
-    observe: Callable[[int, Record], None] = lambda seed, record: None,
+    observe: Observer = lambda record: None,
+    resumed: Callable[[int], None] = lambda results: None,
 ) -> list[list[ResultRecord]]:
     """Evaluate every network with seeds 0, 1, ...; return the results, [seeds][networks].
 
-    evaluator  returns the evaluator of a seed
     directory  of the journals; what they hold is not evaluated again
-    observe    called with the seed and each record that is added to its journal
+    observe    called with each record that is added to a journal
+    resumed    called with the number of results that the journals hold before any is added
 
-    Raises as `mnas.experiment.run.opened` and `drive`: UsageError where the journals are of other
-    networks or settings; RunFailure, also where more than half of a seed's evaluations fail;
-    KeyboardInterrupt. Results so far stay in the journals.
+    An evaluation's own seed is derived from that and the network's index. Raises as
+    `mnas.experiment.run.opened` and `drive`: UsageError where the journals are of other networks or
+    settings; RunFailure, also where more than half of a seed's evaluations fail; KeyboardInterrupt.
+    Results so far stay in the journals.
     """
-    results = []
-    for seed in range(seeds):
-        seeded = experiment(networks, evaluator(seed), engine, seed)
-        (directory / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
-        with run.opened(seeded, directory / f"seed-{seed}", (partial(observe, seed),)) as search:
-            if not search.done:
-                run.drive(seeded, search)
-            by_number = [search.results[number] for number in sorted(search.results)]
-            results.append([ResultRecord.of(result) for result in by_number])
-    return results
+    searches = []
+    with contextlib.ExitStack() as stack:
+        for seed in range(seeds):
+            seeded = experiment(networks, evaluator, engine, seed)
+            path = directory / f"seed-{seed}"
+            path.mkdir(parents=True, exist_ok=True)
+            opened = run.opened(seeded, path, (observe,))
+            searches.append(stack.enter_context(opened))
+        resumed(sum(len(search.results) for search in searches))
+        group = SearchGroup(searches)
+        if not group.done:
+            drive(group, evaluator, engine)
+    return [
+        [ResultRecord.of(search.results[number]) for number in sorted(search.results)]
+        for search in searches
+    ]

@@ -23,7 +23,8 @@ selection       which evaluated network a search exports
 snapshot        the controller's state on disk, which spares a resumed search its updates
 stateful_controller   a controller together with its state
 search          `Search`, which combines them
+group           `SearchGroup`: several searches that an engine runs as one
 
-Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only the last three import
+Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only the last four import
 JAX.
 """

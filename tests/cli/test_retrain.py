@@ -76,11 +76,29 @@ def test_best_networks_and_scaled_reference_are_in_one_table(command, capsys):
 
 def test_trainings_use_all_images_but_those_of_validation(command):
     assert main(command) == 0
-    directories = sorted(path.name for path in Path("out/seed-0").iterdir() if path.is_dir())
-    results = [json.loads(Path("out/seed-0", d, "result.json").read_text()) for d in directories]
-    assert len(results) == 3
+    trainings = written()["trainings"]
+    results = [
+        json.loads(Path(training["directory"], "result.json").read_text()) for training in trainings
+    ]
+    assert len(results) == 6
     # 30 of the 40 images, not the 8 of the search: 3 steps in batches of 8
     assert {(r["steps"], r["validation"]["n"], r["classes"]) for r in results} == {(3, 10, 3)}
+
+
+def test_each_training_has_the_files_of_the_train_command(command):
+    assert main([*command, "--top", "1", "--seeds", "1", "--reference", "none"]) == 0
+    (training,) = written()["trainings"]
+    directory = Path(training["directory"])
+    words = ["--data", "x.npz", "--validation", "0.25", "--seed", str(training["seed"])]
+    words += ["--epochs", "1", "--batch-size", "8", "--out", "alone"]
+    assert main(["train", str(directory / "spec.json"), *words]) == 0
+    named = [{path.name for path in place.iterdir()} for place in (directory, Path("alone"))]
+    events = [{name for name in names if name.startswith("events")} for names in named]
+    assert named[0] - events[0] == named[1] - events[1] >= {"history.csv", "curves.svg"}
+    assert [len(names) for names in events] == [1, 1]
+    weights = [place / "weights.safetensors" for place in (directory, Path("alone"))]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert json.loads(Path("alone/result.json").read_text())["test"]["top1"] == training["accuracy"]
 
 
 def test_killed_retraining_continues_within_a_training(command, monkeypatch, capsys):
@@ -98,8 +116,11 @@ def test_killed_retraining_continues_within_a_training(command, monkeypatch, cap
     assert main(command) == 130
     assert "to continue: mnas retrain run" in capsys.readouterr().err
     assert main(command) == 0
+    assert "resumed after 3 of 6 trainings" in (log := capsys.readouterr().err)
+    assert "4/6  " in log and "6/6  " in log
     assert len(trained) == 4 + 3
-    assert written() == json.loads(Path("whole/retrained.json").read_text())
+    whole = Path("whole/retrained.json").read_text().replace("whole/", "out/")
+    assert written() == json.loads(whole)
     assert main([*command, "--seeds", "3"]) == 0
     assert len(trained) == 4 + 3 + 3
     assert [row["n"] for row in written()["networks"]] == [3, 3, 3]

@@ -34,7 +34,7 @@ class Counting:
 
 
 def counting(path, interrupted=0):
-    return lambda seed: Counting(str(path), interrupted)
+    return Counting(str(path), interrupted)
 
 
 def facts(results):
@@ -45,13 +45,13 @@ def test_every_network_is_evaluated_once_with_every_seed(tmp_path):
     seen = []
     calls = tmp_path / "calls"
     results = evaluate(
-        NETWORKS, counting(calls), INLINE, 2, tmp_path, lambda seed, record: seen.append(seed)
+        NETWORKS, counting(calls), INLINE, 2, tmp_path, lambda record: seen.append(record.kind)
     )
     names = [[result.architecture["name"] for result in of_seed] for of_seed in results]
     assert names == [["k3", "k5", "k7"]] * 2
     assert len({result.seed for of_seed in results for result in of_seed}) == 6
     assert len(calls.read_text().splitlines()) == 6
-    assert seen == [0] * 5 + [1] * 5  # proposals, three results, update
+    assert seen == ["proposals", "result", "result", "result", "update"] * 2
 
 
 def test_interrupted_evaluation_continues_and_further_seeds_are_added(tmp_path):
@@ -60,9 +60,11 @@ def test_interrupted_evaluation_continues_and_further_seeds_are_added(tmp_path):
     evaluator = counting(calls, interrupted=5)
     with pytest.raises(KeyboardInterrupt):
         evaluate(NETWORKS, evaluator, INLINE, 2, tmp_path)
-    evaluate(NETWORKS, evaluator, INLINE, 2, tmp_path)
+    resumed = []
+    evaluate(NETWORKS, evaluator, INLINE, 2, tmp_path, resumed=resumed.append)
     assert len(calls.read_text().splitlines()) == 4 + 1 + 2
-    results = evaluate(NETWORKS, evaluator, INLINE, 3, tmp_path)
+    results = evaluate(NETWORKS, evaluator, INLINE, 3, tmp_path, resumed=resumed.append)
+    assert resumed == [4, 6]
     assert len(calls.read_text().splitlines()) == 4 + 1 + 2 + 3
     assert facts(results) == facts(whole)
 
