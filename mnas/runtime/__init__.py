@@ -11,6 +11,7 @@ programs, from memory or disk, and records of what compiling and reading them co
     machine             processor, memory and versions of this machine
     provenance          versions, machine, commit and command of this process
     compile_stats       counters of compiled, read and traced programs
+    backends            how children are trained, by kind of device
     jax_settings        defaults of JAX's settings, whatever the user's shell or process has set
     cache_directory     where compiled programs are kept, and the secret key of their user
     cache_repair        deletion of corrupt entries of JAX's persistent compilation cache

@@ -11,6 +11,7 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     batches        batches of an epoch, augmented as the settings say
     programs       compiled forward, backward and inference programs of single blocks
     child          a network as a chain of such programs: update, calibration, inference
+    whole_child    the same as one program
     accuracy       top-1 and top-5 accuracy with their intervals; no JAX
     scoring        accuracy on all images of a feed
     blockwise      proxy training: short training of one child of a search

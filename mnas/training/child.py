@@ -15,21 +15,35 @@ weights, over some batches of training images ('calibration').
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
+from mnas.nn import ops
 from mnas.nn.network import Shape, Variables, init_variables, network_blocks
 from mnas.runtime import memory
 from mnas.runtime.compile_stats import Recording
 from mnas.training.loss import cross_entropy
 from mnas.training.optimizer import Optimizer
-from mnas.training.programs import TrainingPrograms, inference_program, training_programs
+from mnas.training.programs import (
+    TrainingPrograms,
+    inference_program,
+    statistics_program,
+    training_programs,
+)
 
 Blocks = Sequence[tuple[str, nn.Module]]
 Inference = Callable[[Mapping[str, Variables], jax.Array], jax.Array]
+
+
+class BlockState(NamedTuple):
+    """A block in training: its params and the state of its optimizer."""
+
+    params: Any
+    optimizer: Any
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -55,6 +69,10 @@ class Child:
     drop_path      stochastic depth: drop rate of the last layer, rising linearly from 0
     dropout        dropout rate before the classifier
     zero_residual  residual branches start at 0
+    start          params and optimizer state of every block, those of a weight bank; by default
+                   new ones. A step deletes them: `states` are the ones after it
+    precision      type of activations and their gradients; the rest is float32, and so are
+                   calibration and inference
     """
 
     def __init__(
@@ -68,16 +86,20 @@ class Child:
         drop_path: float = 0.0,
         dropout: float = 0.0,
         zero_residual: bool = False,
+        start: Sequence[BlockState] | None = None,
+        precision: str = "float32",
     ) -> None:
+        self._precision = precision
         self.blocks = network_blocks(architecture, drop_path=drop_path > 0, dropout=dropout > 0)
         self._optimizer, self._label_smoothing = optimizer, label_smoothing
         self._ema_decay = ema_decay
-        initial = init_variables(architecture, seed, zero_residual=zero_residual)
-        weights = [initial[name]["params"] for name, _ in self.blocks]
-        self._params = jax.device_put(weights)
-        self._states = jax.device_put([optimizer.init(params) for params in weights])
-        none = [None] * len(weights)
-        self._averages = jax.device_put(weights) if ema_decay else none
+        if start is None:
+            initial = init_variables(architecture, seed, zero_residual=zero_residual)
+            weights = [initial[name]["params"] for name, _ in self.blocks]
+            start = [BlockState(params, optimizer.init(params)) for params in weights]
+        self._params = [jax.device_put(block.params) for block in start]
+        self._states = [jax.device_put(block.optimizer) for block in start]
+        self._averages = jax.device_put([b.params if ema_decay else None for b in start])
         self._keeps = keep_probabilities([block for _, block in self.blocks], drop_path, dropout)
         self._chains: dict[Shape, list[TrainingPrograms]] = {}
         self._drop_rng = np.random.default_rng([seed, *b"drop"])
@@ -92,7 +114,7 @@ class Child:
         (TensorFlow's ExponentialMovingAverage).
         """
         programs = self._programs(images.shape)
-        x, inputs = images, []
+        x, inputs = ops.cast(images, self._precision), []
         for program, params, keep in zip(programs, self._params, self._keeps, strict=True):
             key = None if keep is None else self._drop_rng.integers(0, 2**32, 2, np.uint32)
             y, residuals, _ = program.forward(params, x, keep, key)
@@ -115,6 +137,10 @@ class Child:
             gradient, self._params[index], self._states[index], self._averages[index] = updated
         return loss
 
+    def states(self) -> list[BlockState]:
+        """Return params and optimizer state of every block, which the next step deletes."""
+        return list(map(BlockState, self._params, self._states))
+
     def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:
         """Return {block: {'params', 'batch_stats'}} for inference, as NumPy arrays.
 
@@ -123,25 +149,38 @@ class Child:
         statistics, with nothing dropped.
         """
         weights = self._averages if self._ema_decay else self._params
-        statistics = []
+        statistics: list[list[Variables]] = []
+        chain: list[Callable[..., Any]] = []
         for x in batches:
             written = []
-            chain = self._programs(x.shape)
-            for program, params, keep in zip(chain, weights, self._keeps, strict=True):
-                # The training program, with keep probability 1, so that nothing is dropped.
-                keep_all = (None, None) if keep is None else (np.float32(1), np.zeros(2, np.uint32))
-                x, _, batch_stats = program.forward(params, x, *keep_all)
+            chain = chain or self._statistics_chain(x.shape)
+            for run, params in zip(chain, weights, strict=True):
+                x, batch_stats = run(params, x)
                 written.append(batch_stats)
             statistics.append(written)
-        pooled = jax.tree.map(lambda *batches: np.stack(batches), *jax.device_get(statistics))
-        # Copied: `device_get` may return views of buffers that the next step donates.
-        host = jax.tree.map(np.array, jax.device_get(weights))
-        variables = {}
-        for (name, _), params, stats in zip(self.blocks, host, pooled, strict=True):
-            variables[name] = {"params": params}
-            if stats:
-                variables[name]["batch_stats"] = pooled_statistics(stats)
-        return variables
+        return inference_variables([name for name, _ in self.blocks], weights, statistics)
+
+    def inference(self, variables: Mapping[str, Variables], shape: Shape) -> Inference:
+        """Return the compiled inference of the network (`inference`)."""
+        return inference(self.blocks, variables, shape)
+
+    def _statistics_chain(self, shape: Shape) -> list[Callable[..., Any]]:
+        """Return functions of params and x to y and batch statistics, for images of `shape`.
+
+        In float32 they are the training programs, with keep probability 1, so that nothing is
+        dropped: nothing else need be compiled.
+        """
+        if self._precision == "float32":
+            keep_all = np.float32(1), np.zeros(2, np.uint32)
+            return [
+                functools.partial(_statistics, program, (None, None) if keep is None else keep_all)
+                for program, keep in zip(self._programs(shape), self._keeps, strict=True)
+            ]
+        chain = []
+        for _, block in self.blocks:
+            program, shape = statistics_program(block, shape)
+            chain.append(program)
+        return chain
 
     def _programs(self, shape: Shape) -> list[TrainingPrograms]:
         """Return the training programs of all blocks, for images of `shape`."""
@@ -151,11 +190,41 @@ class Child:
             averaged = self._ema_decay > 0
             for _, block in self.blocks:
                 below = chain[-1].output if chain else shape
-                chain.append(training_programs(block, below, self._optimizer, averaged=averaged))
+                chain.append(
+                    training_programs(
+                        block, below, self._optimizer, averaged=averaged, dtype=self._precision
+                    )
+                )
             self._chains[shape] = chain
             if recording.compilations.compiles or recording.compilations.cache_reads:
                 memory.release_freed_memory()
         return self._chains[shape]
+
+
+def _statistics(
+    program: TrainingPrograms, keep: tuple[Any, Any], params: Any, x: jax.Array
+) -> tuple[jax.Array, Variables]:
+    y, _, batch_stats = program.forward(params, x, *keep)
+    return y, batch_stats
+
+
+def inference_variables(
+    names: Sequence[str], weights: Sequence[Any], statistics: Sequence[Sequence[Variables]]
+) -> dict[str, Variables]:
+    """Return {block: {'params', 'batch_stats'}} as NumPy arrays.
+
+    weights     params of each block
+    statistics  batch statistics of each block, {} where it has none, for each batch
+    """
+    pooled = jax.tree.map(lambda *batches: np.stack(batches), *jax.device_get(statistics))
+    # Copied: `device_get` may return views of buffers that the next step donates.
+    host = jax.tree.map(np.array, jax.device_get(weights))
+    variables = {}
+    for name, params, stats in zip(names, host, pooled, strict=True):
+        variables[name] = {"params": params}
+        if stats:
+            variables[name]["batch_stats"] = pooled_statistics(stats)
+    return variables
 
 
 def inference(blocks: Blocks, variables: Mapping[str, Variables], shape: Shape) -> Inference:

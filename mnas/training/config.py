@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Literal, Self
 
 from mnas.errors import (
     rejected,
@@ -13,10 +13,11 @@ from mnas.errors import (
     require_positive,
     require_whole,
 )
+from mnas.runtime.backends import choices
 
 SCHEDULES = ("cosine", "exponential", "constant")
 OPTIMIZERS = ("rmsprop", "sgd")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "auto")
 # Steps of progressive resizing.
 RESOLUTIONS = 4
 
@@ -83,8 +84,9 @@ class TrainingConfig:
     rises linearly to the network's; None for the network's in all epochs."""
     calibration_batches: int = 16
     """Maximum number of training batches for BatchNorm's final statistics."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations and their gradients; weights, statistics and loss are float32."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Type of activations and their gradients, by the backend for 'auto': float32 on CPUs. Weights,
+    statistics and loss are float32."""
     accumulation: int = 1
     """Parts of a batch, computed one after the other for less memory; BatchNorm sees one part."""
 
@@ -112,6 +114,12 @@ class TrainingConfig:
         for field in ("flip", "zero_residual"):
             if not isinstance(getattr(self, field), bool):
                 raise rejected("training", field, getattr(self, field), "True, False")
+
+    def for_backend(self, backend: str) -> Self:
+        """Return the settings with the precision, if it is 'auto', that a backend is used with."""
+        if self.precision != "auto":
+            return self
+        return dataclasses.replace(self, precision=choices(backend).precision)
 
 
 def epoch_resolution(config: TrainingConfig, resolution: int, epoch: int) -> int:

@@ -3,13 +3,14 @@
 from mnas.architecture.architecture import Architecture
 from mnas.data.batches import calibration_batches, ordered_batches
 from mnas.data.feeds import Feed
+from mnas.nn import ops
 from mnas.nn.blocks import without_drop
 from mnas.nn.network import block_shapes, blocks_with_inputs
 from mnas.training.batches import batch_size_of, training_batches
 from mnas.training.child import compile_loss
 from mnas.training.config import TrainingConfig
 from mnas.training.optimizer import optimizer_of
-from mnas.training.programs import inference_program, training_programs
+from mnas.training.programs import inference_program, statistics_program, training_programs
 
 
 def compile_batches(
@@ -17,8 +18,9 @@ def compile_batches(
 ) -> None:
     """Compile what `train` runs outside the blocks: batches and the loss."""
     batch_size = batch_size_of(feed, config)
-    _, targets = next(training_batches(feed, config, architecture.classes, 0, 1))
+    images, targets = next(training_batches(feed, config, architecture.classes, 0, 1))
     feed.stop()
+    ops.cast(images, config.precision)
     next(calibration_batches(feed, batch_size, 0, config.calibration_batches))
     next(ordered_batches(validation, batch_size))
     compile_loss(config.label_smoothing, architecture.classes, targets)
@@ -31,7 +33,10 @@ def compile_block(
     _, block, shape = blocks_with_inputs(
         architecture, batch_size, drop_path=config.drop_path > 0, dropout=config.dropout > 0
     )[index]
-    training_programs(block, shape, optimizer_of(config), averaged=config.ema_decay > 0)
+    averaged, dtype = config.ema_decay > 0, config.precision
+    training_programs(block, shape, optimizer_of(config), averaged=averaged, dtype=dtype)
+    if dtype != "float32":
+        statistics_program(block, shape)
     whole = without_drop(block)
     inference_program(whole, block_shapes(whole, shape)[0], shape)
 

@@ -2,9 +2,10 @@
 
     forward     params, x, …                       → y, residuals, batch statistics
     backward    params, x, residuals, dy, state, … → dx, updated params and optimizer state
+    statistics  params, x                          → y, batch statistics
     inference   variables, x                       → y
 
-Compiled ahead of time, once per signature: the block's module, the shape of its input and the
+Compiled ahead of time, once per signature: the block's module, shape and type of its input and the
 optimizer. Only the programs are kept, on disk and in memory (`mnas.runtime.program_cache`);
 `jax.jit` would also keep the MLIR module of each (sizes: `docs/results/memory.md`).
 """
@@ -55,12 +56,30 @@ class TrainingPrograms(NamedTuple):
 
 
 def training_programs(
-    block: nn.Module, shape: Shape, optimizer: Optimizer, *, averaged: bool
+    block: nn.Module,
+    shape: Shape,
+    optimizer: Optimizer,
+    *,
+    averaged: bool,
+    dtype: str = "float32",
 ) -> TrainingPrograms:
-    """Return the programs that train a block with input of `shape`, [B, H, W, C]."""
-    cached = _training(block, shape, optimizer, averaged, ops.default_implementation())
+    """Return the programs that train a block with input of `shape`, [B, H, W, C].
+
+    dtype  of the input and of its gradient; params, optimizer state and statistics are float32
+    """
+    cached = _training(block, shape, optimizer, averaged, dtype, ops.default_implementation())
     (forward, backward), output = cached.load()
     return TrainingPrograms(forward, backward, output)
+
+
+def statistics_program(block: nn.Module, shape: Shape) -> tuple[Program, Shape]:
+    """Return the program from params and x of `shape` to y and batch statistics, and y's shape.
+
+    In float32, with nothing dropped: for children whose training programs are of another type.
+    """
+    cached = _statistics(without_drop(block), shape, ops.default_implementation())
+    (program,), output = cached.load()
+    return program, output
 
 
 def inference_program(block: nn.Module, variables: Any, shape: Shape) -> Program:
@@ -75,6 +94,7 @@ def inference_program(block: nn.Module, variables: Any, shape: Shape) -> Program
 def forget_programs() -> None:
     """Release the memory of all cached programs; those held by callers stay usable."""
     _training.cache_clear()
+    _statistics.cache_clear()
     _inference.cache_clear()
     evict_all()
 
@@ -84,14 +104,22 @@ def forget_programs() -> None:
 
 @functools.lru_cache(maxsize=MAX_BLOCKS)
 def _training(
-    block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool, implementation: str
+    block: nn.Module,
+    shape: Shape,
+    optimizer: Optimizer,
+    averaged: bool,
+    dtype: str,
+    implementation: str,
 ) -> ProgramSet:
-    signature = ("training", _fields(block), shape, optimizer, averaged, implementation, _sources())
-    return ProgramSet(signature, lambda: _compile_training(block, shape, optimizer, averaged))
+    settings = (_fields(block), shape, optimizer, averaged, dtype, implementation)
+    signature = ("training", *settings, _sources())
+    return ProgramSet(
+        signature, lambda: _compile_training(block, shape, optimizer, averaged, dtype)
+    )
 
 
 def _compile_training(
-    block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool
+    block: nn.Module, shape: Shape, optimizer: Optimizer, averaged: bool, dtype: str
 ) -> tuple[list[Program], Shape]:
     """Return [forward, backward] and the shape of the output."""
     whole = without_drop(block)  # tracing a block that drops would need a key
@@ -99,16 +127,28 @@ def _compile_training(
     number = jax.ShapeDtypeStruct((), np.float32)
     drops = whole is not block
     random = (number, jax.ShapeDtypeStruct((2,), np.uint32)) if drops else (None, None)
-    x = jax.ShapeDtypeStruct(shape, np.float32)
+    x = jax.ShapeDtypeStruct(shape, dtype)
     split = ResidualSplit()
-    forward, (y, residuals, _) = _compiled(
+    forward, (y, residuals, _) = compiled(
         functools.partial(_forward, block, split), weights, x, *random
     )
     average = weights if averaged else None
     arguments = (weights, x, residuals, y, optimizer.shapes(weights), average, number, number)
     update = functools.partial(_backward, split, optimizer)
-    backward, _ = _compiled(update, *arguments, donate=(0, 4, 5))
+    backward, _ = compiled(update, *arguments, donate=(0, 4, 5))
     return [forward, backward], y.shape
+
+
+@functools.lru_cache(maxsize=MAX_BLOCKS)
+def _statistics(block: nn.Module, shape: Shape, implementation: str) -> ProgramSet:
+    def compile_all() -> tuple[list[Program], Shape]:
+        params = block_shapes(block, shape)[0]["params"]
+        x = jax.ShapeDtypeStruct(shape, np.float32)
+        program, (y, _) = compiled(functools.partial(_apply, block), params, x)
+        return [program], y.shape
+
+    signature = ("statistics", _fields(block), shape, implementation, _sources())
+    return ProgramSet(signature, compile_all)
 
 
 @functools.lru_cache(maxsize=MAX_BLOCKS)
@@ -119,7 +159,7 @@ def _inference(
         leaves = [jax.ShapeDtypeStruct(leaf, np.float32) for leaf in shapes]
         x = jax.ShapeDtypeStruct(shape, np.float32)
         infer = functools.partial(_infer, block)
-        return [_compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]], None
+        return [compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]], None
 
     signature = ("inference", _fields(block), tree, shapes, shape, implementation, _sources())
     return ProgramSet(signature, compile_all)
@@ -139,7 +179,7 @@ def _fields(block: nn.Module) -> tuple[Any, ...]:
     return f"{kind.__module__}.{kind.__name__}", [(name, getattr(block, name)) for name in fields]
 
 
-def _compiled(
+def compiled(
     function: Callable[..., Any], *shapes: Any, donate: tuple[int, ...] = ()
 ) -> tuple[Program, Any]:
     """Return a function's program for arguments of these shapes, and the shapes of its outputs."""
@@ -178,12 +218,16 @@ class ResidualSplit:
         return jax.tree.unflatten(self._tree, [arrays[index] for index in self._indices])
 
 
+def _apply(block: nn.Module, params, x, keep=None, key=None):
+    y, written = block.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])
+    return y, written.get("batch_stats", {})  # a head without convolution has none
+
+
 def _forward(block: nn.Module, residual_split: ResidualSplit, params, x, keep, key):
     key = None if key is None else jax.random.wrap_key_data(key, impl="threefry2x32")
 
     def apply(params, x):
-        y, written = block.apply({"params": params}, x, True, keep, key, mutable=["batch_stats"])
-        return y, written.get("batch_stats", {})  # a head without convolution has none
+        return _apply(block, params, x, keep, key)
 
     if isinstance(block, Stem):  # no gradient with respect to the images
         y, vjp, statistics = jax.vjp(lambda params: apply(params, x), params, has_aux=True)

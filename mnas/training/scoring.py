@@ -9,11 +9,13 @@ import numpy as np
 
 from mnas.data.batches import ordered_batches
 from mnas.data.feeds import Feed
-from mnas.nn.network import Variables
+from mnas.nn.network import Shape, Variables
 from mnas.training.accuracy import Score
-from mnas.training.child import Blocks, inference
+from mnas.training.child import Inference
 
 TOP = 5
+
+Compile = Callable[[Mapping[str, Variables], Shape], Inference]
 
 
 class HeldOut(NamedTuple):
@@ -28,14 +30,16 @@ class HeldOut(NamedTuple):
 
 
 def held_out_scores(
-    blocks: Blocks, variables: Mapping[str, Variables], feed: Feed, batch_size: int
+    compile_: Compile, variables: Mapping[str, Variables], feed: Feed, batch_size: int
 ) -> HeldOut:
-    """Return the scores of a chain of blocks on all images of a feed.
+    """Return the scores of a network on all images of a feed.
+
+    compile_  variables and the shape of a batch → inference
 
     Images whose logits are NaN are classified wrongly; the likelihood is 0 then.
     """
     variables = jax.device_put(variables)
-    infer = inference(blocks, variables, (batch_size, feed.resolution, feed.resolution, 3))
+    infer = compile_(variables, (batch_size, feed.resolution, feed.resolution, 3))
     logits = [infer(variables, images) for images, _ in ordered_batches(feed, batch_size)]
     values = np.concatenate(jax.device_get(logits))[: len(feed)].astype(np.float64)
     numbers = ~np.isnan(values).any(-1)

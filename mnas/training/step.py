@@ -9,6 +9,7 @@ them, in which BatchNorm's statistics, loss and gradients are those of the whole
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -78,9 +79,15 @@ class Program:
         return State(params, tuple(moments), average)
 
     def forward(
-        self, params: dict[str, Any], frozen: dict[str, Variables], x: jax.Array, key: Any
+        self,
+        params: dict[str, Any],
+        frozen: dict[str, Variables],
+        x: jax.Array,
+        key_of: Callable[[int], Any] | None = None,
     ) -> tuple[jax.Array, dict[str, Any]]:
-        """Return logits [B, K] and {block: batch statistics}; without a key, drop nothing.
+        """Return logits [B, K] and {block: batch statistics}.
+
+        key_of  random key of a block by its index, for what it drops; None drops nothing
 
         Frozen blocks are normalised by their own statistics, and drop nothing.
         """
@@ -91,12 +98,12 @@ class Program:
             if name in frozen:
                 x = cast(jax.Array, without_drop(block).apply(frozen[name], x, False))
                 continue
-            if keep is None or key is None:
-                block, keep, block_key = without_drop(block), None, None
+            if keep is None or key_of is None:
+                block, keep, key = without_drop(block), None, None
             else:
-                block_key = jax.random.fold_in(key, index)
+                key = key_of(index)
             x, written = block.apply(
-                {"params": params[name]}, x, True, keep, block_key, mutable=["batch_stats"]
+                {"params": params[name]}, x, True, keep, key, mutable=["batch_stats"]
             )
             statistics[name] = written.get("batch_stats", {})
         return x, statistics
@@ -112,7 +119,8 @@ class Program:
         """Return the mean loss of a batch and its gradients."""
 
         def loss(params, images, targets, key):
-            logits, _ = self.forward(params, frozen, images.astype(self.dtype), key)
+            key_of = functools.partial(jax.random.fold_in, key)
+            logits, _ = self.forward(params, frozen, images.astype(self.dtype), key_of)
             return cross_entropy(logits, targets, self.label_smoothing)
 
         of_part = jax.value_and_grad(loss)
@@ -128,6 +136,22 @@ class Program:
         zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, params)
         total, _ = jax.lax.scan(add, zeros, (jnp.arange(self.accumulation), *parts))
         return jax.tree.map(lambda leaf: leaf / self.accumulation, total)
+
+    def updated(self, state: State, gradients: dict[str, Any], rate: Any, ema_decay: Any) -> State:
+        """Return the state after an update of params, moments and average by gradients."""
+        optimizer, moments = self.optimizer.build(), []
+        params: dict[str, Any] = {}
+        for (factor, names), before in zip(self.groups, state.moments, strict=True):
+            old = {name: state.params[name] for name in names}
+            updates, after = optimizer.update(
+                {name: gradients[name] for name in names}, before, old, learning_rate=rate * factor
+            )
+            params |= optax.apply_updates(old, updates)
+            moments.append(after)
+        average = state.average
+        if self.averaged:
+            average = optax.incremental_update(params, average, 1 - ema_decay)
+        return State(params, tuple(moments), average)
 
     def copied(self, tree: Any) -> Any:
         """Return a result with a copy on every device."""
@@ -166,19 +190,7 @@ def update(
     data = jnp.asarray(key)
     step_key = jax.random.fold_in(jax.random.wrap_key_data(data, impl="threefry2x32"), step)
     loss, gradients = program.gradients(state.params, frozen, images, targets, step_key)
-    optimizer, moments = program.optimizer.build(), []
-    params: dict[str, Any] = {}
-    for (factor, names), before in zip(program.groups, state.moments, strict=True):
-        old = {name: state.params[name] for name in names}
-        updates, after = optimizer.update(
-            {name: gradients[name] for name in names}, before, old, learning_rate=rate * factor
-        )
-        params |= optax.apply_updates(old, updates)
-        moments.append(after)
-    average = state.average
-    if program.averaged:
-        average = optax.incremental_update(params, average, 1 - ema_decay)
-    return program.copied((State(params, tuple(moments), average), loss))
+    return program.copied((program.updated(state, gradients, rate, ema_decay), loss))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -186,7 +198,7 @@ def batch_statistics(
     program: Program, params: dict[str, Any], frozen: dict[str, Variables], images: jax.Array
 ) -> dict[str, Any]:
     """Return {block: batch statistics} of images [B, R, R, 3], in float32, with nothing dropped."""
-    return program.copied(program.forward(params, frozen, images, None)[1])
+    return program.copied(program.forward(params, frozen, images)[1])
 
 
 @functools.partial(jax.jit, static_argnums=0)

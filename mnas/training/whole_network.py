@@ -102,6 +102,7 @@ class Retraining:
     ) -> None:
         check_images(architecture, images.train)
         check_images(architecture, images.validation)
+        config = config.for_backend(jax.default_backend())
         self.architecture, self._config, self._seed = architecture, config, seed
         self._directory, self._source, self._images = directory, source, images
         self._schedule, self._devices = checkpoints, devices or Devices()

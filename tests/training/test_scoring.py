@@ -1,11 +1,14 @@
 """Scores of a chain of blocks on held-out images, by hand."""
 
+import functools
+
 import numpy as np
 import pytest
 from flax import linen as nn
 
 from mnas.data.feeds import DeviceImages
 from mnas.data.images import Subset
+from mnas.training.child import inference
 from mnas.training.scoring import held_out_scores
 
 
@@ -23,7 +26,8 @@ def scores(factor, levels, labels):
     images = np.broadcast_to(np.uint8(levels)[:, None, None, None], (len(levels), 4, 4, 3))
     statistics = np.zeros(3, np.float32), np.ones(3, np.float32)
     feed = DeviceImages(Subset.of(images, np.array(labels)), statistics)
-    return held_out_scores([("head", Brightness(factor))], {"head": {}}, feed, 2)
+    compiled = functools.partial(inference, [("head", Brightness(factor))])
+    return held_out_scores(compiled, {"head": {}}, feed, 2)
 
 
 def test_accuracy_and_likelihood_by_hand():
