@@ -16,7 +16,7 @@ from mnas.errors import (
 from mnas.runtime.backends import choices
 
 SCHEDULES = ("cosine", "exponential", "constant")
-OPTIMIZERS = ("rmsprop", "sgd")
+OPTIMIZERS = ("rmsprop", "sgd", "muon")
 PRECISIONS = ("float32", "bfloat16", "auto")
 # Steps of progressive resizing.
 RESOLUTIONS = 4
@@ -40,8 +40,9 @@ class TrainingConfig:
     """Factor on the learning rate every `decay_epochs`, exponential schedule only."""
     decay_epochs: float = 2.4
     """Epochs between decays of the learning rate, exponential schedule only."""
-    optimizer: Literal["rmsprop", "sgd"] = "rmsprop"
-    """RMSProp with momentum, or SGD with Nesterov momentum."""
+    optimizer: Literal["rmsprop", "sgd", "muon"] = "rmsprop"
+    """RMSProp with momentum; SGD with Nesterov momentum; or 'muon', which orthogonalises the steps
+    of convolutions, and is SGD for everything else."""
     rms_decay: float = 0.9
     """RMSProp's decay of mean squared gradients."""
     momentum: float = 0.9

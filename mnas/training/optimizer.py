@@ -1,15 +1,20 @@
-"""Optimizers: RMSProp with TensorFlow's definition, SGD with Nesterov momentum."""
+"""Optimizers: RMSProp with TensorFlow's definition, SGD with Nesterov momentum, Muon."""
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
 import numpy as np
 import optax
+import optax.contrib
 
 from mnas.training.config import TrainingConfig
+
+# Of the polynomial by which Muon's iteration drives all singular values towards 1, as published.
+MUON_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Optimizer:
         velocity ← momentum · velocity + g
         w        ← w - learning_rate · (g + momentum · velocity)
 
+    kind 'muon' (Jordan, 2024), for kernels of convolutions other than depthwise ones, as matrices
+    [k·k·C, D]; the other weights are updated by 'sgd':
+
+        mean ← momentum · mean + (1 - momentum) · g
+        w    ← w - learning_rate · sqrt(max(1, D / (k·k·C))) · orthogonalised(Nesterov's mean)
+
     norm_bias_rate multiplies the steps of BatchNorm's biases, which is a factor on their learning
     rate.
     """
@@ -39,7 +50,7 @@ class Optimizer:
     momentum: float = 0.9
     epsilon: float = 1e-3
     weight_decay: float = 0.0
-    kind: Literal["rmsprop", "sgd"] = "rmsprop"
+    kind: Literal["rmsprop", "sgd", "muon"] = "rmsprop"
     norm_bias_rate: float = 1.0
 
     def build(self) -> optax.GradientTransformationExtraArgs:
@@ -58,10 +69,17 @@ class Optimizer:
         else:
             steps = [optax.trace(self.momentum, nesterov=True), descent]
         # Flattened: one loop over all weights of a block compiles faster than one per weight.
-        update = [
-            optax.add_decayed_weights(self.weight_decay, kernels),
-            optax.flatten(optax.chain(*steps)),
-        ]
+        rule = optax.flatten(optax.chain(*steps))
+        if self.kind == "muon":
+            muon = optax.contrib.scale_by_muon(
+                MUON_COEFFICIENTS, beta=self.momentum, weight_dimension_numbers=_as_matrices
+            )
+            orthogonal = optax.chain(muon, optax.stateless(_scaled_by_shape), descent)
+            rule = optax.chain(
+                optax.masked(orthogonal, _convolutions),
+                optax.masked(rule, lambda p: jax.tree.map(operator.not_, _convolutions(p))),
+            )
+        update = [optax.add_decayed_weights(self.weight_decay, kernels), rule]
         if self.norm_bias_rate != 1:
             update.append(optax.masked(optax.scale(self.norm_bias_rate), _norm_biases))
         return optax.chain(*update)
@@ -75,10 +93,31 @@ class Optimizer:
         """Return the initial state of `build()` as NumPy arrays, without compiling anything."""
 
         def fill(path, leaf):
-            mean_squares = any(getattr(part, "name", None) == "nu" for part in path)
-            return np.full(leaf.shape, float(mean_squares), leaf.dtype)
+            names = {getattr(part, "name", None) for part in path}
+            if "ns_coeffs" in names:
+                return np.array(MUON_COEFFICIENTS, leaf.dtype)
+            return np.full(leaf.shape, float("nu" in names), leaf.dtype)  # mean squares are 1
 
         return jax.tree_util.tree_map_with_path(fill, self.shapes(params))
+
+
+def _convolutions(params: Any) -> Any:
+    """Return which leaves are kernels [k, k, C, D] of convolutions other than depthwise ones."""
+    return jax.tree.map(lambda leaf: leaf.ndim == 4 and leaf.shape[2] > 1, params)
+
+
+def _as_matrices(kernels: Any) -> Any:
+    """Return the axes of kernels [k, k, C, D] that are rows and columns of matrices [k·k·C, D]."""
+    return jax.tree.map(lambda _: optax.contrib.MuonDimensionNumbers((0, 1, 2), 3), kernels)
+
+
+def _scaled_by_shape(updates: Any, params: Any = None) -> Any:
+    """Return steps of kernels [k, k, C, D] times sqrt(max(1, D / (k·k·C)))."""
+
+    def scaled(step):
+        return step * np.float32(max(1, step.shape[3] / np.prod(step.shape[:3])) ** 0.5)
+
+    return jax.tree.map(scaled, updates)
 
 
 def _norm_biases(params: Any) -> Any:

@@ -1,5 +1,6 @@
-"""SGD with Nesterov momentum by hand; RMSProp is compared in `test_blockwise`."""
+"""SGD with Nesterov momentum by hand, Muon; RMSProp is compared in `test_blockwise`."""
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -45,3 +46,32 @@ def test_norm_bias_rate_is_a_factor_on_the_steps_of_batchnorm_biases_alone(kind)
     np.testing.assert_allclose(scaled["norm"]["bias"], 8 * plain["norm"]["bias"], rtol=1e-6)
     plain["norm"].pop("bias"), scaled["norm"].pop("bias")
     assert scaled == plain
+
+
+def test_muon_orthogonalises_the_steps_of_convolutions_alone():
+    rng = np.random.default_rng(0)
+    params = {
+        "project": {"kernel": rng.normal(size=(1, 1, 6, 24)).astype(np.float32)},
+        "depthwise": {"kernel": rng.normal(size=(3, 3, 1, 6)).astype(np.float32)},
+        "norm": {"scale": np.ones(6, np.float32), "bias": np.zeros(6, np.float32)},
+        "kernel": rng.normal(size=(6, 4)).astype(np.float32),
+    }
+    settings = {"momentum": 0.5, "weight_decay": 0.0}
+    updates = {}
+    for kind in ("muon", "sgd"):
+        optimizer = optimizer_of(TrainingConfig(optimizer=kind, **settings))
+        state = optimizer.init(params)
+        built = jax.tree.map(np.asarray, optimizer.build().init(params))
+        jax.tree.map(np.testing.assert_array_equal, state, built)
+        for _ in range(2):
+            updates[kind], state = optimizer.build().update(
+                params, state, params, learning_rate=0.1
+            )
+    matrix = updates["muon"].pop("project")["kernel"].reshape(6, 24)
+    updates["sgd"].pop("project")
+    jax.tree.map(np.testing.assert_array_equal, updates["muon"], updates["sgd"])
+    # Singular values of 1, within what five iterations reach, times 0.1 · sqrt(24 / 6).
+    values = np.linalg.svd(matrix, compute_uv=False) / 0.2
+    assert values.min() > 0.6 and values.max() < 1.3
+    # A step down: the gradients are the weights themselves.
+    assert (matrix * params["project"]["kernel"].reshape(6, 24)).sum() < 0
