@@ -39,7 +39,7 @@ from mnas.training.config import TrainingConfig
 TINY = "r2_k3_s11_e1_i8_o8;r2_k3_s22_e1_i8_o8;r2_k3_s22_e1_i8_o16"
 EVALUATOR = ProxyConfig(
     data=DataConfig(source="digits", validation=600, train_images=900),
-    training=TrainingConfig(epochs=8, calibration_batches=8),
+    training=TrainingConfig(epochs=8, calibration_batches=8, precision="auto"),
 )
 SHOWN_POINTS = 5
 

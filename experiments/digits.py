@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
     controller=Dyna(),
     evaluator=ProxyConfig(
         data=DataConfig(source="digits", train_images=960),
-        training=TrainingConfig(epochs=3, calibration_batches=8),
+        training=TrainingConfig(epochs=3, calibration_batches=8, precision="auto"),
     ),
     # B0 has 385.8M mult-adds at 224 pixels, for the paper's target of 400M; at 32 it has 8.5M.
     reward=RewardConfig(target_madds=8.8e6),

@@ -13,6 +13,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+MAX_CAUSE = 300  # characters, so that no failure can fill the journal
+
 
 class UsageError(ValueError):
     """A value that the user can correct; the message names it and what would be accepted."""
@@ -52,6 +54,28 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
     return UsageError(f"unknown {what} {name!r}; {hint}")
+
+
+def cause_of(error: Any) -> str:
+    """Return an exception, or a text, in one printable line of at most `MAX_CAUSE` characters.
+
+    Raises UsageError for anything else.
+    """
+    if isinstance(error, UsageError):
+        text = str(error)
+    elif isinstance(error, BaseException):
+        try:
+            lines = str(error).strip()[:MAX_CAUSE].splitlines()
+        except (Exception, SystemExit):
+            lines = ["its text can't be made"]
+        text = type(error).__name__ + (f": {lines[0]}" if lines else "")
+    elif isinstance(error, str):
+        text = str(error).strip()
+    else:
+        raise rejected("evaluation", "error", type(error).__name__, "a text, or None")
+    text = text[: 2 * MAX_CAUSE]
+    text = " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+    return text if len(text) <= MAX_CAUSE else text[: MAX_CAUSE - 1] + "…"
 
 
 def is_number(value: Any) -> bool:

@@ -17,9 +17,11 @@ or an evaluator can do is optional; a user of such a method checks the protocol 
 
     ContentDependent    configuration: digests of the files that results depend on
     DataDescription     configuration: one line about the data that evaluations read
+    ImageDescription    configuration: one line about where evaluations keep images
     ClassSource         configuration: number of classes of the data
     ArchitectureCheck   configuration: rejects an architecture before anything is started
     CostSource          configuration: names the settings that a measured cost needs
+    DeviceDependent     configuration: settings that follow from the backend, 'cpu', 'gpu' or 'tpu'
     WrapperConfig       configuration: modifies the results of another configuration's evaluator
     BlockCompiler       evaluator: compiles the programs of single blocks ahead of a search
 """
@@ -31,10 +33,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from mnas.architecture.architecture import Architecture
-from mnas.errors import UsageError, rejected, require_whole
+from mnas.errors import UsageError, cause_of, rejected, require_whole
 
 # Limits of what an evaluation holds, so that no child can fill the journal.
-MAX_CAUSE = 300  # characters
 MAX_REPORTS = 100_000
 MAX_TIMINGS, MAX_NAME = 100, 100  # items, characters
 MAX_WHOLE = 10**12
@@ -72,7 +73,7 @@ class Evaluation:
             try:
                 _accuracy(self.accuracy)
             except UsageError as wrong:
-                object.__setattr__(self, "error", _cause(wrong))
+                object.__setattr__(self, "error", cause_of(wrong))
 
 
 class Evaluator(Protocol):
@@ -159,6 +160,24 @@ class CostSource(Protocol):
 
 
 @runtime_checkable
+class DeviceDependent(Protocol):
+    """Configuration of evaluations that compute on a device; a run keeps to one backend."""
+
+    def for_backend(self, backend: str) -> Self:
+        """Return the configuration with its automatic settings set for a backend."""
+        ...
+
+
+@runtime_checkable
+class ImageDescription(Protocol):
+    """Configuration that can tell users where evaluations keep images."""
+
+    def describe_images(self, architecture: Architecture, backend: str) -> str:
+        """Return one line: where evaluations of networks like this one keep their images."""
+        ...
+
+
+@runtime_checkable
 class WrapperConfig(Protocol):
     """Configuration of an evaluator that modifies the results of another one.
 
@@ -195,7 +214,7 @@ def unwrapped(config: Any) -> Any:
 
 def failure(error: BaseException | str, seconds: float = 0.0) -> Evaluation:
     """Return a failed evaluation with the cause in one line of at most 300 characters."""
-    return Evaluation(error=_cause(error), seconds=seconds)
+    return Evaluation(error=cause_of(error), seconds=seconds)
 
 
 def evaluate_safely(
@@ -245,7 +264,7 @@ class _RecordingReport:
             plain = checked_report(epoch, accuracy)
             require_whole("report", "number of reports", len(self.history) + 1, most=MAX_REPORTS)
         except (Exception, SystemExit) as error:  # of conversions of foreign objects
-            self.wrong = self.wrong or f"report: {_cause(error).removeprefix('evaluation: ')}"
+            self.wrong = self.wrong or f"report: {cause_of(error).removeprefix('evaluation: ')}"
             raise UsageError(self.wrong) from None
         answer = self._report(*plain)
         self.history.append(plain)
@@ -266,9 +285,9 @@ def plain_evaluation(result: Any) -> Evaluation:
     if not isinstance(result, Evaluation):
         return failure(f"the evaluator returned {type(result).__name__}, not an Evaluation")
     try:
-        error = None if result.error is None else _cause(result.error)
+        error = None if result.error is None else cause_of(result.error)
     except (Exception, SystemExit) as wrong:
-        return failure(f"evaluation: {_cause(wrong)}")
+        return failure(f"evaluation: {cause_of(wrong)}")
     try:
         return Evaluation(
             accuracy=_accuracy(result.accuracy, failed=error is not None),
@@ -281,26 +300,7 @@ def plain_evaluation(result: Any) -> Evaluation:
             stopped=_flag("stopped", result.stopped),
         )
     except (Exception, SystemExit) as wrong:  # of conversions of foreign objects
-        return failure(_cause(wrong) if error is None else error)
-
-
-def _cause(error: Any) -> str:
-    """Return the text of an exception, or a text, in one printable line; TypeError for others."""
-    if isinstance(error, UsageError):
-        text = str(error)
-    elif isinstance(error, BaseException):
-        try:
-            lines = str(error).strip()[:MAX_CAUSE].splitlines()
-        except (Exception, SystemExit):
-            lines = ["its text can't be made"]
-        text = type(error).__name__ + (f": {lines[0]}" if lines else "")
-    elif isinstance(error, str):
-        text = str(error).strip()
-    else:
-        raise rejected("evaluation", "error", type(error).__name__, "a text, or None")
-    text = text[: 2 * MAX_CAUSE]
-    text = " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
-    return text if len(text) <= MAX_CAUSE else text[: MAX_CAUSE - 1] + "…"
+        return failure(cause_of(wrong) if error is None else error)
 
 
 def _wrong(field: str, value: Any, accepted: str) -> UsageError:

@@ -9,6 +9,7 @@ Out   tables for people, CSV files and plots, or one JSON object (`--json`)
     engine_scaling   overhead of the driver, and utilization of workers
     worker_scaling   children per hour by number of workers, threads and pinning
     soak             time and memory of the driver over a long search, and the time to resume it
+    children         children per hour by program, precision and number at once, on a CPU or GPU
     feeding          images per second from the device's memory and streamed
     budget           hours of searches and trainings, from the rate of a machine
 

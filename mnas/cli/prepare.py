@@ -23,6 +23,7 @@ from mnas.cli.named_experiment import (
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry, run
+from mnas.experiment.automatic import resolved
 from mnas.experiment.settings import Experiment
 from mnas.preparation.latency import measure_blocks, measure_networks
 from mnas.preparation.latency_check import write_check
@@ -78,10 +79,12 @@ def warm_up(name: str, flags: list[str]) -> None:
     experiment = with_classes_of_data(arguments.experiment, flags)
     console = plain_console(stderr=True)
     run.check(experiment)
+    experiment = resolved(experiment)
     if not isinstance(experiment.evaluator.build(), BlockCompiler):
         evaluator = registry.name_of("evaluator", experiment.evaluator)
         raise UsageError(
-            f"--warm-up: evaluator = {evaluator} trains no networks; accepted: --evaluator proxy"
+            f"--warm-up: evaluator = {evaluator} trains no networks block by block; accepted: "
+            "--evaluator proxy --evaluator.program blocks"
         )
     all_blocks, complete = space_blocks(experiment.space.build())
     blocks = all_blocks[: arguments.blocks]

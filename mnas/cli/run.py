@@ -11,9 +11,10 @@ from mnas.architecture.published import PUBLISHED
 from mnas.cli.command import stop_advice
 from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import DataDescription, unwrapped
+from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
-from mnas.experiment import run
+from mnas.experiment import automatic, run
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
 from mnas.loop.search import Search
@@ -42,6 +43,7 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
             line = experiment.evaluator.describe_data()
             if line is not None:
                 console.print(f"data: {line}", soft_wrap=True)
+        print_choices(experiment, search, console)
         if search.results:
             console.print(f"resumed after {len(search.results)} trials")
         try:
@@ -58,6 +60,19 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
         print_summary(experiment, search, directory, console)
         if experiment.finish is not None and search.best is not None:
             experiment.finish(search, directory)
+
+
+def print_choices(experiment: Experiment, search: Search, console: Console) -> None:
+    """Print how and on what children are trained, and where their images are kept."""
+    evaluator = unwrapped(automatic.resolved(experiment).evaluator)
+    if isinstance(evaluator, ProxyConfig):
+        how = "block by block" if evaluator.program == "blocks" else "each compiled as a whole"
+        on = f"{evaluator.training.precision}, on the {automatic.backend(experiment)}"
+        console.print(f"children: {how}, {on}")
+    first = search.space.decode([0] * len(search.space.sizes))
+    images = automatic.describe_images(experiment, first)
+    if images is not None:
+        console.print(f"images: {images}", soft_wrap=True)
 
 
 def write_files(experiment: Experiment, search: Search, directory: Path) -> None:

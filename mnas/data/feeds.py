@@ -206,6 +206,17 @@ class Feeding:
         return f"{_size(self.nbytes)} of images streamed by {by}"
 
 
+def expected_feeding(config: DataConfig, images: Images, backend: str) -> str:
+    """Return one line: where trainings in other processes, on devices of a backend, keep images.
+
+    What is chosen by the memory of a device that this process does not use, is said as a choice.
+    """
+    feeding = Feeding.of(config, images)
+    if config.feeding != "auto" or backend == jax.local_devices()[0].platform:
+        return feeding.describe()
+    return f"{_size(feeding.nbytes)} of images on the device, or streamed if they do not fit"
+
+
 def room() -> int:
     """Return how many bytes of images may be kept on the device.
 

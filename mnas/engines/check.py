@@ -18,7 +18,7 @@ def check_engine(config: EngineConfig) -> None:
             f"engine: time_limit_seconds = {config.time_limit_seconds:g}: Ray Tune has no time "
             "limit for a child; accepted with engine ray"
         )
-    if config.kind != "inline" and config.gpus_per_worker and not config.address:
+    if config.kind != "inline" and config.gpu_share and not config.address:
         with contextlib.suppress(ModuleNotFoundError):  # of Ray, which `mnas.engines.drive` reports
             from mnas.engines.ray_gpus import check_gpus
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError
 from mnas.runtime import memory
 from mnas.runtime.cache_directory import compilation_cache
 from mnas.runtime.jax_settings import without_shell_variables
@@ -24,17 +25,46 @@ def child_environment(config: EngineConfig) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         **memory.environment(),
     }
-    if config.gpus_per_worker:
+    if config.gpu_share:
         # Ray assigns fractions of a GPU but does not divide its memory.
-        environment["XLA_CLIENT_MEM_FRACTION"] = f"{0.9 * min(1.0, config.gpus_per_worker):.3f}"
+        environment["XLA_CLIENT_MEM_FRACTION"] = f"{0.9 * min(1.0, config.gpu_share):.3f}"
     else:
         environment["JAX_PLATFORMS"] = "cpu"
     return environment
 
 
+def backend_of(config: EngineConfig) -> str:
+    """Return JAX's name of the backend on which children are evaluated: 'cpu', 'gpu' or 'tpu'.
+
+    Of the engine inline it is this process's own, which JAX starts then.
+    """
+    if config.kind != "inline":
+        return "gpu" if config.gpu_share else "cpu"
+    import jax
+
+    return jax.default_backend()
+
+
+def require_backend(backend: str) -> None:
+    """Raise UsageError where this process, a worker, does not compute on the backend.
+
+    JAX without a plug-in for GPUs computes on the CPU, and says so in its log only.
+    """
+    if backend == "cpu":  # by its environment
+        return
+    import jax
+
+    found = jax.default_backend()
+    if found != backend:
+        raise UsageError(
+            f"engine: gpus_per_worker is above 0, but JAX in the workers computes on the {found}; "
+            "accepted: 0, or a number above 0 after pip install 'mnas[cuda]'"
+        )
+
+
 def pinned_cores(config: EngineConfig) -> int:
     """Return the number of cores that each worker is pinned to; 0 for no pinning."""
-    return config.threads if config.pin and not config.gpus_per_worker else 0
+    return config.threads if config.pin and not config.gpu_share else 0
 
 
 def prepare_driver(config: EngineConfig) -> None:

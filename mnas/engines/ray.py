@@ -19,7 +19,7 @@ import ray
 import ray.exceptions
 
 from mnas.engines.config import EngineConfig
-from mnas.engines.environment import child_environment, pinned_cores
+from mnas.engines.environment import backend_of, child_environment, pinned_cores
 from mnas.engines.ray_connection import Services, connect
 from mnas.engines.ray_gpus import no_such_gpus
 from mnas.engines.ray_losses import LossCauses
@@ -67,11 +67,11 @@ def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
     Raises: UsageError where they hold fewer than `config.workers`, or none.
     """
     fitting = int(resources.get("CPU", 0) // config.threads)
-    if config.gpus_per_worker:
+    if config.gpu_share:
         gpus = resources.get("GPU", 0)
-        if gpus < config.gpus_per_worker:
+        if gpus < config.gpu_share:
             raise no_such_gpus(config, gpus)
-        fitting = min(fitting, int(gpus / config.gpus_per_worker + 1e-9))
+        fitting = min(fitting, int(gpus / config.gpu_share + 1e-9))
     wanted = config.workers or fitting
     has = f"but Ray has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
     if not fitting:
@@ -81,7 +81,7 @@ def worker_count(config: EngineConfig, resources: dict[str, float]) -> int:
     if wanted > fitting:
         raise UsageError(
             f"engine: workers = {wanted} with {config.threads} threads and "
-            f"{config.gpus_per_worker:g} GPUs each, {has}; accepted: 1 to {fitting}"
+            f"{config.gpu_share:g} GPUs each, {has}; accepted: 1 to {fitting}"
         )
     return wanted
 
@@ -90,13 +90,17 @@ class _Pool:
     """Workers of one search and their states: starting, idle, or evaluating a child."""
 
     def __init__(
-        self, search: TrialSource, evaluator: EvaluatorConfig, config: EngineConfig, services: Services
+        self,
+        search: TrialSource,
+        evaluator: EvaluatorConfig,
+        config: EngineConfig,
+        services: Services,
     ) -> None:
         self.search, self.config, self.services = search, config, services
         self.loss_causes = LossCauses()
         self.actor_class: Any = ray.remote(
             num_cpus=config.threads,
-            num_gpus=config.gpus_per_worker,
+            num_gpus=config.gpu_share,
             runtime_env={"env_vars": child_environment(config)},
         )(Worker)
         self.evaluator = evaluator
@@ -140,7 +144,8 @@ class _Pool:
             ray.kill(worker)
 
     def _start_worker(self) -> None:
-        worker = self.actor_class.remote(self.evaluator, pinned_cores(self.config))
+        config = self.config
+        worker = self.actor_class.remote(self.evaluator, pinned_cores(config), backend_of(config))
         self.starting[worker.ready.remote()] = worker
 
     def _assign(self) -> None:

@@ -10,9 +10,9 @@ from mnas.errors import UsageError
 
 def check_gpus(config: EngineConfig) -> None:
     """Raise UsageError where a local Ray would see fewer GPUs than one worker needs."""
-    if config.gpus_per_worker and not config.address and not ray.is_initialized():
+    if config.gpu_share and not config.address and not ray.is_initialized():
         seen = _visible_gpus()
-        if seen is not None and seen < config.gpus_per_worker:
+        if seen is not None and seen < config.gpu_share:
             raise no_such_gpus(config, seen)
 
 
@@ -21,7 +21,7 @@ def no_such_gpus(config: EngineConfig, seen: float) -> UsageError:
     sees = f"only {seen:g}" if seen else "no GPU"
     accepted = f"up to {seen:g}, or 0" if seen else "0"
     return UsageError(
-        f"engine: gpus_per_worker = {config.gpus_per_worker:g}, but Ray sees {sees}; accepted: "
+        f"engine: gpus_per_worker = {config.gpu_share:g}, but Ray sees {sees}; accepted: "
         f"{accepted} (workers on the CPU)"
     )
 

@@ -34,7 +34,12 @@ from ray.tune.schedulers import (
 
 from mnas.engines.check import check_engine
 from mnas.engines.config import EngineConfig
-from mnas.engines.environment import child_environment, environment_variables, pinned_cores
+from mnas.engines.environment import (
+    backend_of,
+    child_environment,
+    environment_variables,
+    pinned_cores,
+)
 from mnas.engines.ray import worker_count
 from mnas.engines.ray_connection import Services, connect
 from mnas.engines.tune_child import METRIC, MODE, Child
@@ -168,11 +173,12 @@ def _trainable(evaluator: EvaluatorConfig, config: EngineConfig, reports: bool) 
         evaluator=evaluator,
         environment=child_environment(config),
         cores=pinned_cores(config),
+        backend=backend_of(config),
         reports=reports,
     )
     resources: dict[str, float] = {"cpu": config.threads}
-    if config.gpus_per_worker:
-        resources["gpu"] = config.gpus_per_worker
+    if config.gpu_share:
+        resources["gpu"] = config.gpu_share
     return tune.with_resources(child, resources)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ray import tune
 
 from mnas.architecture.architecture import Architecture
+from mnas.engines.environment import require_backend
 from mnas.evaluation import Evaluation, EvaluatorConfig, Report, evaluate_safely, failure
 from mnas.loop.early_stopping import StoppingRule
 from mnas.runtime.jax_settings import reset_process
@@ -32,6 +33,7 @@ class Child(tune.Trainable):
         evaluator: EvaluatorConfig,
         environment: dict[str, str],
         cores: int,
+        backend: str,
         reports: bool,
     ) -> None:
         reset_process()
@@ -46,6 +48,7 @@ class Child(tune.Trainable):
         # ends the search with this one.
         self._build_error = None
         try:
+            require_backend(backend)
             self._evaluate = evaluator.build()
         except Exception as error:
             self._build_error = failure(error).error

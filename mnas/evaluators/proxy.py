@@ -2,13 +2,15 @@
 
 import dataclasses
 import os
-import sys
 import time
 from pathlib import Path
+from typing import Literal, Self, get_args
+
+import jax
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.scaling import multiply
-from mnas.data.feeds import Feed, Feeding
+from mnas.data.feeds import Feed, Feeding, expected_feeding
 from mnas.data.images import DataConfig, Images, load
 from mnas.data.source import shortened
 from mnas.data.sources import EMBEDDED, open_source
@@ -22,14 +24,15 @@ from mnas.errors import (
 from mnas.evaluation import Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.files import file_digest
+from mnas.runtime.backends import Program, choices
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.training import blockwise, precompile
 from mnas.training.config import TrainingConfig
 
-# Settings of a training that a child, trained block by block, does not have.
+PROGRAMS = ("auto", *get_args(Program))
+# Settings of a training that a child does not have.
 WHOLE_NETWORKS_ONLY = {
     "progressive": "where each resolution would compile all blocks again",
-    "precision": "whose blocks are trained in it",
     "accumulation": "where a batch is one part",
 }
 
@@ -40,8 +43,11 @@ class ProxyConfig:
 
     data: DataConfig = DataConfig()
     """Images to train and validate on."""
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingConfig = TrainingConfig(precision="auto")
     """Training schedule: an equal number of images for all children, not equal time."""
+    program: Literal["auto", "blocks", "whole"] = "auto"
+    """How a child is compiled: 'blocks', one by one, which other children share; 'whole', as one
+    program of its own; 'auto', by the backend (`mnas.runtime.backends`): as blocks on CPUs."""
     score: blockwise.Score = "accuracy"
     """Of validation images, top-1 'accuracy' or 'likelihood', exp(-cross-entropy), which ranks with
     fewer images; or 'training-likelihood', exp(-mean training loss of the last epoch)."""
@@ -55,6 +61,7 @@ class ProxyConfig:
     """Latency table written by --latency-table, to sum block latencies instead of measuring."""
 
     def __post_init__(self) -> None:
+        require_one_of("proxy", "program", self.program, PROGRAMS)
         require_one_of("proxy", "score", self.score, blockwise.SCORES)
         require_positive("proxy", "width", self.width, most=1)
         if self.resolution is not None:
@@ -82,8 +89,19 @@ class ProxyConfig:
         return narrow if self.resolution is None else narrow.replace(resolution=self.resolution)
 
     def build(self) -> "ProxyEvaluator":
-        """Return a new evaluator. Raises UsageError if the latency table can't be read."""
-        return ProxyEvaluator(self)
+        """Return a new evaluator, which compiles blocks ahead if children are chains of them.
+
+        What is 'auto' is set for the backend of this process. Raises UsageError if the latency
+        table can't be read.
+        """
+        config = self.for_backend(jax.default_backend())
+        return BlockEvaluator(config) if config.program == "blocks" else ProxyEvaluator(config)
+
+    def for_backend(self, backend: str) -> Self:
+        """Return the configuration with program and precision, if 'auto', set for a backend."""
+        program = choices(backend).program if self.program == "auto" else self.program
+        training = self.training.for_backend(backend)
+        return dataclasses.replace(self, program=program, training=training)
 
     def contents(self) -> dict[str, str]:
         """Return digests of the images and of the latency table by setting."""
@@ -101,6 +119,11 @@ class ProxyConfig:
     def data_classes(self) -> int:
         """Return the number of classes of the images."""
         return len(open_source(self.data.source).classes)
+
+    def describe_images(self, architecture: Architecture, backend: str) -> str:
+        """Return one line: where workers on this backend keep images of networks like this one."""
+        images = load(self.data, self.trained(architecture).resolution)
+        return expected_feeding(self.data, images, backend)
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if the images don't fit the network, or its latency is unknown.
@@ -159,8 +182,6 @@ class ProxyEvaluator:
         resolution = self.config.trained(architecture).resolution
         if resolution not in self._feeds:
             feeding = Feeding.of(self.config.data, images)
-            if feeding.where == "stream":
-                print(feeding.describe(), file=sys.stderr, flush=True)
             train = feeding.feed(images.train)
             validation = feeding.feed(images.validation, (train.mean, train.std))
             self._feeds[resolution] = train, validation
@@ -175,6 +196,8 @@ class ProxyEvaluator:
         `images_for`, or if the latency table lacks a block.
         """
         start = time.perf_counter()
+        program = self.config.program
+        assert program != "auto"  # `build` has set it
         feed, validation = self.feeds_for(architecture)
         latency_ms = None
         if self.latency_table is not None:  # before the training, so that a missing block is cheap
@@ -188,10 +211,11 @@ class ProxyEvaluator:
                 report=report,
                 validation=validation,
                 score=self.config.score,
+                program=program,
             )
         assert result.score is not None  # because of the validation images
         if self.config.measure_latency:
-            latency_ms = blockwise.measure_latency_ms(architecture, result)
+            latency_ms = blockwise.measure_latency_ms(architecture, result, program=program)
         return Evaluation(
             accuracy=result.score,
             latency_ms=latency_ms,
@@ -207,6 +231,10 @@ class ProxyEvaluator:
                 "cache_reads": result.cache_reads,
             },
         )
+
+
+class BlockEvaluator(ProxyEvaluator):
+    """Evaluator whose children are chains of blocks, a `mnas.evaluation.BlockCompiler`."""
 
     def compile_batches(self, architecture: Architecture) -> None:
         """Compile loading of batches and the loss for children of this resolution."""

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from mnas.architecture.architecture import Architecture
 from mnas.data.images import NOT_IDENTIFYING, DataConfig, Images, load
@@ -32,6 +33,10 @@ class WholeNetworkConfig:
     def build(self) -> "WholeNetworkEvaluator":
         """Return a new evaluator."""
         return WholeNetworkEvaluator(self)
+
+    def for_backend(self, backend: str) -> Self:
+        """Return the configuration with the precision, if 'auto', set for a backend."""
+        return dataclasses.replace(self, training=self.training.for_backend(backend))
 
     def contents(self) -> dict[str, str]:
         """Return the digest of the images by setting."""

@@ -28,6 +28,7 @@ def search(
     trials      number of trials in place of the experiment's
     seed        random seed in place of the experiment's
 
+    Where the evaluator has data, the space has as many classes as these, as with `mnas search`.
     Everything is checked before anything is written. best.json and top.json are written also if the
     search is interrupted.
 
@@ -38,7 +39,7 @@ def search(
         experiment = registry.load_experiment(experiment)
     settings = {"trials": trials, "seed": seed}
     changes = {name: value for name, value in settings.items() if value is not None}
-    experiment = override(experiment, {"search": changes})
+    experiment = override(experiment, {"search": changes}).with_classes_of_data()
     runs.check(experiment)
     directory = runs.new_directory(Path("runs"), experiment.name) if out is None else Path(out)
     if not runs.has_begun(directory):

@@ -21,6 +21,7 @@ from mnas.engines.drive import drive
 from mnas.errors import UsageError
 from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import registry, run
+from mnas.experiment.automatic import resolved
 from mnas.experiment.settings import Experiment
 from mnas.loop.config import MAX_BATCH, SearchConfig
 from mnas.loop.group import SearchGroup
@@ -113,7 +114,7 @@ def evaluate(
         resumed(sum(len(search.results) for search in searches))
         group = SearchGroup(searches)
         if not group.done:
-            drive(group, evaluator, engine)
+            drive(group, resolved(seeded).evaluator, engine)
     return [
         [ResultRecord.of(search.results[number]) for number in sorted(search.results)]
         for search in searches

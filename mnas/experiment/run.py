@@ -30,6 +30,7 @@ from mnas.engines.environment import prepare_driver
 from mnas.errors import UsageError, rejected, shown
 from mnas.evaluation import ArchitectureCheck, ContentDependent, CostSource
 from mnas.experiment import registry
+from mnas.experiment.automatic import backend, resolved
 from mnas.experiment.overrides import override
 from mnas.experiment.results import read_settings, result_spec
 from mnas.experiment.settings import Experiment
@@ -46,7 +47,7 @@ from mnas.space import Space
 
 # Number of specs in top.json.
 TOP = 10
-# Settings that a resumed run may change, besides all of the engine's but `threads`.
+# Settings that a resumed run may change, besides those of the engine but threads and backend.
 RESUMABLE_SETTINGS = ("search.trials", "search.selection")
 
 
@@ -80,12 +81,16 @@ def _check_cost(experiment: Experiment) -> None:
 def identity(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that determine the search, as the journal's first record holds them.
 
-    Beside the settings: `kinds`, the classes of the parts, and `contents`, digests of the files
-    that results depend on. Raises UsageError where such a file cannot be read.
+    Beside the settings: `kinds`, the classes of the parts; `contents`, digests of the files that
+    results depend on; and the backend, if they depend on it. Raises UsageError where such a file
+    cannot be read.
     """
+    experiment = resolved(experiment)
     settings = json.loads(json.dumps(experiment.settings()))
     _drop_unidentifying(settings["evaluator"], experiment.evaluator)
     settings["engine"] = {"threads": experiment.engine.threads}
+    if (name := backend(experiment)) is not None:
+        settings["engine"]["backend"] = name
     evaluator = experiment.evaluator
     is_dependent = isinstance(evaluator, ContentDependent)
     settings["contents"] = evaluator.contents() if is_dependent else {}
@@ -142,6 +147,7 @@ def create(experiment: Experiment, directory: Path) -> None:
 
 def write_experiment(experiment: Experiment, directory: Path) -> None:
     """Write experiment.json: name, classes of the parts, all settings, origin of the results."""
+    experiment = resolved(experiment)
     path = directory / "experiment.json"
     head = {"name": experiment.name, "version": version("mnas"), "kinds": experiment.kinds()}
     try:
@@ -254,6 +260,13 @@ def _check_same(recorded: ExperimentRecord, current: ExperimentRecord, path: Pat
     contents = {name for name in before.keys() & now.keys() if name.startswith("contents.")}
     paths = {name.replace("contents.", "evaluator.", 1) for name in contents}
     parts_first = sorted(before.keys() | now.keys(), key=lambda n: (not n.startswith("kinds."), n))
+    backends = [settings.get("engine.backend") for settings in (before, now)]
+    if None not in backends and backends[0] != backends[1]:
+        raise UsageError(
+            f"{path}: children were evaluated on the {backends[0]} and would be on the "
+            f"{backends[1]} now; accepted: the backend of the run, with --engine.gpus-per-worker 0 "
+            "on the cpu and above 0 on the gpu"
+        )
     for name in parts_first:
         if before.get(name) == now.get(name) or name in paths or name in RESUMABLE_SETTINGS:
             continue
@@ -306,7 +319,7 @@ def _flat(data: Any, path: str = "") -> dict[str, Any]:
 
 def drive(experiment: Experiment, search: Search) -> None:
     """Run the search to its end on the experiment's engine."""
-    drive_engine(search, experiment.evaluator, experiment.engine)
+    drive_engine(search, resolved(experiment).evaluator, experiment.engine)
 
 
 def ranking(search: Search) -> list[Result]:

@@ -69,10 +69,9 @@ def compile_ahead(
 
 def _process_count(engine: EngineConfig, blocks: int) -> int:
     """Return how many processes to start for a number of blocks."""
-    if engine.gpus_per_worker:  # programs are compiled for one GPU of this machine
-        workers = int(1 / engine.gpus_per_worker)
-    else:
-        workers = usable_cores() // engine.threads
+    # Programs are compiled for one GPU of this machine.
+    share = engine.gpu_share
+    workers = int(1 / share) if share else usable_cores() // engine.threads
     workers = min(max(1, workers), engine.workers or blocks, blocks)
     return max(1, min(workers, available_bytes() // PROCESS_BYTES))
 

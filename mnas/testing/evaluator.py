@@ -12,8 +12,10 @@ from mnas.evaluation import (
     ClassSource,
     ContentDependent,
     DataDescription,
+    DeviceDependent,
     Evaluation,
     EvaluatorConfig,
+    ImageDescription,
     Report,
     WrapperConfig,
     evaluate_safely,
@@ -57,6 +59,13 @@ def check_hooks(config: EvaluatorConfig, architecture: Architecture) -> None:
         assert classes is None or (type(classes) is int and classes > 0), (
             f"data_classes returned {classes!r}; a number above 0 or None expected"
         )
+    if isinstance(config, DeviceDependent):
+        _check_backends(config)
+    if isinstance(config, ImageDescription):
+        told: Any = config.describe_images(architecture, "cpu")
+        assert isinstance(told, str) and "\n" not in told, (
+            f"describe_images returned {told!r}; one line expected"
+        )
     if isinstance(config, ArchitectureCheck):
         check: Callable[[Architecture], Any] = config.check
         assert check(architecture) is None, "check returned a value; it must raise or not"
@@ -69,6 +78,15 @@ def check_hooks(config: EvaluatorConfig, architecture: Architecture) -> None:
     if isinstance(evaluator, BlockCompiler):
         evaluator.compile_batches(architecture)
         evaluator.compile_block(architecture, 0)
+
+
+def _check_backends(config: DeviceDependent) -> None:
+    """Check that automatic settings are set once, and not changed for another backend."""
+    for backend in ("cpu", "gpu"):
+        first = config.for_backend(backend)
+        assert type(first) is type(config), f"for_backend returned {type(first).__name__}"
+        second = first.for_backend("gpu" if backend == "cpu" else "cpu")
+        assert second == first, f"for_backend: {first} and then {second} for another backend"
 
 
 def _check_setting(config: Any, path: str) -> None:

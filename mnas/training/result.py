@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import jax
+
 from mnas.architecture.cost import network_cost
 from mnas.training.accuracy import Score
 from mnas.training.config import TrainingConfig
@@ -36,5 +38,5 @@ def result_of(
         "loss": last.loss,
         "validation": {key: validation[key] for key in ("n", "top1", "top1_interval")},
         "test": None if training.test is None else training.test.to_dict(),
-        "training": dataclasses.asdict(config),
+        "training": dataclasses.asdict(config.for_backend(jax.default_backend())),
     }

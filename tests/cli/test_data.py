@@ -58,6 +58,25 @@ def test_a_search_says_what_it_reads_once(capsys):
     assert err.count(line) == 1 and err.count("data: ") == 1
 
 
+def test_a_search_says_once_how_children_are_trained_and_where_images_are_kept(capfd):
+    write_arrays("x.npz")
+    assert search("x.npz", None) == 0
+    err = capfd.readouterr().err
+    assert err.count("children: block by block, float32, on the cpu\n") == 1
+    assert err.count("images: ") == 1 and "images: 18.4 kB of images on the device\n" in err
+    shutil.rmtree("run")
+    flags = ["--evaluator.data.feeding", "stream", "--evaluator.program", "whole"]
+    assert search("x.npz", None, *flags, "--evaluator.training.precision", "bfloat16") == 0
+    err = capfd.readouterr().err
+    assert err.count("children: each compiled as a whole, bfloat16, on the cpu\n") == 1
+    assert err.count("images: 18.4 kB of images streamed by threads\n") == 1
+
+
+def test_blocks_of_networks_that_are_compiled_as_a_whole_are_not_compiled_ahead(capsys):
+    assert main(["search", "--warm-up", "digits", "--evaluator.program", "whole"]) == 2
+    assert_one_line(capsys, "--warm-up: evaluator = proxy trains no networks block by block; ")
+
+
 def test_other_classes_than_the_space_has_name_its_setting(capsys):
     write_arrays("x.npz")
     assert search("x.npz", 10) == 2

@@ -34,9 +34,10 @@ def command(tmp_path, monkeypatch):
 
 
 def test_files_and_epochs_are_written(command, capsys):
-    assert main([*command, "--json"]) == 0
+    assert main([*command, "--precision", "auto", "--json"]) == 0
     out, err = capsys.readouterr()
     described = json.loads(out)
+    assert described["training"]["precision"] == "float32"  # on a CPU
     assert [epoch["epoch"] for epoch in described["history"]] == [1, 2]
     assert {"checkpoints", "spec.json", "weights.safetensors"} <= {*os.listdir("out")}
     assert json.loads(Path("out/spec.json").read_text())["classes"] == 3

@@ -1,11 +1,22 @@
 """Environment of worker processes."""
 
+import dataclasses
 import os
 import types
 
+import pytest
+
 from mnas.engines import worker
 from mnas.engines.config import EngineConfig
-from mnas.engines.environment import child_environment, pinned_cores, process_environment
+from mnas.engines.environment import (
+    backend_of,
+    child_environment,
+    pinned_cores,
+    process_environment,
+)
+from mnas.engines.ray import worker_count
+from mnas.errors import UsageError
+from mnas.runtime.backends import BACKENDS
 
 ENGINE = EngineConfig(workers=2)
 
@@ -37,6 +48,36 @@ def test_workers_of_one_gpu_share_its_memory_and_others_see_none(monkeypatch):
     assert memory == {0.25: 0.225, 1: 0.9, 2: 0.9}  # of each GPU
     environment = child_environment(EngineConfig())
     assert environment["JAX_PLATFORMS"] == "cpu" and "XLA_CLIENT_MEM_FRACTION" not in environment
+
+
+def test_automatic_gpus_per_worker_are_the_share_of_the_table(monkeypatch):
+    table = {**BACKENDS, "gpu": dataclasses.replace(BACKENDS["gpu"], workers=5)}
+    monkeypatch.setattr("mnas.runtime.backends.BACKENDS", table)
+    config = EngineConfig(gpus_per_worker="auto")
+    assert config.gpus_per_worker == config.gpu_share == 0.2
+    assert child_environment(config)["XLA_CLIENT_MEM_FRACTION"] == "0.180"
+    assert worker_count(config, {"CPU": 16.0, "GPU": 2.0}) == 10
+
+
+@pytest.mark.parametrize("wrong", ["all", None, True, -0.5, float("nan")])
+def test_other_gpus_per_worker_are_rejected(wrong):
+    with pytest.raises(UsageError, match=r"^engine: gpus_per_worker = .*; accepted: "):
+        EngineConfig(gpus_per_worker=wrong)
+
+
+def test_backend_follows_the_engine():
+    assert backend_of(EngineConfig()) == "cpu"
+    assert backend_of(EngineConfig(kind="tune", gpus_per_worker=0.5)) == "gpu"
+    assert backend_of(EngineConfig(kind="inline", gpus_per_worker=0.5)) == "cpu"  # of this process
+
+
+def test_a_worker_for_gpus_does_not_silently_compute_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
+    monkeypatch.setattr(worker, "reset_process", lambda: None)
+    built = types.SimpleNamespace(build=lambda: None)
+    worker.Worker(built, cores=0, backend="cpu")
+    with pytest.raises(UsageError, match=r"JAX in the workers computes on the cpu; accepted: 0,"):
+        worker.Worker(built, cores=0, backend="gpu")
 
 
 def test_settings_of_jax_in_the_shell_do_not_reach_workers(monkeypatch):

@@ -9,7 +9,10 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.data.images import DataConfig
 from mnas.errors import UsageError
+from mnas.evaluation import BlockCompiler
 from mnas.evaluators.proxy import ProxyConfig
+from mnas.runtime.backends import Backend
+from mnas.training import blockwise
 from mnas.training.blockwise import SCORES
 from mnas.training.config import TrainingConfig
 from tests.data.sets import save_classes
@@ -23,14 +26,71 @@ CONFIG = ProxyConfig(
 )
 
 
-def test_streamed_images_give_the_same_evaluation(capfd):
+def test_streamed_images_give_the_same_evaluation():
     data = dataclasses.replace(CONFIG.data, feeding="stream")
     stream = dataclasses.replace(CONFIG, data=data).build()
     found, expected = stream(TINY, 3), CONFIG.build()(TINY, 3)
     assert found.accuracy == expected.accuracy
     assert stream(TINY, 3).accuracy == expected.accuracy
-    lines = capfd.readouterr().err.splitlines()
-    assert [line for line in lines if "images" in line] == ["20.0 kB of images streamed by threads"]
+
+
+def test_where_workers_keep_images_is_said_for_their_backend(monkeypatch):
+    network, auto = TINY.replace(resolution=16), "79.9 kB of images on the device"
+    assert dataclasses.replace(CONFIG, resolution=8).describe_images(network, "cpu") == (
+        "20.0 kB of images on the device"
+    )
+    assert CONFIG.describe_images(network, "cpu") == auto
+    assert CONFIG.describe_images(network, "gpu") == f"{auto}, or streamed if they do not fit"
+    monkeypatch.setattr("mnas.data.feeds.room", lambda: 0)
+    assert CONFIG.describe_images(network, "cpu") == "79.9 kB of images streamed by threads"
+    asked = dataclasses.replace(CONFIG.data, feeding="device")
+    assert dataclasses.replace(CONFIG, data=asked).describe_images(network, "gpu") == auto
+
+
+@pytest.mark.parametrize("program", ["blocks", "whole"])
+def test_children_are_trained_as_the_settings_say(program, monkeypatch):
+    asked = []
+    train = blockwise.train
+
+    def recorded(*arguments, **options):
+        asked.append((options["program"], arguments[2].precision))
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(blockwise, "train", recorded)
+    training = dataclasses.replace(CONFIG.training, precision="bfloat16")
+    config = dataclasses.replace(CONFIG, program=program, training=training, measure_latency=True)
+    found = config.build()(TINY, 3)
+    assert asked == [(program, "bfloat16")]
+    assert found.accuracy > 0 and found.latency_ms > 0
+    assert isinstance(config.build(), BlockCompiler) == (program == "blocks")
+
+
+def test_automatic_settings_follow_the_backend_and_others_stay(monkeypatch):
+    table = {"cpu": Backend("blocks", "float32", 1), "gpu": Backend("whole", "bfloat16", 2)}
+    monkeypatch.setattr("mnas.runtime.backends.BACKENDS", table)
+    config = ProxyConfig()
+    chosen = {
+        name: (found.program, found.training.precision)
+        for name in ("cpu", "gpu", "unknown")
+        for found in [config.for_backend(name)]
+    }
+    assert chosen == {
+        "cpu": ("blocks", "float32"),
+        "gpu": ("whole", "bfloat16"),
+        "unknown": ("blocks", "float32"),
+    }
+    given = ProxyConfig(program="blocks", training=TrainingConfig(precision="float32"))
+    assert given.for_backend("gpu") == given
+    assert config.build().config == config.for_backend("cpu")  # of this process
+
+
+def test_children_in_bfloat16_compile_nothing_after_their_programs_were_compiled():
+    training = dataclasses.replace(CONFIG.training, precision="bfloat16", drop_path=0.2)
+    evaluator = dataclasses.replace(CONFIG, training=training).build()
+    evaluator.compile_batches(TINY)
+    for index in range(3):
+        evaluator.compile_block(TINY, index)
+    assert evaluator(TINY, 0).timings["compiles"] == 0
 
 
 def test_children_compile_nothing_after_their_programs_were_compiled():
@@ -68,7 +128,6 @@ def test_large_data_without_grain_are_rejected_before_a_search(monkeypatch):
     ("setting", "message"),
     [
         ({"progressive": 8}, "progressive = 8; accepted: None in a search"),
-        ({"precision": "bfloat16"}, "precision = 'bfloat16'; accepted: float32 in a search"),
         ({"accumulation": 2}, "accumulation = 2; accepted: 1 in a search"),
     ],
 )
@@ -109,6 +168,7 @@ def test_the_score_that_the_settings_name_is_the_accuracy_of_evaluations():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"program": "block"}, "program = 'block'; accepted: auto, blocks, whole"),
         ({"score": "loss"}, "score = 'loss'; accepted: accuracy, likelihood, training-likelihood"),
         ({"width": 2.0}, "width = 2.0; accepted: "),
         ({"resolution": 0}, "resolution = 0; accepted: "),

@@ -3,14 +3,19 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from mnas.architecture.sources import find
+from mnas.data.images import DataConfig
 from mnas.errors import UsageError
+from mnas.evaluation import Evaluation
+from mnas.evaluators.proxy import ProxyConfig, ProxyEvaluator
 from mnas.experiment.api import search
 from mnas.experiment.results import load_run
 from mnas.loop.journal import Journal
 from mnas.loop.records import ProposalsRecord, ResultRecord, UpdateRecord
+from mnas.search_spaces import EfficientNetSpace
 from tests.registered import register
 from tests.runs import ACCURACY, head, proposals, result, run_of, settings, write_run
 from tests.studies import RANDOM, SMALL
@@ -45,6 +50,19 @@ def test_search_takes_other_trials_and_another_seed(tmp_path):
     assert search(RANDOM, tmp_path / "run", trials=8, seed=7).results[:4] == run.results
     with pytest.raises(UsageError, match="search: trials = 0"):
         search(RANDOM, tmp_path / "other", trials=0)
+
+
+def test_search_has_the_classes_of_its_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(ProxyEvaluator, "__call__", lambda *_: Evaluation(accuracy=0.5, epochs=1))
+    pixels = np.arange(24 * 64, dtype=np.uint8).reshape(24, 8, 8)
+    np.savez(tmp_path / "x.npz", train_images=pixels, train_labels=np.arange(24) % 5)
+    evaluator = ProxyConfig(data=DataConfig(str(tmp_path / "x.npz"), validation=4))
+    space = EfficientNetSpace(resolution=16)
+    experiment = dataclasses.replace(RANDOM, evaluator=evaluator, space=space)
+    run = search(experiment, tmp_path / "run", trials=2)
+    assert space.classes != 5 and run.architecture.classes == 5
+    assert run.settings["space"]["classes"] == 5
+    assert len(search(experiment, tmp_path / "run", trials=4).results) == 4  # resumed
 
 
 def test_search_resumes_a_run_of_the_same_experiment(tmp_path):

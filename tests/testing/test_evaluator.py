@@ -130,6 +130,20 @@ class NoClass(Config):
 
 
 @dataclasses.dataclass(frozen=True)
+class EveryBackend(Config):
+    backend: str = "auto"
+
+    def for_backend(self, backend):
+        return dataclasses.replace(self, backend=backend)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoImages(Config):
+    def describe_images(self, architecture, backend):
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckByBoolean(Config):
     def check(self, architecture):
         return True
@@ -155,6 +169,8 @@ class WrongWrapper(Config):
         (NoDigest(), "contents: fault is 7; a str expected"),
         (TwoLines(), "describe_data returned .*; one line or None expected"),
         (NoClass(), "data_classes returned 0; a number above 0 or None expected"),
+        (EveryBackend(), r"for_backend: .*backend='cpu'.* and then .*backend='gpu'"),
+        (NoImages(), "describe_images returned None; one line expected"),
         (CheckByBoolean(), "check returned a value"),
         (WrongWrapper(), r"around\(evaluator\) is no wrapper"),
     ],
