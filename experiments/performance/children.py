@@ -7,9 +7,9 @@ Results   docs/results/training.md
 
 Children are random networks of the default search, trained as it trains them, in processes with the
 environment of its workers. Configurations take turns, and all train the same children in a round.
-Each has a compilation cache of its own, empty at first, and its processes train one child before
-the measurement. Every child is new, as in a search: compilation of whole networks is part of each,
-while that of blocks becomes rarer with every child.
+Each has a compilation cache of its own, empty at first. Every child is new, as in a search:
+compilation of whole networks is part of each, while that of blocks becomes rarer with every child.
+On a CPU, time is that of the processor, so that other work on the machine does not count.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -31,6 +32,7 @@ import numpy as np
 
 from mnas.analysis.study_table import half_interval
 from mnas.architecture.architecture import Architecture
+from mnas.architecture.block import Block
 from mnas.cli.arguments import parse
 from mnas.cli.command import run_command
 from mnas.engines.config import EngineConfig
@@ -124,7 +126,8 @@ class Configuration:
 class Row:
     """Rates of a configuration, all processes together, and ratios to the first configuration.
 
-    children_per_hour   training, validation and compilation, while all processes are busy
+    children_per_hour   training, validation and compilation, while all processes are busy; after
+                        a network of one block, with which each process begins
     compiling           fraction of that time for compiling, tracing and reading programs
     images_per_second   training images, without that time
     ratio, half         geometric mean over rounds of children/hour relative to the first
@@ -148,7 +151,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """Time of the children of a configuration in one round, summed.
+    """Time of the children of a configuration in one round, summed over processes.
 
     steady  without compiling, tracing and reading programs
     """
@@ -164,13 +167,13 @@ def measure(arguments: Arguments, log: Callable[[str], None]) -> list[Row]:
         Configuration(cast(Program, program), cast(Precision, precision), count)
         for program, precision, count in ways
     ]
-    children = random_children(1 + arguments.rounds * arguments.children, arguments.resolution)
+    children = random_children(arguments.rounds * arguments.children, arguments.resolution)
     turns: dict[Configuration, list[Turn]] = {each: [] for each in configurations}
     failed: set[Configuration] = set()
     with tempfile.TemporaryDirectory(prefix="mnas-children-") as directory:
         for number in range(arguments.rounds):
-            first = 1 + number * arguments.children
-            parts = children[:1] + children[first : first + arguments.children]
+            first = number * arguments.children
+            parts = children[first : first + arguments.children]
             for index, each in enumerate(configurations):
                 if each in failed:
                     continue
@@ -183,7 +186,8 @@ def measure(arguments: Arguments, log: Callable[[str], None]) -> list[Row]:
                     continue
                 turns[each].append(turn)
                 rate = 3600 * each.at_once * arguments.children / turn.seconds
-                log(f"round {number + 1}: {name}: {rate:,.0f} children/hour")
+                compiling = f"{1 - turn.steady / turn.seconds:.0%} compiling"
+                log(f"round {number + 1}: {name}: {rate:,.1f} children/hour, {compiling}")
     return [_row(each, arguments, turns) for each in configurations]
 
 
@@ -204,14 +208,18 @@ def take_turn(
     children: Sequence[Architecture],
     cache: Path,
 ) -> Turn:
-    """Train the children but the first, with which each process begins; return their time.
+    """Train the children in new processes; return their time.
 
     Raises RunFailure where a child fails, or a process is killed.
     """
     engine, count = configuration.engine(arguments.device), configuration.at_once
     barrier = multiprocessing.get_context("spawn").Barrier(count)
     cache.mkdir(mode=0o700, exist_ok=True)
-    first, *others = children
+    first = Architecture(
+        (Block(kernel=3, stride=2, filters=8),),
+        resolution=arguments.resolution,
+        classes=children[0].classes,
+    )
     settings = (configuration.evaluator(arguments), engine, first, barrier)
     try:
         with (
@@ -219,19 +227,22 @@ def take_turn(
             process_environment(engine),
             process_pool(count, _initialize, *settings) as pool,
         ):
-            futures = [pool.submit(_train, child, seed) for seed, child in enumerate(others)]
-            evaluations = [future.result() for future in futures]
+            futures = [pool.submit(_train, child, seed) for seed, child in enumerate(children)]
+            results = [future.result() for future in futures]
     except BrokenProcessPool:
         raise RunFailure(
             "a process did not start or was killed, for lack of memory maybe"
         ) from None
-    for evaluation in evaluations:
+    seconds = steady = 0.0
+    for evaluation, processor_seconds in results:
         if evaluation.error is not None:
             raise RunFailure(evaluation.error)
-    kinds = ("compile_seconds", "trace_seconds", "cache_read_seconds")
-    compiling = sum(each.timings[kind] for each in evaluations for kind in kinds)
-    seconds = sum(each.seconds for each in evaluations)
-    return Turn(seconds, seconds - compiling)
+        timings = evaluation.timings
+        compiling = sum(timings[f"{kind}_seconds"] for kind in ("compile", "trace", "cache_read"))
+        used = processor_seconds if arguments.device == "cpu" else evaluation.seconds
+        seconds += used
+        steady += used * (1 - compiling / evaluation.seconds)
+    return Turn(seconds, steady)
 
 
 def _backend() -> str:
@@ -245,7 +256,7 @@ _evaluate: Evaluator
 def _initialize(
     config: ProxyConfig, engine: EngineConfig, first: Architecture, barrier: Any
 ) -> None:
-    """Train one child, and wait until the other processes have, so that all are busy at once."""
+    """Train a small network, and wait until all processes have, to be busy at the same time."""
     global _evaluate
     if cores := pinned_cores(engine):
         pin(cores)
@@ -255,8 +266,11 @@ def _initialize(
         barrier.wait(START_SECONDS)
 
 
-def _train(child: Architecture, seed: int) -> Evaluation:
-    return evaluate_safely(_evaluate, child, seed)
+def _train(child: Architecture, seed: int) -> tuple[Evaluation, float]:
+    """Return the evaluation of a child, and the seconds of the processor that it took."""
+    began = time.process_time()
+    evaluation = evaluate_safely(_evaluate, child, seed)
+    return evaluation, time.process_time() - began
 
 
 def _row(

@@ -1,7 +1,6 @@
 """Children as one program against chains of blocks; both in bfloat16."""
 
 import dataclasses
-import functools
 
 import jax
 import numpy as np
@@ -52,13 +51,29 @@ def feeds():
 FEED, HELD_OUT = feeds()
 
 
-@functools.cache
-def trained(program, precision="float32"):
+def reported(program, precision="float32"):
     """Return the result of a training, and what it reported."""
     reports = []
     config = dataclasses.replace(CONFIG, precision=precision)
     result = run(program, config, lambda *pair: reports.append(pair))
     return result, np.array(reports)
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    return reported("blocks")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def whole(blocks, cache):
+    """Return the same as `blocks`, which has compiled the batches, of a whole child."""
+    with cache_in(cache):
+        return reported("whole")
 
 
 def run(program, config=CONFIG, report=None):
@@ -77,40 +92,39 @@ def assert_equal(variables, others):
     jax.tree.map(np.testing.assert_array_equal, variables, others)
 
 
-def test_a_whole_child_is_the_chain_of_blocks_up_to_rounding():
-    (blocks, expected), (whole, reports) = trained("blocks"), trained("whole")
-    assert whole.loss == pytest.approx(blocks.loss, rel=1e-5)
-    assert_close(whole.variables, blocks.variables, 1e-4)
-    assert reports[:, 0].tolist() == [1, 2] and whole.epochs == 2
+def test_a_whole_child_is_the_chain_of_blocks_up_to_rounding(blocks, whole):
+    (chain, expected), (found, reports) = blocks, whole
+    assert found.loss == pytest.approx(chain.loss, rel=1e-5)
+    assert_close(found.variables, chain.variables, 1e-4)
+    assert reports[:, 0].tolist() == [1, 2] and found.epochs == 2
     np.testing.assert_allclose(reports, expected, atol=1 / len(HELD_OUT))
-    assert whole.accuracy == reports[-1, 1]
+    assert found.accuracy == reports[-1, 1]
 
 
-def test_programs_of_a_network_are_compiled_once_and_read_from_disk_later(tmp_path):
-    trained("whole")  # compiles batches
+def test_programs_of_a_network_are_compiled_once_and_read_from_disk_later(whole, cache):
+    first, reports = whole
+    # Update, statistics and inference, although two epochs were evaluated.
+    assert (first.compiles, first.cache_reads) == (3, 0)
     stopped = []
 
     def stop(epoch, accuracy):
         stopped.append(epoch)
         return "stop"
 
-    with cache_in(str(tmp_path)):
-        # Update, statistics and inference, although two epochs are evaluated.
-        first = run("whole", report=lambda *_: None)
-        assert (first.compiles, first.cache_reads) == (3, 0)
-        again = run("whole", report=lambda *_: None)
+    with cache_in(cache):
+        again, same = reported("whole")
         assert (again.compiles, again.cache_reads) == (0, 3)
-        assert_equal(again.variables, first.variables)
+        assert_equal((again.variables, same), (first.variables, reports))
         assert run("whole", report=stop).epochs == 1 and stopped == [1]
 
 
-def test_latency_of_the_whole_network_is_measured():
-    assert 0 < measure_latency_ms(TINY, trained("whole")[0], 2, program="whole") < 1000
+def test_latency_of_the_whole_network_is_measured(whole):
+    assert 0 < measure_latency_ms(TINY, whole[0], 2, program="whole") < 1000
 
 
-def test_bfloat16_differs_by_its_rounding_and_keeps_float32_weights():
-    single, _ = trained("blocks")
-    half = [trained(program, "bfloat16")[0] for program in ("blocks", "whole")]
+def test_bfloat16_differs_by_its_rounding_and_keeps_float32_weights(blocks):
+    single, _ = blocks
+    half = [reported(program, "bfloat16")[0] for program in ("blocks", "whole")]
     for result in half:
         assert result.loss != single.loss
         assert result.loss == pytest.approx(single.loss, rel=0.02)
@@ -120,8 +134,8 @@ def test_bfloat16_differs_by_its_rounding_and_keeps_float32_weights():
     assert half[1].loss == pytest.approx(half[0].loss, rel=0.01)
 
 
-def test_the_automatic_precision_is_float32_on_the_cpu():
+def test_the_automatic_precision_is_float32_on_the_cpu(blocks):
     automatic = dataclasses.replace(CONFIG, precision="auto")
-    assert_equal(run("blocks", automatic).variables, trained("blocks")[0].variables)
+    assert_equal(run("blocks", automatic).variables, blocks[0].variables)
     assert automatic.for_backend("cpu") == CONFIG
     assert CONFIG.for_backend("gpu") is CONFIG

@@ -54,7 +54,7 @@ def test_rates_and_ratios_by_hand(monkeypatch):
     first, second = trained[:4], trained[4:]
     assert [name for name, _ in first] == [name for name, _ in second] == ["0", "1", "2", "3"]
     assert len({tuple(hashes) for _, hashes in first}) == 1
-    assert set(first[0][1]) & set(second[0][1]) == {first[0][1][0]}  # trained before
+    assert not set(first[0][1]) & set(second[0][1])
     assert len(logged) == 8
 
 
