@@ -3,7 +3,7 @@
 Command   python -m mnas.experiments.performance.children [--device gpu] [--json]
 Cost      30 minutes on 2 cores; less with --rounds 2 --children 2
 Expect    on CPUs: blocks in float32, one child on each core
-Results   docs/results/training.md
+Results   docs/results/speed.md
 
 Children are random networks of the default search, trained as it trains them, in processes with the
 environment of its workers. Configurations take turns, and all train the same children in a round.
@@ -14,6 +14,7 @@ On a CPU, time is that of the processor, so that other work on the machine does 
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import math
@@ -278,18 +279,18 @@ def _row(
 ) -> Row:
     """Return the rates of a configuration; NaN where it failed."""
     own, base = turns[configuration], next(iter(turns))
-    reference = turns[base]
+    reference, count = turns[base], configuration.at_once
+    row = functools.partial(Row, configuration.program, configuration.precision, count)
     if len(own) < arguments.rounds or len(reference) < arguments.rounds:
-        return Row(*dataclasses.astuple(configuration), *([math.nan] * 7), rounds=0)
-    count, factor = configuration.at_once, configuration.at_once / base.at_once
+        return row(*([math.nan] * 7), rounds=0)
+    factor = count / base.at_once
     seconds, steady = (sum(times) for times in zip(*map(dataclasses.astuple, own), strict=True))
     children = arguments.rounds * arguments.children
     pairs = [*zip(own, reference, strict=True)]
     ratio, half = _ratio([factor * theirs.seconds / ours.seconds for ours, theirs in pairs])
     images = [factor * theirs.steady / ours.steady for ours, theirs in pairs]
     images_ratio, images_half = _ratio(images)
-    return Row(
-        *dataclasses.astuple(configuration),
+    return row(
         children_per_hour=3600 * count * children / seconds,
         compiling=1 - steady / seconds,
         images_per_second=count * children * arguments.epochs * arguments.images / steady,

@@ -176,7 +176,7 @@ class Child:
                 functools.partial(_statistics, program, (None, None) if keep is None else keep_all)
                 for program, keep in zip(self._programs(shape), self._keeps, strict=True)
             ]
-        chain = []
+        chain: list[Callable[..., Any]] = []
         for _, block in self.blocks:
             program, shape = statistics_program(block, shape)
             chain.append(program)

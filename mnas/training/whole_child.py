@@ -22,10 +22,10 @@ import numpy as np
 from mnas.architecture.architecture import Architecture
 from mnas.nn.network import Shape, Variables, init_variables
 from mnas.runtime import memory
+from mnas.runtime.program_cache import Program as Compiled
 from mnas.training.child import Blocks, Inference, inference_variables, keep_probabilities
 from mnas.training.loss import cross_entropy
 from mnas.training.optimizer import Optimizer
-from mnas.training.programs import Program as Compiled
 from mnas.training.programs import compiled
 from mnas.training.step import Program, State
 

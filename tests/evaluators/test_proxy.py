@@ -1,6 +1,7 @@
 """Proxy training: images found unreadable before a search, streamed images, settings."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ CONFIG = ProxyConfig(
     data=DataConfig(train_images=64, validation=40),
     training=TrainingConfig(epochs=2, batch_size=16, flip=True, crop_padding=1, mixup=0.2),
 )
+
+RESULTS = [field.name for field in dataclasses.fields(blockwise.TrainingResult)]
 
 
 def test_streamed_images_give_the_same_evaluation():
@@ -50,18 +53,23 @@ def test_where_workers_keep_images_is_said_for_their_backend(monkeypatch):
 @pytest.mark.parametrize("program", ["blocks", "whole"])
 def test_children_are_trained_as_the_settings_say(program, monkeypatch):
     asked = []
-    train = blockwise.train
+    result = types.SimpleNamespace(**dict.fromkeys(RESULTS, 0.5))
 
-    def recorded(*arguments, **options):
+    def train(*arguments, **options):
         asked.append((options["program"], arguments[2].precision))
-        return train(*arguments, **options)
+        return result
 
-    monkeypatch.setattr(blockwise, "train", recorded)
+    def measure_latency_ms(architecture, trained, *, program):
+        asked.append(program)
+        return 3.0
+
+    monkeypatch.setattr(blockwise, "train", train)
+    monkeypatch.setattr(blockwise, "measure_latency_ms", measure_latency_ms)
     training = dataclasses.replace(CONFIG.training, precision="bfloat16")
     config = dataclasses.replace(CONFIG, program=program, training=training, measure_latency=True)
     found = config.build()(TINY, 3)
-    assert asked == [(program, "bfloat16")]
-    assert found.accuracy > 0 and found.latency_ms > 0
+    assert asked == [(program, "bfloat16"), program]
+    assert (found.accuracy, found.latency_ms) == (0.5, 3.0)
     assert isinstance(config.build(), BlockCompiler) == (program == "blocks")
 
 
