@@ -21,9 +21,11 @@ VERBS = {
     "rescore": "Rank the networks of a run under another reward.",
     "export": "Export an architecture, or a network with its weights.",
     "report": "Write one HTML page about one or several runs.",
+    "data": "Describe a data set, or pack it into memory-mapped arrays.",
     "train": "Train a network to the end and score it on the test images.",
     "evaluate": "Score a network with given weights on the images of a data set.",
     "retrain": "Train the best networks of a run to the end, beside a reference.",
+    "proxy-quality": "Measure how well a proxy ranks networks of known accuracy.",
     "benchmark": "Measure the speed of training or inference beside other frameworks.",
 }
 

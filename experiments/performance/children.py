@@ -48,10 +48,10 @@ from mnas.evaluation import Evaluation, Evaluator, evaluate_safely
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiments.digits import EXPERIMENT
 from mnas.experiments.performance.harness import in_new_process, table
-from mnas.preparation.pool import process_pool
 from mnas.reports.terminal import plain_console
 from mnas.runtime.backends import Precision, Program
 from mnas.runtime.pinning import pin
+from mnas.runtime.process_pool import process_pool
 
 START_SECONDS = 1800  # until all processes of a turn have trained their first child
 

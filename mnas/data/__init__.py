@@ -21,7 +21,11 @@ out, and a digest of its content. Missing, malformed or ambiguous data raise Usa
     cifar         source: CIFAR's binary archives
     idx           source: MNIST's idx files
     hugging_face  source: tables of the package `datasets`
+    pack          source: packs, which are memory-mapped
     sources       name to source
+    parts         images read part by part by parallel processes
+    packing       any source to a pack
+    inspection    sizes of images, and those that can't be read
     images        `DataConfig` to `Images`: splits, and subsets of them
     statistics    mean and standard deviation of the pixels
     streaming     order of batches; reading ahead by threads and processes

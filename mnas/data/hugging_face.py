@@ -209,15 +209,15 @@ class TableSplit:
         """Return the images at `indices` [M], uint8 RGB [M, R, R, 3]."""
         images = np.empty((len(indices), resolution, resolution, 3), np.uint8)
         for image, index in zip(images, indices, strict=True):
-            path, content = self._file(int(index))
+            path, content = self.file(int(index))
             image[:] = read_image(path, resolution, content)
         return images
 
     def files(self) -> Iterator[tuple[Path, bytes | None]]:
         """Yield the path or name in messages, and the content if it is no file, of each image."""
-        return map(self._file, range(len(self.labels)))
+        return map(self.file, range(len(self.labels)))
 
-    def _file(self, index: int) -> tuple[Path, bytes | None]:
+    def file(self, index: int) -> tuple[Path, bytes | None]:
         """Return the path of an image on disk and None, or its name in messages and its bytes."""
         value = self._column[index].as_py()
         if value["bytes"] is not None:

@@ -13,7 +13,8 @@ from mnas.errors import UsageError, printable
 from mnas.runtime.machine import available_bytes
 
 ACCEPTED = (
-    "digits, a .npz file, a folder of images, CIFAR's binary or MNIST's idx files, or hf:NAME"
+    "digits, a .npz file, a folder of images, CIFAR's binary or MNIST's idx files, a pack, or "
+    "hf:NAME"
 )
 
 

@@ -7,7 +7,7 @@ images if those are no other source's.
 import os
 from pathlib import Path
 
-from mnas.data import cifar, hub, idx
+from mnas.data import cifar, hub, idx, pack
 from mnas.data.archive import directory_names
 from mnas.data.arrays import ArraySource
 from mnas.data.cifar import CifarSource
@@ -31,6 +31,8 @@ def open_source(name: str) -> Source:
     path = Path(name)
     if os.path.isdir(path):
         names = {*directory_names(path)}
+        if pack.is_pack(names):
+            return pack.PackSource(path)
         if cifar.is_cifar(names):
             return CifarSource(path)
         if any(map(idx.is_idx, names)):

@@ -10,7 +10,6 @@ of a search's workers. Results are written block by block; an interrupted prepar
 where it stopped.
 
 space_blocks   `space_blocks(space)`: the distinct blocks of a space, most frequent first
-pool           `process_pool`: worker processes, killed by what ends the preparation
 warmup         `compile_ahead(blocks, evaluator, engine)`: compile them in parallel processes
 timing         latency of one block, or of one network, in this process
 latency        `measure_blocks`, `measure_networks`: time them in a process with a worker's settings

@@ -21,11 +21,11 @@ from mnas.errors import RunFailure
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.files import locked_directory
 from mnas.preparation import timing
-from mnas.preparation.pool import process_pool
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.machine import available_bytes, machine
 from mnas.runtime.pinning import allowed_cores, pin
+from mnas.runtime.process_pool import process_pool
 from mnas.training.programs import forget_programs
 
 

@@ -16,12 +16,12 @@ from mnas.engines.config import EngineConfig
 from mnas.engines.environment import process_environment
 from mnas.errors import RunFailure
 from mnas.evaluation import BlockCompiler, EvaluatorConfig
-from mnas.preparation.pool import process_pool
 from mnas.preparation.space_blocks import SpaceBlock
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Compilations, Recording
 from mnas.runtime.machine import available_bytes
 from mnas.runtime.pinning import usable_cores
+from mnas.runtime.process_pool import process_pool
 from mnas.training.programs import forget_programs
 
 PROCESS_BYTES = 1 << 30  # upper bound of the memory of a compiling process

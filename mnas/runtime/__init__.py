@@ -7,6 +7,7 @@ programs, from memory or disk, and records of what compiling and reading them co
     control_group       limits of processor time and memory of a container or batch job
     memory              allocator settings of a worker process
     parent              processes that end when the process that started them does
+    process_pool        worker processes, killed by what ends their work
     signals             SIGINT and SIGTERM, raised at safe points
     machine             processor, memory and versions of this machine
     provenance          versions, machine, commit and command of this process

@@ -10,8 +10,10 @@ from mnas.data.cifar import CifarSource
 from mnas.data.digits import DigitsSource
 from mnas.data.folders import FolderSource
 from mnas.data.idx import IdxSource
+from mnas.data.pack import PackSource
 from mnas.data.sources import absolute_source, open_source
 from mnas.errors import UsageError
+from tests.data.packs import packed
 from tests.data.sets import save_cifar, save_classes, save_idx
 
 
@@ -21,8 +23,10 @@ def test_sources_are_told_by_name_and_content(tmp_path):
     save_classes(tmp_path / "folder")
     np.savez(tmp_path / "a.npz", x_train=np.zeros((2, 4, 4), np.uint8), y_train=np.arange(2))
     (tmp_path / "a.npz").rename(tmp_path / "a.NPZ")
+    packed(tmp_path / "folder", tmp_path / "pack")
     kinds = {
         "digits": DigitsSource,
+        str(tmp_path / "pack"): PackSource,
         str(tmp_path / "cifar"): CifarSource,
         str(tmp_path / "idx"): IdxSource,
         str(tmp_path / "idx" / "train-images-idx3-ubyte"): IdxSource,

@@ -1,10 +1,12 @@
-"""Readers of downloaded data sets: CIFAR's archives, MNIST's idx files, Hugging Face tables."""
+"""Readers of data sets: CIFAR's archives, MNIST's idx files, Hugging Face tables, packs."""
 
 import gzip
 import io
 import json
 import shutil
 import tarfile
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mnas.data.sources import open_source
+from tests.data.packs import files_of, packed
 from tests.data.sets import cifar_files, idx, idx_files, save_files
 from tests.fuzz.contract import read
 from tests.fuzz.strategies import edited_bytes, edited_json, edited_text, fewer
@@ -236,4 +239,54 @@ def test_damaged_table(saved, folder, data):
 def test_edited_description_of_a_table(saved, folder, data, name):
     edited = data.draw(edited_json(json.loads(saved[name])))
     write(folder, saved | {name: json.dumps(edited).encode()})
+    opened(folder)
+
+
+# --- packs --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pack(folder):
+    """Files of a small pack, by name."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        packed(save_files(path / "in", idx_files()), path / "out", resolution=6)
+        return files_of(path / "out")
+
+
+@given(data=st.data())
+def test_pack_with_a_damaged_file(folder, pack, data):
+    shutil.rmtree(folder, ignore_errors=True)
+    name = data.draw(st.sampled_from([*pack]))
+    save_files(folder, pack | {name: data.draw(edited_bytes(pack[name]))})
+    opened(folder)
+
+
+@given(data=st.data())
+def test_pack_with_another_description(folder, pack, data):
+    shutil.rmtree(folder, ignore_errors=True)
+    description = data.draw(edited_json(json.loads(pack["pack.json"])))
+    text = json.dumps(description).encode(errors="replace")
+    save_files(folder, pack | {"pack.json": text})
+    opened(folder)
+
+
+headers = st.tuples(
+    st.sampled_from(["|u1", "<i4", ">i4", "|O", "|V8", "<U9", [("a", "<i4")], "('u1', 2)", "zz"]),
+    st.one_of(st.booleans(), st.none(), st.integers()),
+    st.one_of(
+        st.lists(st.integers(-1, 2**64), max_size=5).map(tuple),
+        st.sampled_from([(9, 6, 6, 3), (9,), 9, None, "x", (9.0, 6, 6, 3), (True,)]),
+    ),
+)
+
+
+@given(name=st.sampled_from(["train_images.npy", "test_labels.npy"]), header=headers)
+def test_pack_with_another_header(folder, pack, name, header):
+    shutil.rmtree(folder, ignore_errors=True)
+    text = (
+        repr(dict(zip(("descr", "fortran_order", "shape"), header, strict=True))).encode() + b"\n"
+    )
+    magic = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+    save_files(folder, pack | {name: magic + text + pack[name][128:]})
     opened(folder)

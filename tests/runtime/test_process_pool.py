@@ -1,11 +1,12 @@
-"""Worker processes of a preparation: killed by what ends it, not waited for."""
+"""Worker processes: killed by what ends their work, not waited for."""
 
 import os
+import signal
 import time
 
 import pytest
 
-from mnas.preparation.pool import process_pool
+from mnas.runtime.process_pool import process_pool
 
 
 def test_calls_are_made_in_other_processes_after_the_initialization():
@@ -23,3 +24,11 @@ def test_an_exception_does_not_wait_for_the_processes():
     assert all(future.done() for future in waiting)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_signals_to_the_process_group_leave_processes_to_the_driver():
+    with process_pool(1, int) as pool:
+        process = pool.submit(os.getpid).result()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(process, number)
+        assert pool.submit(os.getpid).result() == process

@@ -1,4 +1,4 @@
-"""Worker processes of a preparation, which end with it."""
+"""Worker processes of a long work, which end with it."""
 
 import concurrent.futures
 import contextlib
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mnas.runtime.parent import end_with_parent
+from mnas.runtime.signals import SIGNALS
 
 
 @contextlib.contextmanager
@@ -33,5 +34,6 @@ def process_pool(
 
 def _initialize(initialize: Callable[..., None], *arguments: Any) -> None:
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends this one
+    for number in SIGNALS:  # they are for the driver, which ends this process
+        signal.signal(number, signal.SIG_IGN)
     initialize(*arguments)
