@@ -16,9 +16,11 @@ import hashlib
 import io
 import json
 import math
+import mmap
 import os
 import re
 import secrets
+import struct
 import sys
 import warnings
 import zipfile
@@ -26,7 +28,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -323,6 +325,31 @@ class ArrayFile:
             return np.ndarray(header.shape, header.dtype, content)
         except (ValueError, OverflowError):  # a shape of no elements beyond NumPy's limits
             raise self._damaged(f"{name} claims to be {header}") from None
+
+    def mapped(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, mapped read-only from the file, where none is compressed.
+
+        Processes that map the same file share its memory.
+        """
+        arrays = {}
+        with self._archive() as archive, open(self.path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            for name in self.names:
+                info = archive.getinfo(f"{name}.npy")
+                if info.compress_type != zipfile.ZIP_STORED:
+                    raise self._damaged(f"{name} is compressed")
+                with archive.open(info) as member:
+                    header = self._header(name, member, info)
+                    offset = member.tell()
+                    while member.read(1 << 24):  # to the end, where the checksum is compared
+                        pass
+                # A local header of 30 bytes, the last four of which are the lengths of what follows
+                # it, the name and an extra field.
+                start = info.header_offset
+                offset += start + 30 + sum(struct.unpack_from("<HH", content, start + 26))
+                order: Literal["F", "C"] = "F" if header.fortran else "C"
+                arrays[name] = np.ndarray(header.shape, header.dtype, content, offset, order=order)
+        return arrays
 
     def _header(self, name: str, member: IO[bytes], info: zipfile.ZipInfo) -> ArrayHeader:
         try:

@@ -254,3 +254,35 @@ def test_a_directory_that_cannot_be_created_is_named(path):
         files.locked_directory(path, "is working here"),
     ):
         pass
+
+
+def test_mapped_arrays_are_those_of_the_file_read_only(tmp_path):
+    path = tmp_path / "arrays.npz"
+    arrays = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "transposed": np.arange(6).reshape(2, 3).T,
+        "empty": np.zeros((0, 2)),
+        "number": np.array(3.5),
+    }
+    files.write_arrays(path, arrays)
+    mapped = files.ArrayFile(path).mapped()
+    files.write_arrays(path, {"a": np.zeros(1)})  # the file is replaced, the mapping is not
+    assert mapped.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert mapped[name].dtype == array.dtype
+        np.testing.assert_array_equal(mapped[name], array)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped["a"][0, 0] = 1
+
+
+def test_compressed_or_damaged_arrays_are_not_mapped(tmp_path):
+    path = tmp_path / "arrays.npz"
+    np.savez_compressed(path, a=np.zeros(5))
+    with pytest.raises(UsageError, match=r"arrays\.npz can't be read as \.npz: a is compressed"):
+        files.ArrayFile(path).mapped()
+    files.write_arrays(path, {"a": np.zeros(100)})
+    content = bytearray(path.read_bytes())
+    content[300] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="Bad CRC"):
+        files.ArrayFile(path).mapped()

@@ -6,6 +6,7 @@ stem, every layer of every stage, and the head with the classifier.
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Hashable
 from typing import Any
 
@@ -33,6 +34,25 @@ def signatures(architecture: Architecture) -> list[str]:
         json.dumps([_plain(block), *shape], separators=(",", ":"))
         for block, shape in block_keys(architecture)
     ]
+
+
+def placed_signatures(architecture: Architecture) -> list[str]:
+    """Return the signature of every block with its place, in order: the keys of weight banks.
+
+    The place of a layer is its number within the layers that have the same output shape: within a
+    stage, that is. All keys of a network are different.
+    """
+    placed: Counter[str] = Counter()
+    keys, place = [], 0
+    layers = (None, *architecture.layers(), None)  # stem and head
+    for layer, signature in zip(layers, signatures(architecture), strict=True):
+        first = layer is None or layer.stride > 1 or layer.in_filters != layer.filters
+        place = 1 if first else place + 1
+        key = f"{signature} {place}"
+        placed[key] += 1
+        # An equal layer at an equal place of a later stage is another block.
+        keys.append(key if placed[key] == 1 else f"{key} {placed[key]}")
+    return keys
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ whole-network form, {'params': {block name: ...}, 'batch_stats': {block name: ..
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,14 @@ from flax import linen as nn
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import block_inputs
 from mnas.nn import ops
-from mnas.nn.blocks import Head, Stem, convolution_stddev, dense_bound, layer_block
+from mnas.nn.blocks import (
+    Head,
+    LayerBlock,
+    Stem,
+    convolution_stddev,
+    dense_bound,
+    layer_block,
+)
 
 Variables = dict[str, Any]
 Shape = tuple[int, ...]
@@ -132,16 +139,25 @@ def init_variables(
     the modules' `init`. Batch statistics start at mean 0, variance 1; a block without BatchNorm
     has none.
     """
-    variables = {}
-    for name, shapes in variable_shapes(architecture).items():
-        rng = np.random.default_rng([seed, *name.encode()])
-        flat, tree = jax.tree_util.tree_flatten_with_path(shapes)
-        leaves = [_initial_value(rng, path, leaf.shape) for path, leaf in flat]
-        variables[name] = jax.tree.unflatten(tree, leaves)
-    if zero_residual:
-        for name, block in network_blocks(architecture)[1:-1]:
-            if block.layer.skip != "none":
-                variables[name]["params"][block.last_norm]["scale"][:] = 0
+    return {
+        name: init_block(block, shape, [seed, *name.encode()], zero_residual=zero_residual)
+        for name, block, shape in blocks_with_inputs(architecture, images=1)
+    }
+
+
+def init_block(
+    block: nn.Module, shape: Shape, seed: Sequence[int], *, zero_residual: bool = False
+) -> Variables:
+    """Return initial variables of one block for an input of `shape` (`init_variables`).
+
+    seed  of NumPy's generator: whole numbers
+    """
+    rng = np.random.default_rng(seed)
+    flat, tree = jax.tree_util.tree_flatten_with_path(block_shapes(block, shape)[0])
+    leaves = [_initial_value(rng, path, leaf.shape) for path, leaf in flat]
+    variables: Variables = jax.tree.unflatten(tree, leaves)
+    if zero_residual and isinstance(block, LayerBlock) and block.layer.skip != "none":
+        variables["params"][block.last_norm]["scale"][:] = 0
     return variables
 
 

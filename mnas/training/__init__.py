@@ -15,6 +15,8 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     accuracy       top-1 and top-5 accuracy with their intervals; no JAX
     scoring        accuracy on all images of a feed
     blockwise      proxy training: short training of one child of a search
+    weight_bank    blocks of all networks of a space, whose weights they share, and their file
+    bank_training  training of a weight bank, one sampled network a step
     precompile     compilation of everything `blockwise` runs, ahead of a search
     step           update of a whole network as one compiled program
     start          variables that a training starts from; blocks by learning rate
