@@ -27,7 +27,7 @@ class Backend:
 
 
 BACKENDS: dict[str, Backend] = {
-    # Measured: docs/results/speed.md, "Blocks or whole networks".
+    # docs/results/speed.md, "Blocks or whole networks".
     "cpu": Backend("blocks", "float32", 1),
     # Assumed, not measured: no GPU was available. XLA compiles a whole network for tens of seconds,
     # longer than a short training takes; tensor cores need bfloat16; and kernels on small images

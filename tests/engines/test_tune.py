@@ -32,6 +32,18 @@ class StopsOddTrials(FIFOScheduler):
         return TrialScheduler.STOP if odd and result["epoch"] == 2 else TrialScheduler.CONTINUE
 
 
+def test_children_have_their_share_of_a_gpu_and_must_compute_on_it(monkeypatch):
+    monkeypatch.setattr(engine.tune, "with_parameters", lambda child, **parameters: parameters)
+    monkeypatch.setattr(engine.tune, "with_resources", lambda *arguments: arguments)
+    config = EngineConfig(kind="tune", gpus_per_worker=0.25)
+    parameters, resources = engine._trainable(TableConfig(), config, reports=False)
+    assert resources == {"cpu": 1, "gpu": 0.25}
+    assert parameters["environment"]["XLA_CLIENT_MEM_FRACTION"] == "0.225"
+    assert parameters["backend"] == "gpu" and parameters["cores"] == 0
+    parameters, resources = engine._trainable(TableConfig(), TUNE, reports=False)
+    assert resources == {"cpu": 1} and parameters["backend"] == "cpu"
+
+
 def test_a_search_prints_nothing_and_leaves_no_files_or_variables(
     tmp_path, local_ray, capfd, monkeypatch
 ):
