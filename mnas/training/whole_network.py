@@ -276,7 +276,8 @@ class Retraining:
 
         Several processes do the same, at the same step.
         """
-        if self._devices.processes > 1 and self.step % AGREEMENT_STEPS:
+        last = self.step == self._steps  # epochs may be shorter than the steps of an agreement
+        if self._devices.processes > 1 and self.step % AGREEMENT_STEPS and not last:
             return
         interruption: KeyboardInterrupt | None = None
         try:

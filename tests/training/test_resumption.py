@@ -13,8 +13,10 @@ from mnas.architecture.block import Block
 from mnas.data.images import Images, Subset
 from mnas.errors import UsageError
 from mnas.nn.network import init_variables
+from mnas.runtime.signals import Terminated
 from mnas.training.checkpoint import CheckpointConfig
 from mnas.training.config import TrainingConfig
+from mnas.training.devices import Devices
 from mnas.training.whole_network import Retraining
 from tests.training.test_whole_network import assert_same
 
@@ -82,6 +84,26 @@ def test_a_signal_within_an_epoch_is_followed_by_the_same_weights(whole, tmp_pat
         assert resumed.run() == whole.history
         assert_same(resumed.variables, whole.variables)
         assert resumed.test == whole.test
+
+
+class OneOfTwo(Devices):
+    """Devices of a process whose only peer has received a signal."""
+
+    processes = 2
+
+    def any(self, *conditions):
+        return True, conditions[1]
+
+
+def test_a_signal_to_another_process_ends_this_one_even_in_short_epochs(whole, tmp_path):
+    stopped = training(tmp_path, devices=OneOfTwo(1))
+    with pytest.raises(Terminated):
+        stopped.run()
+    # Five steps: the processes agree after the last step of the epoch, at the latest.
+    assert (len(stopped.history), stopped.step) == (0, 5)
+    resumed = training(tmp_path)
+    resumed.run()
+    assert_same(resumed.variables, whole.variables)
 
 
 def test_a_killed_training_goes_on_from_the_newest_checkpoint(whole, tmp_path):
