@@ -282,7 +282,8 @@ def _row(
     reference, count = turns[base], configuration.at_once
     row = functools.partial(Row, configuration.program, configuration.precision, count)
     if len(own) < arguments.rounds or len(reference) < arguments.rounds:
-        return row(*([math.nan] * 7), rounds=0)
+        nan = math.nan
+        return row(nan, nan, nan, nan, nan, nan, nan, rounds=0)
     factor = count / base.at_once
     seconds, steady = (sum(times) for times in zip(*map(dataclasses.astuple, own), strict=True))
     children = arguments.rounds * arguments.children
