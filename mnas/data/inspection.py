@@ -1,7 +1,7 @@
 """Sizes of a source's images, and the images that can't be read."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mnas.data.folders import FileSplit
 from mnas.data.hugging_face import TableSplit
@@ -56,7 +56,7 @@ def headers(split: Split, name: str) -> Iterator[Size | LeftOut]:
 def unreadable_images(
     name: str,
     source: Source,
-    splits: list[str],
+    splits: Sequence[str],
     processes: int,
     observe: Callable[[int], None],
 ) -> list[LeftOut]:

@@ -250,7 +250,7 @@ class _Packing:
             file.write(_header(path.name, self._shape(split, len(kept))))
             for start in range(0, len(kept), self._rows):
                 content = np.ascontiguousarray(images[kept[start : start + self._rows]])
-                checksums.append(hashlib.sha256(content).digest())
+                checksums.append(hashlib.sha256(content.data).digest())
                 file.write(content.data)
         return checksums
 
@@ -261,7 +261,7 @@ class _Packing:
             file.write(_header(name, labels.shape))
             file.write(labels.data)
         starts = range(0, len(labels), self._rows)
-        checksums = [hashlib.sha256(labels[s : s + self._rows]).digest() for s in starts]
+        checksums = [hashlib.sha256(labels[s : s + self._rows].data).digest() for s in starts]
         return ArrayRecord(labels.shape, parts_digest(checksums))
 
 

@@ -147,7 +147,7 @@ def run_parts(
         yield from (reading.run(part, source) for part in parts)
         return
     try:
-        with process_pool(min(processes, max(1, len(parts))), int) as pool:  # prepares nothing
+        with process_pool(min(processes, max(1, len(parts)))) as pool:
             futures = [pool.submit(_run, reading, part) for part in parts]
             for future in as_completed(futures):
                 yield future.result()

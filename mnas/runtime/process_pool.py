@@ -13,9 +13,9 @@ from mnas.runtime.signals import SIGNALS
 
 @contextlib.contextmanager
 def process_pool(
-    workers: int, initialize: Callable[..., None], *arguments: Any
+    workers: int, initialize: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[concurrent.futures.Executor]:
-    """Start up to `workers` processes, each of which first calls `initialize(*arguments)`.
+    """Start up to `workers` processes; each first calls `initialize(*arguments)`, if given.
 
     An exception within the context, KeyboardInterrupt among them, kills them: what they are at may
     take a minute. So they must write their files whole.
@@ -32,8 +32,9 @@ def process_pool(
             raise
 
 
-def _initialize(initialize: Callable[..., None], *arguments: Any) -> None:
+def _initialize(initialize: Callable[..., None] | None, *arguments: Any) -> None:
     end_with_parent()
     for number in SIGNALS:  # they are for the driver, which ends this process
         signal.signal(number, signal.SIG_IGN)
-    initialize(*arguments)
+    if initialize is not None:
+        initialize(*arguments)

@@ -15,7 +15,7 @@ def test_calls_are_made_in_other_processes_after_the_initialization():
 
 
 def test_an_exception_does_not_wait_for_the_processes():
-    with pytest.raises(KeyboardInterrupt), process_pool(1, int) as pool:
+    with pytest.raises(KeyboardInterrupt), process_pool(1) as pool:
         process = pool.submit(os.getpid).result()
         waiting = [pool.submit(time.sleep, 600) for _ in range(3)]
         begun = time.monotonic()
@@ -27,7 +27,7 @@ def test_an_exception_does_not_wait_for_the_processes():
 
 
 def test_signals_to_the_process_group_leave_processes_to_the_driver():
-    with process_pool(1, int) as pool:
+    with process_pool(1) as pool:
         process = pool.submit(os.getpid).result()
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(process, number)
