@@ -30,6 +30,7 @@ from ray.tune.search import Searcher
 from mnas.engines.tune_child import METRIC, MODE
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation, checked_report, failure
+from mnas.files import read_json
 from mnas.loop.early_stopping import StoppingRule
 from mnas.loop.group import TrialSource
 from mnas.loop.search import Search
@@ -135,7 +136,7 @@ class MnasSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Raise RuntimeError: a search resumes from its journal, not from a Tune snapshot."""
-        journal = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))["journal"]
+        journal = read_json(Path(checkpoint_path))["journal"]
         raise RuntimeError(
             f"a search resumes from its journal, {journal}: build a Search on it, "
             "and pass it to a new MnasSearcher and a new Tuner"

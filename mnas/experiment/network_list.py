@@ -23,6 +23,7 @@ from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import registry, run
 from mnas.experiment.automatic import resolved
 from mnas.experiment.settings import Experiment
+from mnas.files import parse_json
 from mnas.loop.config import MAX_BATCH, SearchConfig
 from mnas.loop.group import SearchGroup
 from mnas.loop.records import ResultRecord
@@ -56,9 +57,9 @@ class NetworkList:
         return cls(tuple(json.dumps(network.to_dict()) for network in networks))
 
     def build(self) -> Space:
-        """Return the space."""
+        """Return the space. Raises UsageError for text that is not JSON of a network."""
         networks = {
-            index: Architecture.from_dict(json.loads(text))
+            index: Architecture.from_dict(parse_json(text, f"{NAME}: network {index}"))
             for index, text in enumerate(self.networks)
         }
         return Space(NAME, partial(_listed, networks=networks, index=OneOf(*networks)))

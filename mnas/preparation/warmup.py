@@ -76,21 +76,35 @@ def _process_count(engine: EngineConfig, blocks: int) -> int:
     return max(1, min(workers, available_bytes() // PROCESS_BYTES))
 
 
-# The evaluator of a compiling process, built once by `_initialize`.
-_evaluator: BlockCompiler
+# The evaluator of a compiling process: its configuration, and itself once it is built.
+_config: EvaluatorConfig
+_built: BlockCompiler | None
 
 
 def _initialize(config: EvaluatorConfig) -> None:
-    global _evaluator
-    _evaluator = cast(BlockCompiler, config.build())
+    global _config, _built
+    _config, _built = config, None
+
+
+def _evaluator() -> BlockCompiler:
+    """Build the evaluator at the first task, whose future has the exception that `build` raises.
+
+    One that is raised in `_initialize` would break the pool, as a killed process does.
+    """
+    global _built
+    if _built is None:
+        _built = cast(BlockCompiler, _config.build())
+    return _built
 
 
 def _compile_batches(architecture: Architecture) -> Compilations:
-    return _recorded(lambda: _evaluator.compile_batches(architecture))
+    evaluator = _evaluator()
+    return _recorded(lambda: evaluator.compile_batches(architecture))
 
 
 def _compile_block(block: SpaceBlock) -> Compilations:
-    return _recorded(lambda: _evaluator.compile_block(block.architecture, block.index))
+    evaluator = _evaluator()
+    return _recorded(lambda: evaluator.compile_block(block.architecture, block.index))
 
 
 def _recorded(compile_part: Callable[[], None]) -> Compilations:

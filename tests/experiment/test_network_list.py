@@ -84,3 +84,16 @@ def test_other_networks_in_the_same_directory_are_rejected(tmp_path):
     evaluate(NETWORKS, evaluator, INLINE, 1, tmp_path)
     with pytest.raises(UsageError, match=r"space\.networks was"):
         evaluate(NETWORKS[:2], evaluator, INLINE, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"name": "a", "name": "b"}', "network-list: network 0: duplicate key 'name'"),
+        ('{"name": NaN}', "network-list: network 0 is not JSON: NaN"),
+        ("{", "network-list: network 0 is not JSON: "),
+    ],
+)
+def test_text_that_is_no_json_of_a_network_is_rejected(text, message):
+    with pytest.raises(UsageError, match=f"^{message}"):
+        NetworkList((text,)).build()

@@ -77,6 +77,18 @@ def test_an_error_in_a_compiling_process_is_raised():
         compile_ahead(blocks[:1], ProxyConfig(data=DataConfig(source="nowhere.npz")), ENGINE)
 
 
+def unbuildable():
+    raise RuntimeError("no licence for this simulator")
+
+
+def test_an_exception_of_an_evaluators_build_is_raised():
+    blocks, _ = space_blocks(TINY)
+    config = types.SimpleNamespace(build=unbuildable)
+    with pytest.raises(RuntimeError, match=r"^no licence for this simulator$") as raised:
+        compile_ahead(blocks[:1], config, ENGINE)
+    assert "unbuildable" in str(raised.value.__cause__)  # the traceback in the process
+
+
 def test_a_killed_process_is_reported_in_one_line(monkeypatch):
     blocks, _ = space_blocks(TINY)
     monkeypatch.setattr("mnas.preparation.warmup.available_bytes", lambda: 1 << 40)
