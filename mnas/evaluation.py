@@ -23,6 +23,7 @@ or an evaluator can do is optional; a user of such a method checks the protocol 
     CostSource          configuration: names the settings that a measured cost needs
     DeviceDependent     configuration: settings that follow from the backend, 'cpu', 'gpu' or 'tpu'
     WrapperConfig       configuration: modifies the results of another configuration's evaluator
+    PreparedConfig      configuration: makes what evaluations need (`mnas.preparation.evaluator`)
     BlockCompiler       evaluator: compiles the programs of single blocks ahead of a search
 """
 

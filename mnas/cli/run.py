@@ -48,7 +48,7 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
             console.print(f"resumed after {len(search.results)} trials")
         try:
             with progress.follow(search):
-                run.drive(experiment, search)
+                run.drive(experiment, search, progress.prepare)
         except (KeyboardInterrupt, RunFailure):
             # What ended the run is to be told, not what follows from it: a full disk, say.
             with contextlib.suppress(OSError, UsageError):

@@ -17,6 +17,7 @@ network_list  listed networks, each with several seeds: a search of the list for
 study         `Study`: variants of an experiment and several seeds of each
 api           `search`: a whole run in one call
 
-Imports `engines`, `loop`, `runtime`, the contracts, `architecture`, `errors` and `files`.
+Imports `engines`, `preparation`, `loop`, `runtime`, the contracts, `architecture`, `errors` and
+`files`.
 `settings`, `overrides`, `registry` and `results` import no JAX.
 """

@@ -17,7 +17,7 @@ import functools
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from mnas.loop.records import ExperimentRecord, ResultRecord
 from mnas.loop.search import Observer, Search
 from mnas.loop.snapshot import Snapshots
 from mnas.loop.trial import Result
+from mnas.preparation.evaluator import prepared
 from mnas.runtime.jax_settings import default_settings
 from mnas.runtime.provenance import provenance
 from mnas.space import Space
@@ -317,9 +318,21 @@ def _flat(data: Any, path: str = "") -> dict[str, Any]:
     }
 
 
-def drive(experiment: Experiment, search: Search) -> None:
-    """Run the search to its end on the experiment's engine."""
-    drive_engine(search, resolved(experiment).evaluator, experiment.engine)
+def drive(
+    experiment: Experiment,
+    search: Search,
+    observe: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> None:
+    """Run the search to its end on the experiment's engine.
+
+    observe  called with the progress of what the evaluator needs before the first trial
+             (`mnas.preparation.evaluator`)
+    """
+    evaluator = resolved(experiment).evaluator
+    if not search.done:
+        directory, engine = search.journal.path.parent, experiment.engine
+        evaluator = prepared(evaluator, experiment.space, directory, engine, observe)
+    drive_engine(search, evaluator, experiment.engine)
 
 
 def ranking(search: Search) -> list[Result]:

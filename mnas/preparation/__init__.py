@@ -1,4 +1,4 @@
-"""Preparation of a space before a search: compile or time its blocks.
+"""Preparation before a search: compile or time the blocks of a space, make what evaluators need.
 
 In   a `Space`, an evaluator's configuration and an `EngineConfig`
 Out  compiled programs in the cache on disk, or a `mnas.evaluators.latency_table.LatencyTable`
@@ -13,6 +13,7 @@ space_blocks   `space_blocks(space)`: the distinct blocks of a space, most frequ
 warmup         `compile_ahead(blocks, evaluator, engine)`: compile them in parallel processes
 timing         latency of one block, or of one network, in this process
 latency        `measure_blocks`, `measure_networks`: time them in a process with a worker's settings
+evaluator      `prepared(evaluator, ...)`: what an evaluator needs before the first trial
 latency_check  `write_check`: compare the sums of a table with networks measured as a whole
 
 May import `mnas.engines`, `mnas.training`, `mnas.evaluators`, and what these import.

@@ -6,6 +6,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -30,10 +31,10 @@ class SearchProgress:
     def __init__(self) -> None:
         self.console = plain_console(stderr=True)
         self._bar = Progress(
-            TextColumn("searching"),
+            TextColumn("{task.fields[doing]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("trials"),
+            TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
@@ -42,7 +43,10 @@ class SearchProgress:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._task = self._bar.add_task("", start=False, total=None, best="")
+        self._task = self._bar.add_task(
+            "", start=False, total=None, best="", doing="searching", unit="trials"
+        )
+        self._preparation: TaskID | None = None
         self._search: Search | None = None
         self._start_time = self._last_line_time = 0.0
         self._resumed_results = self._failed = self._stopped = 0
@@ -60,6 +64,22 @@ class SearchProgress:
         self._bar.update(self._task, total=search.trials)
         self._move_bar(search)
         return self
+
+    def prepare(self, done: int, total: int, line: str) -> None:
+        """Log the progress of what the evaluator needs before the first trial.
+
+        On a terminal it has a bar until it is done; elsewhere a line, at most one a minute.
+        """
+        first, last = self._preparation is None, done == total
+        if self._preparation is None:
+            self._preparation = self._bar.add_task("", best="", doing="preparing", unit="steps")
+        self._bar.update(self._preparation, completed=done, total=total, best=line)
+        if last or (not self.console.is_terminal and (first or self._is_quiet())):
+            self._last_line_time = time.monotonic()
+            self.console.print(f"{line}, step {done:,}/{total:,}", soft_wrap=True)
+        if last:
+            self._bar.remove_task(self._preparation)
+            self._start_time = self._last_line_time  # of the trials, whose end is estimated
 
     def __enter__(self) -> "SearchProgress":
         self._bar.start()

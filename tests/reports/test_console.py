@@ -85,3 +85,15 @@ def test_logs_the_first_result_after_resuming_within_a_long_batch(
     lines = progress_lines(path, capsys, results + 1)
     counts = [line.split("trials")[1].split()[0] for line in lines]
     assert counts == [f"{results + 1}/6"] and lines[0].endswith(" left")
+
+
+def test_preparation_logs_its_first_and_last_steps_and_one_a_minute(capsys, monkeypatch):
+    clock = itertools.count(0, 25)  # seconds
+    monkeypatch.setattr("mnas.reports.console.time.monotonic", lambda: next(clock))
+    progress = SearchProgress()
+    for step in range(8):
+        progress.prepare(step, 7, f"loss {step}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "loss 0, step 0/7"
+    assert lines[-1] == "loss 7, step 7/7"
+    assert len(lines) == 4
