@@ -59,7 +59,11 @@ def test_costs_counted_from_the_model_are_the_published_ones(name, params, milli
 def test_closed_form_costs_of_published_networks_equal_the_models(name):
     architecture = PUBLISHED[name]
     assert model_cost(architecture) == network_cost(architecture)
-    small = architecture.replace(resolution=75, padding="same", classes=7)
+
+
+@pytest.mark.parametrize("name", ["mobilenet-v1", "mobilenet-v2", "resnet-18", "resnet-50"])
+def test_closed_form_costs_hold_at_other_sizes_and_paddings(name):
+    small = PUBLISHED[name].replace(resolution=75, padding="same", classes=7)
     assert model_cost(small) == network_cost(small)
 
 

@@ -65,7 +65,7 @@ PROGRAM = """
 
 def started(options: dict, body: str, devices: int) -> subprocess.Popen:
     """Start PROGRAM and `body` with so many virtual devices of the CPU."""
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = f"--xla_force_host_platform_device_count={devices} {os.environ.get('XLA_FLAGS', '')}"
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     program = textwrap.dedent(PROGRAM) + textwrap.dedent(body)
     return subprocess.Popen(
