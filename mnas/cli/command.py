@@ -112,6 +112,12 @@ def stop_advice(text: str) -> Iterator[None]:
         raise
 
 
+def exit_status(error: BaseException) -> int:
+    """Return the exit status of a command that an exception ends."""
+    explained = _explanation(error)
+    return FAILED if explained is None else explained[1]
+
+
 def _explanation(error: BaseException) -> tuple[str, int] | None:
     """Return the message and the exit status of an error; None for a defect."""
     if isinstance(error, UsageError):

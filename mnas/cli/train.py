@@ -13,7 +13,7 @@ from rich.console import Console
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.sources import find
 from mnas.cli.arguments import Spec
-from mnas.cli.command import stop_advice
+from mnas.cli.command import exit_status, stop_advice
 from mnas.cli.recipe_flags import described_rate, parse_with_recipe
 from mnas.data.images import DataConfig, Images, load
 from mnas.files import locked_directory, write_json
@@ -84,14 +84,22 @@ def main(arguments: list[str]) -> None:
 
 
 def train(options: TrainArguments) -> None:
-    """Train the network, or what is left of it, and write its files."""
+    """Train the network, or what is left of it, and write its files; with other processes if so."""
+    processes = options.coordinator, options.processes, options.process_index
+    if not options.distributed and all(value is None for value in processes):
+        _train(options)
+        return
+    from mnas.training.processes import together  # imports JAX
+
+    with together(*processes, exit_status):
+        _train(options)
+
+
+def _train(options: TrainArguments) -> None:
     from mnas.data.feeds import Feeding  # these import JAX
-    from mnas.training.devices import Devices, join
+    from mnas.training.devices import Devices
     from mnas.training.whole_network import Retraining
 
-    processes = options.coordinator, options.processes, options.process_index
-    if options.distributed or any(value is not None for value in processes):
-        join(*processes)
     devices = Devices()
     console = plain_console(stderr=True)
     console.quiet = not devices.writes

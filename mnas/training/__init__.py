@@ -20,6 +20,8 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     precompile     compilation of everything `blockwise` runs, ahead of a search
     step           update of a whole network as one compiled program
     start          variables that a training starts from; blocks by learning rate
+    meeting        processes meet before they train together; no JAX
+    processes      several processes that train together, and how they end
     devices        batches split over devices, and over several processes
     checkpoint     state of a training at any step, on disk, by Orbax
     result         the result of a finished training as plain data

@@ -108,26 +108,3 @@ class SplitFeed:
 
 def _is_global(array: Any) -> bool:
     return isinstance(array, jax.Array) and not array.is_fully_addressable
-
-
-def join(coordinator: str | None = None, processes: int | None = None, index: int | None = None):
-    """Make this process one of several that train together; before anything else of JAX.
-
-    coordinator  address of process 0, "host:port"
-    processes    number of processes
-    index        number of this process, from 0
-
-    Without arguments, JAX asks the cluster (Slurm, Open MPI, Kubernetes). Raises UsageError where
-    that is impossible.
-    """
-    given = [coordinator, processes, index]
-    if None in given and any(value is not None for value in given):
-        raise UsageError(
-            f"coordinator = {coordinator!r}, processes = {processes}, index = {index}; "
-            "accepted: all three, or none"
-        )
-    try:
-        jax.distributed.initialize(coordinator, processes, index)
-    except (RuntimeError, ValueError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"processes can't be joined: {cause}") from None
