@@ -10,6 +10,7 @@ the workers' processes in /proc/PID/smaps_rollup at the moment when their sum is
 runs on Linux only.
 """
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -105,7 +106,7 @@ def searched(name: str, source: Path, workers: int, out: Path) -> Row:
         most: list[tuple[int, int]] = []
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
-            found = list(worker_memory())
+            found = list(worker_memory(process.pid))
             if sum(pss for _, pss in found) >= sum(pss for _, pss in most):
                 most = found
         if process.returncode:
@@ -115,17 +116,26 @@ def searched(name: str, source: Path, workers: int, out: Path) -> Row:
     return Row(name, len(most), resident, proportional, proportional * len(most))
 
 
-def worker_memory() -> Iterator[tuple[int, int]]:
-    """Yield resident and proportional bytes of the worker processes of this machine."""
+def worker_memory(driver: int) -> Iterator[tuple[int, int]]:
+    """Yield resident and proportional bytes of the workers of a search, by the driver's process."""
+    parents = {}
     for path in Path("/proc").iterdir():
-        try:
-            if not path.name.isdigit() or WORKER not in (path / "cmdline").read_bytes():
-                continue
-            lines = (path / "smaps_rollup").read_text().splitlines()
-        except OSError:  # ended meanwhile
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile
+                stat = (path / "stat").read_text()
+                parents[int(path.name)] = int(stat.rpartition(")")[2].split()[1])
+    for pid in parents:
+        ancestor = pid
+        while ancestor in parents and ancestor != driver:
+            ancestor = parents[ancestor]
+        if ancestor != driver:
             continue
-        sizes = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines[1:]}
-        yield sizes["Rss"], sizes["Pss"]
+        with contextlib.suppress(OSError):
+            if WORKER not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                continue
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            sizes = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines[1:]}
+            yield sizes["Rss"], sizes["Pss"]
 
 
 def main(flags: list[str]) -> int:
