@@ -6,6 +6,7 @@ through the entry points `mnas.search_spaces`; `mnas.testing.check_space` checks
     mnasnet         MnasNet's factorized hierarchical grid
     efficientnet    a grid around EfficientNet-B0, which contains it
     accel_nasbench  the networks of Accel-NASBench, which the surrogate predicts
+    nas_bench_macro  the networks of NAS-Bench-Macro, trained on CIFAR-10
     single_cell     one cell for all stages, for ablations
     per_layer       one choice for every layer, for ablations
     scaling         scalings of one network, for grid searches
@@ -16,6 +17,7 @@ Imports `space`, `architecture` and `errors`.
 from mnas.search_spaces.accel_nasbench import AccelNasbenchSpace
 from mnas.search_spaces.efficientnet import EfficientNetSpace
 from mnas.search_spaces.mnasnet import MnasNetSpace
+from mnas.search_spaces.nas_bench_macro import NasBenchMacroSpace
 from mnas.search_spaces.per_layer import PerLayerSpace
 from mnas.search_spaces.scaling import ScalingDimensionsSpace, ScalingGridSpace
 from mnas.search_spaces.single_cell import SingleCellSpace
@@ -24,6 +26,7 @@ __all__ = [
     "AccelNasbenchSpace",
     "EfficientNetSpace",
     "MnasNetSpace",
+    "NasBenchMacroSpace",
     "PerLayerSpace",
     "ScalingDimensionsSpace",
     "ScalingGridSpace",

@@ -16,7 +16,7 @@ Predict = Callable[[Architecture], Mapping[str, tuple[float, float]]]
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Block))
 # Settings that few networks change; tables show them only where the two networks differ.
-RARE_SETTINGS = ("stem_kernel", "stem_pool", "padding", "bn_epsilon")
+RARE_SETTINGS = ("stem_kernel", "stem_stride", "stem_pool", "padding", "bn_epsilon")
 
 
 @dataclasses.dataclass(frozen=True)

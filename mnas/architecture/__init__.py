@@ -22,5 +22,6 @@ Modules, in the order in which data flows:
 - `timm_arguments`, `block_text`: whole networks as the arguments of timm's model, and as TF block
   strings in a text file;
 - `sources`: the network that a SPEC of the command line names, with its origin;
+- `network_table`: CSV tables of networks with known accuracy;
 - `scaling_grid`: the points (α, β, γ) of the grid search for compound-scaling coefficients.
 """

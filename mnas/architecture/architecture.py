@@ -35,13 +35,14 @@ class Architecture:
 
     blocks       the stages, first to last
     resolution   height and width of the square input image, pixels
-    stem         filters of the stride-2 convolution before the stages
+    stem         filters of the convolution before the stages
     head         filters of the 1×1 convolution after them (then pooling and the classifier); 0 for
                  none (MobileNetV1, ResNet)
     classes      outputs of the classifier
     activation   of the whole network: 'swish' (EfficientNet), 'relu' (MnasNet, ResNet) or 'relu6'
                  (MobileNet)
     stem_kernel  kernel size of the stem's convolution; odd
+    stem_stride  stride of the stem's convolution; 1 or 2
     stem_pool    whether a 3×3 max pooling of stride 2 follows the stem (ResNet)
     padding      of all convolutions and poolings: 'same' as in TensorFlow, where the odd pixel is
                  added at the bottom and right; 'symmetric' as in PyTorch, (kernel - 1) / 2 pixels
@@ -63,6 +64,7 @@ class Architecture:
     classes: int = 1000
     activation: str = "swish"
     stem_kernel: int = 3
+    stem_stride: int = 2
     stem_pool: bool = False
     padding: Padding = "same"
     bn_epsilon: float = 1e-3
@@ -80,6 +82,7 @@ class Architecture:
         require_whole("architecture", "number of layers", layers, most=MOST_LAYERS)
         require_one_of("architecture", "activation", self.activation, ACTIVATIONS)
         require_odd("architecture", "stem_kernel", self.stem_kernel)
+        require_one_of("architecture", "stem_stride", self.stem_stride, (1, 2))
         if not isinstance(self.stem_pool, bool):
             raise rejected("architecture", "stem_pool", self.stem_pool, "True, False")
         require_one_of("architecture", "padding", self.padding, PADDINGS)
@@ -134,7 +137,7 @@ class Architecture:
         ratios that round to the same number of filters.
         """
         incoming = (self.stem, *(block.filters for block in self.blocks))
-        layers = ",".join(map(_stage_json, self.blocks, incoming))
+        layers = ",".join(filter(None, map(_stage_json, self.blocks, incoming)))
         settings = {"layers": None, **self._settings()}
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         text = text.replace('"layers":null', f'"layers":[{layers}]', 1)
@@ -143,7 +146,8 @@ class Architecture:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, `blocks` as block strings; the inverse of `from_dict`.
 
-        `timm_stages` is left out where it is None, as in all networks of the search spaces.
+        `timm_stages` is left out where it is None, as in all networks of the search spaces, and
+        `stem_stride` where it is 2.
         """
         return {
             "name": self.name,
@@ -154,7 +158,10 @@ class Architecture:
 
     def _settings(self) -> dict[str, Any]:
         """Return the fields that belong to the network's identity, apart from its blocks."""
-        return {name: getattr(self, name) for name in _IDENTITY}
+        settings = {name: getattr(self, name) for name in _IDENTITY}
+        if self.stem_stride == 2:
+            del settings["stem_stride"]
+        return settings
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Architecture":

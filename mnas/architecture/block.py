@@ -11,7 +11,7 @@ from mnas.errors import (
     require_whole,
 )
 
-OPS = ("mbconv", "conv", "separable", "basic", "bottleneck")
+OPS = ("mbconv", "conv", "separable", "basic", "bottleneck", "identity")
 SKIPS = ("identity", "none", "pool", "projection")
 
 # Limits of what is described at all: larger counts are mistakes, and would fill the memory.
@@ -40,18 +40,21 @@ class Block:
                   'separable': depthwise convolution, squeeze-and-excitation, 1×1 convolution, with
                   an activation after either convolution (MobileNetV1, arXiv 1704.04861).
                   'basic' (two k×k convolutions) and 'bottleneck' (1×1, k×k, 1×1): the last
-                  activation follows the skip connection (ResNet, arXiv 1512.03385)
+                  activation follows the skip connection (ResNet, arXiv 1512.03385).
+                  'identity': no layer where the input has the output's shape; otherwise one 1×1
+                  convolution with BatchNorm, without activation (NAS-Bench-Macro, arXiv 2103.11922)
     expand_ratio  'mbconv': expanded filters / input filters; 'bottleneck': output filters /
                   filters of the k×k convolution (4 in ResNet); 1 for the other ops
     repeats       number of layers
     se_ratio      reduced filters of squeeze-and-excitation / *input* filters of the layer, 0 to 1;
-                  0 leaves it out; always 0 for 'basic' and 'bottleneck'
+                  0 leaves it out; always 0 for 'basic', 'bottleneck' and 'identity'
     skip          'identity': add the input where stride is 1 and the filters don't change.
                   'pool': add the 3×3 average-pooled input (with the layer's stride) where the
                   filters don't change.
                   'projection': add the input where it has the output's shape, otherwise a 1×1
                   convolution of it (with the layer's stride) and BatchNorm, as in ResNet.
-                  'none'
+                  'none'.
+                  'identity' for the op 'identity', whose kernel is 1
 
     Raises UsageError for a field outside these values.
     """
@@ -82,13 +85,23 @@ class Block:
                 f"accepted: a divisor of its {self.filters} filters"
             )
         require_between("block", "se_ratio", self.se_ratio, 0, 1)
-        if self.op in ("basic", "bottleneck") and self.se_ratio:
+        if self.op in ("basic", "bottleneck", "identity") and self.se_ratio:
             raise UsageError(f"block: se_ratio = {self.se_ratio} with op {self.op!r}; accepted: 0")
         object.__setattr__(self, "se_ratio", float(self.se_ratio))
         require_one_of("block", "skip", self.skip, SKIPS)
+        if self.op == "identity":
+            for field, accepted in (("kernel", 1), ("skip", "identity")):
+                if getattr(self, field) != accepted:
+                    raise UsageError(
+                        f"block: {field} = {getattr(self, field)!r} with op 'identity'; "
+                        f"accepted: {accepted!r}"
+                    )
 
     def layers(self, in_filters: int) -> tuple["Layer", ...]:
-        """Return the stage's layers for `in_filters` input filters, skip connections resolved."""
+        """Return the stage's layers for `in_filters` input filters, skip connections resolved.
+
+        There are none where the op is 'identity' and the shape does not change.
+        """
         return _stage_layers(self, in_filters)
 
     def _layer(self, in_filters: int, stride: int) -> "Layer":
@@ -116,6 +129,8 @@ class Block:
 def _stage_layers(block: Block, in_filters: int) -> tuple["Layer", ...]:
     """Return `Block.layers`."""
     first = block._layer(in_filters, block.stride)
+    if block.op == "identity":
+        return (first,) if first.skip == "none" else ()
     return (first, *(block._layer(block.filters, 1) for _ in range(block.repeats - 1)))
 
 

@@ -1,9 +1,9 @@
 """Blocks as TF block strings, ``r2_k3_s22_e6_i16_o24_se0.25`` (EfficientNet's TPU code).
 
 TF's grammar covers 'mbconv' with an identity skip connection or none. Other blocks are written with
-further fields of our own: the ops ``conv``, ``separable``, ``basic`` and ``bottleneck``, and
-``poolskip`` and ``projectionskip``. TF's own decoder silently ignores fields that it doesn't know;
-`tf_rejection` tells whether a block can be passed to it.
+further fields of our own: the ops ``conv``, ``separable``, ``basic``, ``bottleneck`` and
+``identity``, and ``poolskip`` and ``projectionskip``. TF's own decoder silently ignores fields that
+it doesn't know; `tf_rejection` tells whether a block can be passed to it.
 """
 
 import re

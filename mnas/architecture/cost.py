@@ -59,7 +59,7 @@ def layer_cost(layer: Layer, resolution: int) -> Cost:
     kernel, in_filters, filters = layer.kernel, layer.in_filters, layer.filters
     out_resolution = downscaled(resolution, layer.stride)
     total = Cost()
-    if layer.op == "conv":
+    if layer.op in ("conv", "identity"):
         total += convolution(kernel, in_filters, filters, out_resolution)
         if layer.se_filters:
             total += squeeze_excite(filters, layer.se_filters)
@@ -86,7 +86,7 @@ def layer_cost(layer: Layer, resolution: int) -> Cost:
 
 def parts(architecture: Architecture) -> Iterator[PartCost]:
     """Yield stem, every layer of every stage, head (if any) and classifier, in order."""
-    size, filters = downscaled(architecture.resolution, 2), architecture.stem
+    size, filters = downscaled(architecture.resolution, architecture.stem_stride), architecture.stem
     cost = convolution(architecture.stem_kernel, 3, filters, size)
     if architecture.stem_pool:
         size = downscaled(size, 2)
@@ -94,7 +94,7 @@ def parts(architecture: Architecture) -> Iterator[PartCost]:
     for s, block in enumerate(architecture.blocks, start=1):
         stage = _stage_parts(block, filters, size, s)
         yield from stage
-        size, filters = stage[-1].resolution, block.filters
+        size, filters = stage[-1].resolution if stage else size, block.filters
     if architecture.head:
         cost = convolution(1, filters, architecture.head, size)
         filters = architecture.head

@@ -20,7 +20,8 @@ def block_keys(architecture: Architecture) -> list[tuple[Hashable, tuple[int, in
     common = (architecture.activation, architecture.bn_epsilon)
     padding = architecture.padding
     pooled = architecture.stem_pool
-    stem = ("stem", architecture.stem, architecture.stem_kernel, pooled, padding, common)
+    stride = architecture.stem_stride
+    stem = ("stem", architecture.stem, architecture.stem_kernel, stride, pooled, padding, common)
     head = ("head", architecture.head, architecture.classes, common)
     layers = [
         (layer, padding if layer.stride > 1 else "same", common) for layer in architecture.layers()

@@ -2,7 +2,8 @@
 
     {"format": "mnas-spec/1", "name": ..., "blocks": [block strings], "resolution": ...,
      "stem": ..., "head": ..., "classes": ..., "activation": ..., "stem_kernel": ...,
-     "stem_pool": ..., "padding": ..., "bn_epsilon": ..., "params": ..., "mult_adds": ...,
+     "stem_stride": ..., "stem_pool": ..., "padding": ..., "bn_epsilon": ..., "params": ...,
+     "mult_adds": ...,
      "arch_def": timm's, or null if timm cannot represent it,
      "search": {...} of the search that found it, or null}
 

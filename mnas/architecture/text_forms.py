@@ -29,6 +29,7 @@ def tf_block_strings(architecture: Architecture) -> tuple[str, ...]:
             raise UsageError(f"blocks[{index}]: {setting} has no TF block string")
     for field, supported, reason in (
         ("stem_kernel", 3, "TF's stem is 3×3"),
+        ("stem_stride", 2, "TF's stem has stride 2"),
         ("stem_pool", False, "TF's stem does not pool"),
         ("padding", "same", "TF pads SAME"),
     ):
@@ -59,6 +60,8 @@ def arch_def(architecture: Architecture) -> list[list[str]]:
     """
     if architecture.stem_pool:
         raise UsageError("architecture: stem_pool = True has no timm form: timm's stem has no pool")
+    if architecture.stem_stride != 2:
+        raise UsageError("architecture: stem_stride = 1 has no timm form: timm's stem has stride 2")
     strings = []
     for index, block in enumerate(architecture.blocks):
         try:

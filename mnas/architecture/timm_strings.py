@@ -17,6 +17,8 @@ _GRAMMAR = Grammar(
 
 def timm_string(block: Block) -> str:
     """Return the `arch_def` string of a block; UsageError if timm cannot represent it."""
+    if block.op == "identity":
+        raise UsageError("op = 'identity' has no timm arch_def (timm's cn has an activation)")
     if block.op in ("basic", "bottleneck"):
         raise UsageError(
             f"op = {block.op!r} has no timm arch_def (timm builds ResNets by other means)"

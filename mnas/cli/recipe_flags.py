@@ -32,9 +32,9 @@ def parse_with_recipe(program: str, arguments: Sequence[str], default: T) -> T:
     The recipe's learning rate is scaled to the batch size that is given, where recipes scale it.
     Raises UsageError and SystemExit as `parse`; UsageError for an unknown recipe.
     """
-    name = _value(arguments, "recipe") or default.recipe
+    name = flag_value(arguments, "recipe") or default.recipe
     recipe = find_recipe(name)
-    config, batch_size = recipe.config, _value(arguments, "batch-size") or ""
+    config, batch_size = recipe.config, flag_value(arguments, "batch-size") or ""
     if re.fullmatch(r"0*[1-9]\d{0,8}", batch_size, re.ASCII):  # others are rejected by `parse`
         config = recipe.for_batches_of(int(batch_size))
     kind: type[T] = type(default)
@@ -42,7 +42,7 @@ def parse_with_recipe(program: str, arguments: Sequence[str], default: T) -> T:
     return parse(kind, program, arguments, dataclasses.replace(default, **changes))  # type: ignore[type-var]
 
 
-def _value(arguments: Sequence[str], name: str) -> str | None:
+def flag_value(arguments: Sequence[str], name: str) -> str | None:
     """Return the value of the last flag of that name; None where it is not given."""
     found = None
     for position, word in enumerate(arguments):

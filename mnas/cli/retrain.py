@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnas.analysis.retraining import Candidate, Row, correlation
 from mnas.architecture.architecture import Architecture
@@ -30,8 +29,9 @@ from mnas.experiment import network_list, run
 from mnas.experiment.overrides import override
 from mnas.experiment.results import Run, architecture_of, load_run
 from mnas.files import locked_directory, read_json, write_csv, write_json
-from mnas.loop.records import Record, ResultRecord
+from mnas.loop.records import ResultRecord
 from mnas.reports import retraining_table
+from mnas.reports.evaluation_progress import EvaluationProgress
 from mnas.reports.terminal import plain_console
 from mnas.training.config import TrainingConfig
 from mnas.training.recipes import RECIPES
@@ -99,7 +99,7 @@ def retrain(options: RetrainArguments) -> None:
     console.print(described_rate(options), soft_wrap=True)
     with locked_directory(directory, "is training in this directory"):
         _check_same_networks(directory / "networks.json", networks)
-        with _Progress(console, networks, options.seeds) as progress:
+        with EvaluationProgress(console, len(networks) * options.seeds, "trainings") as progress:
             results = network_list.evaluate(
                 networks,
                 evaluator,
@@ -227,42 +227,3 @@ def _result(options: RetrainArguments, rows: Sequence[Row], source: Source) -> d
         "accuracies": {row.candidate.architecture.name: list(row.accuracies) for row in rows},
         "kendall": None if found is None else dataclasses.asdict(found),
     }
-
-
-class _Progress:
-    """Bar and lines of finished trainings; a context manager."""
-
-    def __init__(self, console: Console, networks: Sequence[Architecture], seeds: int) -> None:
-        self._console = console
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("trainings"))
-        self._bar = Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        )
-        self._done, self._all = 0, len(networks) * seeds
-        self._task = self._bar.add_task("", total=self._all)
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def resume(self, done: int) -> None:
-        """Begin with trainings that have ended before."""
-        self._done = done
-        self._bar.update(self._task, completed=done)
-        if done:
-            self._console.print(f"resumed after {done} of {self._all} trainings")
-
-    def observe(self, record: Record) -> None:
-        """Show a result."""
-        if not isinstance(record, ResultRecord):
-            return
-        self._done += 1
-        self._bar.update(self._task, completed=self._done)
-        outcome = record.error or f"accuracy {record.accuracy:.4f}"
-        name = f"{record.architecture['name']}, seed {record.seed}"
-        self._console.print(
-            f"{self._done}/{self._all}  {name}: {outcome}  {record.seconds:.0f} s", soft_wrap=True
-        )

@@ -11,6 +11,7 @@ has a frozen configuration, which the command line finds through the entry point
     surrogate_fits     networks to features to ImageNet top-1: two fits and their coefficients
     surrogate_devices  features to latency and throughput on six devices
     surrogate          the evaluator that predicts with them, without JAX
+    table              accuracies from a table of trained networks, without training
     noisy              Gaussian noise on the accuracy of any other evaluator
 
 Imports `evaluation`, `space`, `training`, `data`, `runtime`, `architecture`, `files` and `errors`.

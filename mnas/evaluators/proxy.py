@@ -195,7 +195,7 @@ class ProxyEvaluator:
         The evaluation's accuracy is the score that the configuration names. Raises UsageError as
         `images_for`, or if the latency table lacks a block.
         """
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         program = self.config.program
         assert program != "auto"  # `build` has set it
         feed, validation = self.feeds_for(architecture)
@@ -222,6 +222,7 @@ class ProxyEvaluator:
             epochs=result.epochs,
             seconds=time.perf_counter() - start,
             timings={
+                "cpu_seconds": time.process_time() - cpu_start,  # of all threads
                 "train_seconds": result.train_seconds,
                 "evaluate_seconds": result.evaluate_seconds,
                 "trace_seconds": result.trace_seconds,

@@ -38,7 +38,10 @@ CHOICES: tuple[tuple[float, ...], ...] = tuple(
     for block in range(len(BASE.blocks))
     for choices in ((1, 4, 6), (3, 5), (1, 2, 3, 4) if block == 5 else (1, 2, 3), (0.0, 0.25))
 )
-_FIXED = ("resolution", "stem", "stem_kernel", "stem_pool", "head", "classes", "activation")
+_FIXED = (
+    *("resolution", "stem", "stem_kernel", "stem_stride", "stem_pool", "head", "classes"),
+    "activation",
+)
 _FIXED_IN_BLOCK = ("op", "filters", "stride", "skip")
 _INDEX = [{choice: index for index, choice in enumerate(choices)} for choices in CHOICES]
 

@@ -172,9 +172,10 @@ Names = Mapping[str, str]
 
 
 def _stem(graph: Graph, x: str, architecture: Architecture, names: Names) -> str:
-    x = graph.convolution(x, names["conv"], stride=2)
+    stride = architecture.stem_stride
+    x = graph.convolution(x, names["conv"], stride)
     x = graph.norm(x, names["norm"], architecture.activation)
-    graph.downscale(2)
+    graph.downscale(stride)
     if architecture.stem_pool:
         x = graph.pool("MaxPool", x, stride=2)
         graph.downscale(2)
@@ -199,6 +200,10 @@ def _conv(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> 
     y = graph.norm(y, names["norm"], activation)
     y = _squeeze_excite(graph, y, layer, activation, names)
     return _skip(graph, x, y, layer, names)
+
+
+def _identity(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
+    return graph.norm(graph.convolution(x, names["conv"], layer.stride), names["norm"])
 
 
 def _basic(graph: Graph, x: str, layer: Layer, activation: str, names: Names) -> str:
@@ -258,4 +263,5 @@ _LAYERS: dict[str, Callable[[Graph, str, Layer, str, Names], str]] = {
     "conv": _conv,
     "basic": _basic,
     "bottleneck": _bottleneck,
+    "identity": _identity,
 }

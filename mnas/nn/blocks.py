@@ -155,7 +155,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Stem(nn.Module):
-    """Convolution of stride 2, BatchNorm, activation: [N, H, W, 3] → [N, ⌈H/2⌉, ⌈W/2⌉, filters].
+    """Convolution of stride s, BatchNorm, activation: [N, H, W, 3] → [N, ⌈H/s⌉, ⌈W/s⌉, filters].
 
     pool    append 3×3 max pooling of stride 2 (ResNet, arXiv 1512.03385, Table 1)
     """
@@ -166,6 +166,7 @@ class Stem(nn.Module):
     pool: bool = False
     padding: ops.Padding = "same"
     epsilon: float = norm.BATCH_NORM_EPSILON
+    stride: int = 2
 
     @nn.compact
     def __call__(
@@ -175,7 +176,7 @@ class Stem(nn.Module):
         keep: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        x = Convolution(self.filters, self.kernel, 2, self.padding, name="conv")(x)
+        x = Convolution(self.filters, self.kernel, self.stride, self.padding, name="conv")(x)
         x = BatchNorm(self.activation, self.epsilon, name="norm")(x, train)
         return pooling.max_pool(x, 2, self.padding) if self.pool else x
 
@@ -229,7 +230,10 @@ class MBConv(LayerBlock):
 
 
 class ConvLayer(LayerBlock):
-    """k×k convolution, BatchNorm, activation, squeeze-and-excitation, skip connection."""
+    """k×k convolution, BatchNorm, activation, squeeze-and-excitation, skip connection.
+
+    For the op 'identity' without activation.
+    """
 
     last_norm = "norm"
 
@@ -243,7 +247,8 @@ class ConvLayer(LayerBlock):
     ) -> jax.Array:
         layer = self.layer
         y = Convolution(layer.filters, layer.kernel, layer.stride, self.padding, name="conv")(x)
-        y = BatchNorm(self.activation, self.epsilon, name="norm")(y, train)
+        activation = None if layer.op == "identity" else self.activation
+        y = BatchNorm(activation, self.epsilon, name="norm")(y, train)
         if layer.se_filters:
             y = SqueezeExcite(layer.se_filters, self.activation, name="squeeze_excite")(y)
         return _skip(self, x, y, train, keep, key)
@@ -362,6 +367,7 @@ LAYERS: dict[str, type[LayerBlock]] = {
     "conv": ConvLayer,
     "basic": BasicLayer,
     "bottleneck": BottleneckLayer,
+    "identity": ConvLayer,
 }
 
 

@@ -49,8 +49,15 @@ def network_blocks(
     """
     activation, padding = architecture.activation, architecture.padding
     epsilon = architecture.bn_epsilon
-    pool = architecture.stem_pool
-    stem = Stem(architecture.stem, activation, architecture.stem_kernel, pool, padding, epsilon)
+    stem = Stem(
+        architecture.stem,
+        activation,
+        architecture.stem_kernel,
+        architecture.stem_pool,
+        padding,
+        epsilon,
+        architecture.stem_stride,
+    )
     blocks: list[tuple[str, nn.Module]] = [("stem", stem)]
     for s, stage in enumerate(architecture.stages(), start=1):
         for n, layer in enumerate(stage, start=1):

@@ -111,7 +111,7 @@ def module_names(architecture: Architecture) -> dict[str, dict[str, str]]:
 
 
 def _layer_names(layer: Layer) -> dict[str, str]:
-    if layer.op == "conv":
+    if layer.op in ("conv", "identity"):
         return _CONV
     if layer.op in ("basic", "bottleneck"):
         return _RESNET
@@ -322,7 +322,7 @@ def _check_same(saved: Architecture, architecture: Architecture, path: str | Pat
     saved = saved.replace(resolution=architecture.resolution, name=architecture.name)
     if saved.canonical_hash() == architecture.canonical_hash():
         return
-    for field in ("activation", "padding", "bn_epsilon", "stem_pool"):
+    for field in ("activation", "padding", "bn_epsilon", "stem_stride", "stem_pool"):
         theirs, ours = getattr(saved, field), getattr(architecture, field)
         if theirs != ours:
             raise UsageError(

@@ -8,10 +8,13 @@ console            progress of a running search, as an observer of its records
 tensorboard        TensorBoard events, among them those of a search, as an observer of its records
 training_log       history.csv, learning curves and TensorBoard events of a training
 training_progress  progress of a training
+evaluation_progress  progress of evaluations of listed networks
+proxy_quality      quality of proxies: table, CSV, picture
 retraining_table   table of retrained networks as text
 terminal           console that prints text as it is: no markup
 text               numbers as text
 figures            pieces of an HTML page: figures as SVG, tables
+drawing            drawing of a network as SVG, alone or beside a second one
 failures           failed children by cause
 comparison_tables  a comparison of two architectures as text
 run_report         HTML page about one run or several

@@ -27,6 +27,7 @@ from tests.architecture.networks import NETWORKS
         ("activation", "gelu", "swish, relu"),
         ("stem_kernel", 4, "odd whole number"),
         ("stem_pool", 1, "True, False"),
+        ("stem_stride", 3, "1, 2"),
         ("padding", "valid", "same, symmetric"),
         ("bn_epsilon", 0.0, "above 0"),
         ("bn_epsilon", True, "above 0"),

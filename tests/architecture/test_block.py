@@ -1,5 +1,7 @@
 """`Block`: accepted fields."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,9 @@ def test_invalid_fields_are_named(field, value, accepted):
         ("bottleneck", "expand_ratio", 3, "a divisor of its 16 filters"),
         ("basic", "se_ratio", 0.25, "0"),
         ("bottleneck", "se_ratio", 0.25, "0"),
+        ("identity", "expand_ratio", 6, "1"),
+        ("identity", "se_ratio", 0.25, "0"),
+        ("identity", "kernel", 3, "1"),
     ],
 )
 def test_fields_that_an_op_lacks_are_rejected(op, field, value, accepted):
@@ -59,3 +64,13 @@ def test_fields_that_an_op_lacks_are_rejected(op, field, value, accepted):
         UsageError, match=f"{field} = {value} with op '{op}'; accepted: {accepted}$"
     ):
         Block(**{"kernel": 3, "stride": 1, "filters": 16, "op": op, field: value})
+
+
+def test_identity_is_a_layer_only_where_the_shape_changes():
+    same = Block(op="identity", kernel=1, stride=1, filters=16, repeats=3)
+    assert same.layers(16) == ()
+    for block, in_filters in ((same, 8), (dataclasses.replace(same, stride=2), 16)):
+        (layer,) = block.layers(in_filters)
+        assert (layer.op, layer.kernel, layer.filters, layer.skip) == ("identity", 1, 16, "none")
+    with pytest.raises(UsageError, match="skip = 'none' with op 'identity'; accepted: 'identity'"):
+        dataclasses.replace(same, skip="none")

@@ -77,6 +77,7 @@ def test_differs_for_every_effective_change():
         BASE.replace(activation="relu6"),
         BASE.replace(stem_kernel=5),
         BASE.replace(stem_pool=True),
+        BASE.replace(stem_stride=1),
         BASE.replace(head=0),
         BASE.replace(padding="symmetric"),
         BASE.replace(bn_epsilon=1e-5),

@@ -19,7 +19,7 @@ from mnas.errors import UsageError
 from tests.architecture.networks import NETWORKS, SAMPLES, settings
 
 # Settings around the blocks that TF's code doesn't have, with the one value that it supports.
-TF_ONLY = {"stem_kernel": 3, "stem_pool": False, "padding": "same"}
+TF_ONLY = {"stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "padding": "same"}
 
 # --- round trips ---
 
@@ -62,13 +62,18 @@ def test_arch_def_round_trips_or_names_what_timm_lacks():
             i
             for i, b in enumerate(architecture.blocks)
             if b.skip in ("pool", "projection")
-            or b.op in ("basic", "bottleneck")
+            or b.op in ("basic", "bottleneck", "identity")
             or (b.op == "conv" and b.se_ratio)
             or (b.op == "separable" and b.skip != "none")
         ]
         if architecture.stem_pool:
             rejected += 1
             message = "architecture: stem_pool = True has no timm form"
+            with pytest.raises(UsageError, match=message):
+                arch_def(architecture)
+        elif architecture.stem_stride == 1:
+            rejected += 1
+            message = "architecture: stem_stride = 1 has no timm form"
             with pytest.raises(UsageError, match=message):
                 arch_def(architecture)
         elif unsupported:
@@ -189,6 +194,7 @@ def test_an_arch_def_is_a_list_of_lists(stages):
     [
         ({"stem_kernel": 7}, "stem_kernel = 7 has no TF form: TF's stem is 3×3"),
         ({"stem_pool": True}, "stem_pool = True has no TF form"),
+        ({"stem_stride": 1}, "stem_stride = 1 has no TF form: TF's stem has stride 2"),
         ({"padding": "symmetric"}, "padding = 'symmetric' has no TF form: TF pads SAME"),
         ({"head": 0}, "head = 0 has no TF form"),
     ],

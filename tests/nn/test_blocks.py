@@ -183,6 +183,13 @@ def test_stem_and_head_have_documented_shapes():
     y, variables = jax.eval_shape(lambda x: Stem(8, "relu").init_with_output(key, x, True), x)
     assert y.shape == (2, 4, 4, 8)
     assert variables["params"]["conv"]["kernel"].shape == (3, 3, 3, 8)
+    whole = Stem(8, "relu", stride=1)
+    assert jax.eval_shape(lambda x: whole.init_with_output(key, x, True), x)[0].shape == (
+        2,
+        7,
+        7,
+        8,
+    )
     head = Head(16, 5, "relu")
     logits, variables = jax.eval_shape(lambda x: head.init_with_output(key, x, True), y)
     assert logits.shape == (2, 5)
@@ -264,6 +271,19 @@ def test_weight_of_wrong_shape_is_named_in_the_error():
             lambda x: block.apply({"params": params}, x, True, mutable=["batch_stats"]),
             jax.ShapeDtypeStruct((1, 4, 4, 6), jnp.float32),
         )
+
+
+def test_identity_layer_is_a_strided_linear_map_with_batch_norm():
+    layer = make_layer(op="identity", kernel=1, stride=2, expand_ratio=1, filters=4)
+    block = layer_block(layer, "relu")
+    x = np.random.default_rng(0).standard_normal((2, 5, 5, 6)).astype(np.float32)
+    params = random_params(block, x.shape)
+    y, _ = quick_jit(lambda x: block.apply({"params": params}, x, True, mutable=["batch_stats"]))(x)
+    z = x[:, ::2, ::2] @ params["conv"]["kernel"][0, 0]
+    z = (z - z.mean((0, 1, 2))) / np.sqrt(z.var((0, 1, 2)) + 1e-3)
+    expected = z * params["norm"]["scale"] + params["norm"]["bias"]
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+    assert y.min() < 0
 
 
 def test_without_drop_turns_off_dropping_only():

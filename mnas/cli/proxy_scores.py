@@ -1,0 +1,127 @@
+"""Scores of the networks of a table: evaluated by a proxy, or read from a file."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from mnas.analysis import free_predictors
+from mnas.analysis.proxy_quality import Score
+from mnas.architecture.cost import network_cost
+from mnas.architecture.network_table import TableRow, read_records
+from mnas.engines.config import EngineConfig
+from mnas.errors import UsageError, rejected, shown
+from mnas.evaluation import ClassSource, DataDescription
+from mnas.experiment import network_list, run
+from mnas.loop.records import ResultRecord
+from mnas.reports.evaluation_progress import EvaluationProgress
+
+
+def check_settings(seeds: int, scores: str | None) -> None:
+    """Raise UsageError for a number of seeds with a file of scores."""
+    if scores is not None and seeds != 1:
+        raise rejected("proxy-quality", "seeds", seeds, "1 with --scores, which has its own")
+
+
+def evaluated(
+    rows: Sequence[TableRow],
+    evaluator: Any,
+    engine: EngineConfig,
+    seeds: int,
+    directory: Path,
+    console: Console,
+) -> list[Score | None]:
+    """Evaluate the networks on the engine, or what is left of them; None for those that failed.
+
+    The networks have as many classes as the evaluator's data. Raises as
+    `mnas.experiment.network_list.evaluate`.
+    """
+    networks = [row.architecture for row in rows]
+    classes = evaluator.data_classes() if isinstance(evaluator, ClassSource) else None
+    if classes is not None:
+        networks = [network.replace(classes=classes) for network in networks]
+    run.check(network_list.experiment(networks, evaluator, engine, 0))
+    line = evaluator.describe_data() if isinstance(evaluator, DataDescription) else None
+    if line is not None:
+        console.print(f"data: {line}", soft_wrap=True)
+    with EvaluationProgress(console, len(networks) * seeds, "evaluations") as progress:
+        results = network_list.evaluate(
+            networks,
+            evaluator,
+            engine,
+            seeds,
+            directory / "journals",
+            progress.observe,
+            progress.resume,
+        )
+    return [_score(of_network) for of_network in zip(*results, strict=True)]
+
+
+def _score(results: Sequence[ResultRecord]) -> Score | None:
+    """Return the score of one network; None where an evaluation failed.
+
+    A worker's seconds stand for CPU-seconds where the evaluator does not measure these.
+    """
+    found = [result.accuracy for result in results if result.accuracy is not None]
+    if len(found) < len(results):
+        return None
+    seconds = [result.timings.get("cpu_seconds", result.seconds) for result in results]
+    return Score(tuple(found), sum(seconds) or None)
+
+
+def read_scores(path: Path, rows: Sequence[TableRow]) -> list[Score | None]:
+    """Return the scores of a CSV file for the rows of a table, by name; None where it has none.
+
+    Raises UsageError for malformed files, and names that are no row's or occur twice.
+    """
+    records = read_records(path)
+    columns = list(records[0][1])
+    of_seeds = [name for name in columns if name.startswith("score_")] or ["score"]
+    if "name" not in columns or of_seeds[0] not in columns:
+        raise UsageError(f"{path}: columns {shown(columns)}; accepted: name and score among them")
+    found: dict[str, Score] = {}
+    for line, record in records:
+        where, name = f"{path}, line {line}", record["name"]
+        if name in found:
+            raise UsageError(f"{where}: {shown(name)} a second time; accepted: each network once")
+        cost = _number(where, record, "cpu_seconds") if record.get("cpu_seconds") else None
+        if cost is not None and cost <= 0:
+            raise rejected(where, "cpu_seconds", cost, "a number above 0")
+        found[name] = Score(tuple(_number(where, record, key) for key in of_seeds), cost)
+    if not any(row.architecture.name in found for row in rows):
+        name = rows[0].architecture.name
+        raise UsageError(f"{path}: no network of the table; accepted: names such as {shown(name)}")
+    return [found.get(row.architecture.name) for row in rows]
+
+
+def _number(where: str, record: dict[str, str], column: str) -> float:
+    try:
+        value = float(record[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise rejected(where, column, record[column], "a number")
+    return value
+
+
+def score_records(rows: Sequence[TableRow], scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Return a row for each network, for CSV; `read_scores` reads them back."""
+    records = []
+    for row, score in zip(rows, scores, strict=True):
+        cost = network_cost(row.architecture)
+        records.append(
+            {
+                "name": row.architecture.name,
+                "accuracy": row.accuracy,
+                "score": float(np.mean(score.seeds)),
+                **{f"score_{n}": value for n, value in enumerate(score.seeds, start=1)},
+                "cpu_seconds": score.cpu_seconds,
+                "mult_adds": cost.mult_adds,
+                "params": cost.params,
+                "depth": free_predictors.depth(row.architecture),
+            }
+        )
+    return records
