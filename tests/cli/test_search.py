@@ -93,7 +93,7 @@ def test_a_run_has_all_its_files(finished):
 
 
 def test_the_summary_and_the_report_compare_with_b0_by_both_fits(tmp_path, capsys):
-    size = ["--search.trials", "12", "--search.batch", "4"]
+    size = ["--search.trials", "12", "--search.batch", "4", "--controller", "random"]
     assert run_search("b0-imagenet", *size, "--out", str(tmp_path / "run")) == 0
     out, err = capsys.readouterr()
     assert out == ""
