@@ -26,6 +26,7 @@ OPTIONAL = {
     "mnas/export/onnx.py": {"onnx"},
     "mnas/benchmark/contenders/inference_torch.py": {"torch"},
     "mnas/benchmark/contenders/torch_eager.py": {"torch"},
+    "experiments/performance/cifar_peer.py": {"timm", "torch"},
 }
 # Distributions that come with a declared one and are released with it.
 TOGETHER = {"jaxlib": "jax"}

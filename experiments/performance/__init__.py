@@ -11,6 +11,7 @@ Out   tables for people, CSV files and plots, or one JSON object (`--json`)
     soak             time and memory of the driver over a long search, and the time to resume it
     children         children per hour by program, precision and number at once, on a CPU or GPU
     feeding          images per second from the device's memory and streamed
+    cifar_peer       CIFAR-10 in PyTorch with timm's network, without mnas
     packing          images per second, memory and kills of packing a folder
     shared_images    memory of workers that read the same images
     budget           hours of searches and trainings, from the rate of a machine
