@@ -39,9 +39,9 @@ RESULTS = README.parent / "docs" / "results"
 COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
 SEARCHES = [c for c in COMMANDS if c.startswith(("mnas search", "python search.py"))]
 # Commands that only read specs and finished runs; the others train, or need weights.
-READERS = [c for c in COMMANDS if re.match("mnas (list|cost|compare|scale|rescore|report)", c)] + [
-    "mnas export runs/digits-1 --format timm"
-]
+READERS = [
+    c for c in COMMANDS if re.match("mnas (list|cost|compare|draw|scale|rescore|report)", c)
+] + ["mnas export runs/digits-1 --format timm"]
 OTHERS = [c for c in COMMANDS if c.startswith("mnas") and c not in {*SEARCHES, *READERS}]
 
 

@@ -23,13 +23,24 @@ from mnas.errors import UsageError
 from mnas.files import write_text
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; }
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem;
+  color: #222; background: #fff; }
+table { border-collapse: collapse; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
-h1, h2, td { overflow-wrap: anywhere; }
-pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
-svg { max-width: 100%; height: auto; }
+h1, h2 { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; max-width: 40rem; }
+pre { background: #f2f2f2; padding: .8rem; overflow-x: auto; }
+.wide { overflow-x: auto; margin: 1rem 0; }
+svg { max-width: 100%; min-width: 40rem; height: auto; }
+svg.net { max-width: none; }
+@media (prefers-color-scheme: dark) {
+body { color: #e6e6e6; background: #161616; }
+th, td { border-color: #444; }
+pre { background: #262626; }
+svg:not(.net) { filter: invert(.91) hue-rotate(180deg); }
+}
 """
 # Settings of matplotlib that choose where figures are shown, not how they look.
 _SHOWING = ("backend", "backend_fallback", "interactive", "toolbar")
@@ -71,7 +82,9 @@ def write_page(out: Path, title: str, sections: Sequence[str]) -> None:
     sections  HTML
     """
     page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_escape(title)}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_escape(title)}</title>"
         f"<style>{STYLE}</style><h1>{_escape(title)}</h1>{''.join(sections)}</html>\n"
     )
     try:
@@ -105,7 +118,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     body = "".join(
         f"<tr>{''.join(f'<td>{_escape(text)}</td>' for text in row)}</tr>" for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return wide(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def wide(element: str) -> str:
+    """Return an element of HTML that scrolls on its own where the page is narrower."""
+    return f'<div class="wide" tabindex="0">{element}</div>'
 
 
 def new_figure(title: str, x: str, y: str, lines: int = 0) -> tuple[Figure, Axes]:
@@ -159,9 +177,11 @@ def printable(text: str) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """Return the figure as an SVG element."""
+    """Return the figure as an SVG element in a frame that scrolls on narrow pages."""
     document = _svg_document(figure)
-    return document[document.index("<svg") :]
+    title = _escape(figure.axes[0].get_title(loc="left"))
+    element = document[document.index("<svg") :]
+    return wide(element.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1))
 
 
 def write_svg(path: Path, figure: Figure) -> None:

@@ -1,11 +1,11 @@
-"""Self-contained HTML page about one run or several: plots, tables, spec, settings.
+"""Self-contained HTML page about one run or several: plots, tables, drawing, settings.
 
 Made from the runs' journals, so it also shows a search that is still running.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,6 +17,7 @@ from mnas.architecture.published import PUBLISHED
 from mnas.experiment.results import Run, load_run
 from mnas.loop.early_stopping import savings
 from mnas.reports import comparison_tables
+from mnas.reports.drawing import draw
 from mnas.reports.failures import failure_table
 from mnas.reports.figures import (
     END,
@@ -33,6 +34,7 @@ from mnas.reports.figures import (
     svg,
     table,
     thinned,
+    wide,
     write_page,
 )
 
@@ -65,11 +67,25 @@ def _title(run: Run) -> str:
 def _section(run: Run, predict: Predict | None) -> str:
     parts = [_summary(run), failure_table(run.results)]
     if run.ranking:
-        parts += [svg(_rewards(run)), svg(_trade_off(run)), _best_results(run), _best_spec(run)]
+        parts += [svg(_rewards(run)), svg(_trade_off(run)), _best_results(run), _best_network(run)]
         parts.append(_compared_with_reference(run, predict))
-    settings = preformatted(json.dumps(run.head.settings, indent=2))
-    parts.append(f"<details><summary>settings</summary>{settings}</details>")
+    for name in ("provenance", "settings"):
+        rows = [(key, str(value)) for key, value in _flat(getattr(run.head, name))]
+        if rows:
+            shown = table(("", ""), rows)
+            parts.append(f"<details><summary>{name}</summary>{shown}</details>")
     return "".join(parts)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, value) of nested settings; a command's words are joined by spaces."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", " ".join(map(str, value))
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _summary(run: Run) -> str:
@@ -110,8 +126,12 @@ def _best_results(run: Run) -> str:
     return table(("best networks", "reward", "accuracy", "mult-adds, M", "params, M"), rows)
 
 
-def _best_spec(run: Run) -> str:
-    return heading("Best architecture", level=3) + preformatted(json.dumps(run.spec, indent=2))
+def _best_network(run: Run) -> str:
+    """Return the best network's drawing, beside its reference where published; block strings."""
+    best = Architecture.from_dict(run.ranking[0].architecture).replace(name="best network")
+    drawing = draw(best, PUBLISHED.get(run.head.reference or ""))
+    strings = preformatted("\n".join(run.ranking[0].architecture["blocks"]))
+    return heading("Best architecture", level=3) + wide(drawing) + strings
 
 
 def _compared_with_reference(run: Run, predict: Predict | None) -> str:
@@ -172,12 +192,36 @@ def _trade_off(run: Run) -> Figure:
     trials = [result.trial for result in run.ranking]
     points = axes.scatter(madds, accuracies, c=trials, s=18, cmap="viridis", rasterized=True)
     figure.colorbar(points, label="trial")
+    front = non_dominated(madds, accuracies)
+    shown = [front[index] for index in thinned(len(front))]
+    axes.step(
+        [madds[index] for index in shown],
+        [accuracies[index] for index in shown],
+        where="post",
+        color="black",
+        lw=1,
+        label=f"non-dominated, {len(front)}",
+    )
     axes.scatter(madds[:1], accuracies[:1], s=160, marker="*", color="tab:red", label="best")
     reward = run.head.settings.get("reward", {})
     if reward.get("cost") == "mult_adds":
         axes.axvline(reward["target_madds"] / 1e6, color="gray", ls="--", lw=1, label="target")
     legend_beside(figure)
     return figure
+
+
+def non_dominated(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
+    """Return the indices of points that no other equals or exceeds in both, by rising cost.
+
+    A point is dominated by another of at most its cost and at least its accuracy, one of them
+    better; of equal points the first is kept.
+    """
+    order = sorted(range(len(costs)), key=lambda index: (costs[index], -accuracies[index], index))
+    front: list[int] = []
+    for index in order:
+        if not front or accuracies[index] > accuracies[front[-1]]:
+            front.append(index)
+    return front
 
 
 def _rewards_of_runs(runs: Sequence[Run]) -> Figure:

@@ -16,7 +16,7 @@ def test_the_page_is_written_into_the_first_run(run, capsys):
     (run / "report.html").unlink(missing_ok=True)
     assert main(["report", str(run), str(run)]) == 0
     assert capsys.readouterr() == ("", f"written: {run / 'report.html'}\n")
-    assert (run / "report.html").read_text(encoding="utf-8").count("<svg") == 5
+    assert (run / "report.html").read_text(encoding="utf-8").count("<svg") == 7
 
 
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "none"])

@@ -7,7 +7,7 @@ import pytest
 from mnas.architecture.published import PUBLISHED
 from mnas.errors import UsageError
 from mnas.loop.records import UpdateRecord
-from mnas.reports.run_report import _rewards, _section, write_report
+from mnas.reports.run_report import _rewards, _section, non_dominated, write_report
 from tests.runs import head, proposals, result, run_of, write_run
 
 A1 = PUBLISHED["mnasnet-a1"]
@@ -65,7 +65,7 @@ def test_several_runs_share_a_page_and_names_are_literal(tmp_path):
     ]
     write_report(directories, tmp_path / "both.html")
     html = (tmp_path / "both.html").read_text()
-    assert html.count("<svg") == 5 and "Side by side" in html
+    assert html.count("<svg") == 7 and "Side by side" in html
     assert "&lt;a&gt;" in html and "<a>" not in html
 
 
@@ -81,7 +81,7 @@ def test_a_run_of_failures_only_has_a_page_with_their_causes(tmp_path):
 
 
 def test_a_run_of_one_trial_has_figures(tmp_path):
-    assert page(tmp_path, [result(0, 0.4)]).count("<svg") == 2
+    assert page(tmp_path, [result(0, 0.4)]).count("<svg") == 3
 
 
 def test_the_best_reward_so_far_ignores_failures(tmp_path):
@@ -107,20 +107,20 @@ def test_the_size_of_a_page_is_bounded():
 
 def test_rewards_near_the_largest_number_have_an_axis(tmp_path):
     results = [result(n, reward, accuracy=0.5) for n, reward in enumerate((-1e308, 1e308, 0.5))]
-    assert page(tmp_path / "three", results).count("<svg") == 2
-    assert page(tmp_path / "one", results[:1]).count("<svg") == 2
+    assert page(tmp_path / "three", results).count("<svg") == 3
+    assert page(tmp_path / "one", results[:1]).count("<svg") == 3
 
 
 def test_a_search_without_recorded_settings_has_a_page(tmp_path):
     best = result(0, architecture=A1.to_dict())
     html = page(tmp_path, [best], head(settings={}, reference="efficientnet-b0"))
-    assert html.count("<svg") == 2 and "Compared with efficientnet-b0" in html
+    assert html.count("<svg") == 3 and "Compared with efficientnet-b0" in html
 
 
 def test_a_damaged_spec_file_does_not_matter(tmp_path):
     (tmp_path / "best.json").write_bytes(b"\xff")
     html = page(tmp_path, [result(0, 0.4)])
-    assert "&quot;blocks&quot;" in html and "&quot;trial&quot;: 0" in html
+    assert "<pre>r1_k1_s22_e1_i4_o8</pre>" in html
 
 
 def test_an_unknown_reference_is_named(tmp_path):
@@ -148,3 +148,36 @@ def test_import_leaves_the_backend_of_matplotlib_alone():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_best_network_is_drawn_beside_its_reference_with_its_block_strings(tmp_path):
+    best = result(0, architecture=A1.to_dict())
+    html = page(tmp_path / "named", [best], head(reference="efficientnet-b0"))
+    assert "<title>best network beside efficientnet-b0</title>" in html
+    assert "<pre>" + "\n".join(A1.to_dict()["blocks"]) + "</pre>" in html
+    assert "<title>best network</title>" in page(tmp_path / "alone", [best])
+
+
+def test_settings_and_provenance_are_tables_without_json(tmp_path):
+    first = head(
+        provenance={"versions": {"mnas": "9.9"}, "command": ["mnas", "<b>"], "commit": None}
+    )
+    html = page(tmp_path, [result(0, 0.4)], first)
+    assert ["versions.mnas", "9.9"] in rows(html) and ["command", "mnas &lt;b&gt;"] in rows(html)
+    assert ["search.seed", "0"] in rows(html) and ["reward.w", "0.0"] in rows(html)
+    assert '"blocks":' not in html and "{&quot;" not in html and "&quot;: " not in html
+
+
+def test_page_fits_phones_and_follows_the_preference_for_dark(tmp_path):
+    html = page(tmp_path, [result(0, 0.4)])
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
+    assert "prefers-color-scheme: dark" in html.split("<h1>")[0]
+    assert '<svg role="img" aria-label="Accuracy against cost" ' in html
+    assert html.count("<svg") == html.count('role="img"')
+    assert html.count("<table") == html.count('<div class="wide" tabindex="0"><table')
+
+
+def test_front_holds_the_points_that_none_dominates_by_rising_cost():
+    costs, accuracies = [3.0, 1.0, 2.0, 2.0, 4.0, 1.0], [0.7, 0.5, 0.6, 0.4, 0.7, 0.5]
+    assert non_dominated(costs, accuracies) == [1, 2, 0]
+    assert non_dominated([], []) == []
