@@ -17,6 +17,7 @@ VERBS = {
     "resume": "Continue a search or a study that was stopped.",
     "cost": "Count params and mult-adds of an architecture.",
     "compare": "Compare an architecture with a reference, stage by stage.",
+    "draw": "Draw a network as SVG, alone or beside a second one.",
     "scale": "Scale a network in depth, width and resolution.",
     "rescore": "Rank the networks of a run under another reward.",
     "export": "Export an architecture, or a network with its weights.",
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def help_text() -> str:
     """Return the text of `mnas --help`."""
-    verbs = "\n".join(f"  {verb:9}  {line}" for verb, line in VERBS.items())
+    verbs = "\n".join(f"  {verb:13}  {line}" for verb, line in VERBS.items())
     return (
         "usage: mnas VERB ...\n\n"
         "Neural architecture search for MBConv networks.\n\n"

@@ -27,8 +27,8 @@ run               run an experiment in its directory, with progress, files and a
 study             run a study in its directory
 prepare           compile or time the blocks of an experiment's space
 proxy_scores      scores of the networks of a table, evaluated or read from a file
-cost, compare, scale, rescore, export, report, data, train, evaluate, retrain, proxy_quality,
-benchmark         one verb each
+cost, compare, draw, scale, rescore, export, report, data, train, evaluate, retrain,
+proxy_quality, benchmark  one verb each
 
 May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or
 `mnas.experiments`, whose contents it finds by name through `mnas.experiment.registry`. Importing
