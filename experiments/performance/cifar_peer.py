@@ -50,7 +50,7 @@ def network(description: dict[str, Any]) -> nn.Module:
 
     Convolutions are drawn from N(0, 2 / fan out), the classifier from U(±1/sqrt(classes)).
     """
-    import timm
+    from timm.layers.create_act import get_act_layer
     from timm.models._efficientnet_builder import decode_arch_def
     from timm.models.efficientnet import EfficientNet
 
@@ -62,7 +62,7 @@ def network(description: dict[str, Any]) -> nn.Module:
         stem_kernel_size=description["stem_kernel_size"],
         output_stride=description["output_stride"],
         pad_type=description["pad_type"],
-        act_layer=timm.layers.get_act_layer(description["act_layer"]),
+        act_layer=get_act_layer(description["act_layer"]),
         norm_layer=partial(nn.BatchNorm2d, eps=description["bn_eps"]),
         round_chs_fn=int,
     )

@@ -4,6 +4,7 @@ Costs and counts of layers, and a ridge regression from few networks of known ac
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
@@ -113,5 +114,5 @@ def ridge_out_of_sample(features: np.ndarray, accuracy: np.ndarray) -> np.ndarra
     return predicted
 
 
-def _ridge():  # type: ignore[no-untyped-def]
+def _ridge() -> Any:
     return make_pipeline(StandardScaler(), RidgeCV(ALPHAS))

@@ -57,18 +57,22 @@ class BankFile:
         head = parse_json(text, str(path))
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise UsageError(f"{path} is no weight bank; accepted: a file of the format {FORMAT}")
-        self.path = path
-        self.identity, self.steps = head.get("identity"), head.get("steps")
-        self.finished, keys = head.get("finished"), head.get("keys")
+        identity, steps, finished, keys = (
+            head.get(name) for name in ("identity", "steps", "finished", "keys")
+        )
         if (
-            not isinstance(self.identity, dict)
-            or type(self.steps) is not int
-            or self.steps < 0
-            or not isinstance(self.finished, bool)
+            not isinstance(identity, dict)
+            or not isinstance(steps, int)
+            or isinstance(steps, bool)
+            or steps < 0
+            or not isinstance(finished, bool)
             or not isinstance(keys, list)
             or not all(isinstance(key, str) for key in keys)
         ):
             raise UsageError(f"{path} is no weight bank: its head lacks a field")
+        self.path, self.finished = path, finished
+        self.identity: dict[str, Any] = identity
+        self.steps: int = steps
         self.vectors: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
         for number, key in enumerate(keys):
             params, optimizer = (arrays.get(f"{number}.{part}") for part in BlockState._fields)
