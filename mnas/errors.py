@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAX_CAUSE = 300  # characters, so that no failure can fill the journal
+LISTED = 260  # characters of a list of accepted names
 
 
 class UsageError(ValueError):
@@ -52,7 +53,10 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     known = list(known)
     name = name[:120]
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(known)}"
+    listed = ", ".join(known)
+    if len(listed) > LISTED:
+        listed = f"{listed[:LISTED].rpartition(', ')[0]}, ..."
+    hint = f"did you mean {near[0]}?" if near else f"accepted: {listed}"
     return UsageError(f"unknown {what} {name!r}; {hint}")
 
 

@@ -280,9 +280,9 @@ def test_compressed_or_damaged_arrays_are_not_mapped(tmp_path):
     np.savez_compressed(path, a=np.zeros(5))
     with pytest.raises(UsageError, match=r"arrays\.npz can't be read as \.npz: a is compressed"):
         files.ArrayFile(path).mapped()
-    files.write_arrays(path, {"a": np.zeros(100)})
+    files.write_arrays(path, {"a": np.zeros(10_000)})  # more than is read with the header
     content = bytearray(path.read_bytes())
-    content[300] ^= 1
+    content[40_000] ^= 1
     path.write_bytes(content)
     with pytest.raises(UsageError, match="Bad CRC"):
         files.ArrayFile(path).mapped()

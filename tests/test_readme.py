@@ -8,16 +8,29 @@ from pathlib import Path
 import pytest
 
 from mnas import __main__ as mnas_command
-from mnas.cli import benchmark, evaluate, export, prepare, recipe_flags, rescore, search, study
+from mnas.cli import (
+    benchmark,
+    data,
+    evaluate,
+    export,
+    prepare,
+    proxy_quality,
+    recipe_flags,
+    rescore,
+    search,
+    study,
+)
 from mnas.cli import list as list_verb
 from mnas.cli.arguments import parse
 from mnas.cli.benchmark import BenchmarkArguments, InferenceArguments
 from mnas.cli.compare import CompareArguments
 from mnas.cli.cost import CostArguments
+from mnas.cli.data import PackArguments, ShowArguments
 from mnas.cli.evaluate import EvaluateArguments
 from mnas.cli.export import ExportArguments
 from mnas.cli.flags import flags
 from mnas.cli.named_experiment import ExperimentArguments
+from mnas.cli.proxy_quality import ProxyQualityArguments
 from mnas.cli.report import ReportArguments
 from mnas.cli.rescore import RescoreArguments
 from mnas.cli.retrain import RetrainArguments
@@ -92,10 +105,12 @@ def parsing_only(monkeypatch):
 
     for module in (
         benchmark,
+        data,
         evaluate,
         export,
         list_verb,
         prepare,
+        proxy_quality,
         recipe_flags,
         rescore,
         search,
@@ -149,6 +164,7 @@ def test_opens_with_the_two_set_up_commands():
 ARGUMENTS = (
     *(StudyArguments, prepare.WarmUpArguments, prepare.LatencyArguments, CompareArguments),
     *(CostArguments, ExportArguments, ReportArguments, RescoreArguments, ScaleArguments),
+    *(ShowArguments, PackArguments, ProxyQualityArguments),
     *(TrainArguments, EvaluateArguments, RetrainArguments, BenchmarkArguments, InferenceArguments),
 )
 # What the command line takes before the flags of a dataclass.

@@ -239,9 +239,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     data = Data(options.data, options.validation)
     recipe = {**RECIPE, "epochs": options.epochs}
-    description = json.loads(options.network.read_text())
+    description = json.loads(options.network.read_text(encoding="utf-8"))
     result = train(description, data, recipe, options.seed, options.out)
-    (options.out / "result.json").write_text(json.dumps(result, indent=2))
+    (options.out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
     print(f"test: top-1 {result['test']['top1']:.2%}, n = {result['test']['n']:,}")
 
 

@@ -92,7 +92,7 @@ def measure(arguments: Arguments, directory: Path) -> list[Row]:
             pack(source, out, arguments.resolution, processes, stop)
             for stop in [(number + 1) / (kills + 1) for number in range(kills)] + [None]
         ]
-        description = json.loads((out / "pack.json").read_text())
+        description = json.loads((out / "pack.json").read_text(encoding="utf-8"))
         images = sum(f["shape"][0] for n, f in description["files"].items() if "_images" in n)
         digests = {path.name: _digest(path) for path in out.iterdir() if path.suffix != ".lock"}
         seconds, cpu_seconds = (sum(values) for values in list(zip(*attempts, strict=True))[:2])
@@ -161,8 +161,8 @@ def _group(leader: int) -> list[int]:
 def _usage(pid: int) -> tuple[float, int] | None:
     """Return processor seconds and peak resident bytes of a process; None if it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        status = Path(f"/proc/{pid}/status").read_text()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return None
     peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]

@@ -100,7 +100,7 @@ def searched(name: str, source: Path, workers: int, out: Path) -> Row:
     words += ["--evaluator.data.validation", str(BATCH_SIZE), "--out", str(out)]
     words += ["--evaluator.training.epochs", "1"]
     words += ["--evaluator.training.batch-size", str(BATCH_SIZE)]
-    with open(out.with_suffix(".log"), "w+") as log:
+    with open(out.with_suffix(".log"), "w+", encoding="utf-8") as log:
         command = [sys.executable, "-m", "mnas", *words]
         process = subprocess.Popen(command, stdout=log, stderr=log)
         most: list[tuple[int, int]] = []
@@ -122,7 +122,7 @@ def worker_memory(driver: int) -> Iterator[tuple[int, int]]:
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             with contextlib.suppress(OSError):  # ended meanwhile
-                stat = (path / "stat").read_text()
+                stat = (path / "stat").read_text(encoding="utf-8")
                 parents[int(path.name)] = int(stat.rpartition(")")[2].split()[1])
     for pid in parents:
         ancestor = pid
@@ -133,7 +133,7 @@ def worker_memory(driver: int) -> Iterator[tuple[int, int]]:
         with contextlib.suppress(OSError):
             if WORKER not in Path(f"/proc/{pid}/cmdline").read_bytes():
                 continue
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
             sizes = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines[1:]}
             yield sizes["Rss"], sizes["Pss"]
 

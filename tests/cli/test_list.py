@@ -16,6 +16,7 @@ def test_a_plug_in_that_cannot_be_loaded_does_not_hide_the_others(monkeypatch, c
         def load(self):
             raise RuntimeError("no such library")
 
+    monkeypatch.setenv("COLUMNS", "200")  # a line for each
     monkeypatch.setitem(registry.entries("experiment"), "broken", Broken())
     assert main(["list"]) == 0
     out = capsys.readouterr().out
