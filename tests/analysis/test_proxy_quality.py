@@ -16,6 +16,7 @@ from mnas.analysis.proxy_quality import (
     known_networks,
     quality,
 )
+from mnas.analysis.rank_agreement import resamples
 from mnas.architecture.network_table import TableRow
 from mnas.errors import UsageError
 from mnas.evaluators.table import decoder
@@ -42,6 +43,18 @@ def table(count=40):
 
 ROWS = table()
 KNOWN = known_networks(ROWS, None, -0.07)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_resamples():
+    """Take 100 bootstrap resamples, which is faster."""
+
+    def few(networks, seed=0, count=100):
+        return resamples(networks, seed, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnas.analysis.proxy_quality.resamples", few)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mnas.__main__ import main
+from mnas.analysis.rank_agreement import resamples
 from tests.cli.commands import assert_one_line
 
 BLOCKS = [f"r1_k{kernel}_s22_e1_i8_o{filters}" for kernel in (1, 3) for filters in (8, 16, 24)]
@@ -14,6 +15,18 @@ TINY = (
     "--evaluator.training.epochs 1 --evaluator.training.batch-size 8 "
     "--evaluator.data.train-images 8 --evaluator.data.validation 8"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_resamples():
+    """Take 100 bootstrap resamples, which is faster."""
+
+    def few(networks, seed=0, count=100):
+        return resamples(networks, seed, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnas.analysis.proxy_quality.resamples", few)
+        yield
 
 
 @pytest.fixture
