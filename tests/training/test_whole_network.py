@@ -201,8 +201,13 @@ def test_a_signal_ends_the_training_after_the_step(whole, images, tmp_path, numb
         os.kill(os.getpid(), number)
 
     training = Retraining(TINY, images, CONFIG, 0, tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        training.run(interrupt)
+    # A shell starts background jobs with SIGINT ignored, which stays so.
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.run(interrupt)
+    finally:
+        signal.signal(number, before)
     resumed = Retraining(TINY, images, CONFIG, 0, tmp_path)
     assert len(resumed.history) == 1
     assert resumed.run() == whole.history
