@@ -1,30 +1,18 @@
 """`mnas train` by several processes with the flags of the command line."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from mnas.__main__ import main
 from tests.cli.commands import assert_one_line
-from tests.cli.test_train import SPEC
+from tests.cli.several_processes import FLAGS, training_data  # noqa: F401
 from tests.training.test_devices import free_address
 
-FLAGS = ["--data", "x.npz", "--validation", "8", "--batch-size", "8", "--resolution", "8"]
-
-
-@pytest.fixture(autouse=True)
-def _data(tmp_path, monkeypatch):
-    """Work in a directory with a network and images."""
-    monkeypatch.chdir(tmp_path)
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 8, 8, 3), np.uint8)
-    np.savez("x.npz", x_train=pixels, y_train=np.arange(48) % 10)
-    with open("tiny.json", "w") as file:
-        json.dump(SPEC, file)
+pytestmark = pytest.mark.usefixtures("training_data")
 
 
 def started(out, devices, *flags) -> subprocess.Popen:
