@@ -11,7 +11,6 @@ network, block by block, in which the readers have started.
 """
 
 import dataclasses
-import json
 import statistics
 import sys
 import time
@@ -30,7 +29,7 @@ from mnas.data.batches import epoch_batches
 from mnas.data.feeds import DeviceImages, Feed, StreamedImages
 from mnas.data.images import DataConfig, load
 from mnas.errors import require_whole
-from mnas.experiments.performance.harness import table
+from mnas.experiments.performance.harness import print_rows
 from mnas.nn.network import Variables
 from mnas.reports.terminal import plain_console
 from mnas.training.blockwise import train
@@ -167,10 +166,7 @@ def main(flags: list[str]) -> int:
     arguments = parse(Arguments, "mnas.experiments.performance.feeding", flags, Arguments())
     console = plain_console(stderr=True)
     rows = measure(arguments, console.print)
-    if arguments.json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows]))
-    else:
-        console.print(table(rows))
+    print_rows(rows, console, arguments.json)
     return 0
 
 

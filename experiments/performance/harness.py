@@ -5,6 +5,7 @@ The controller and the journal are a search's own; only the evaluator is replace
 
 import dataclasses
 import functools
+import json
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 from mnas.architecture.architecture import Architecture
@@ -95,3 +97,11 @@ def table(rows: Sequence[Any]) -> Table:
         values = dataclasses.astuple(row)
         shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else f"{v}" for v in values))
     return shown
+
+
+def print_rows(rows: Sequence[Any], console: Console, as_json: bool) -> None:
+    """Print dataclass instances: as JSON on standard output, or as a table on `console`."""
+    if as_json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows]))
+    else:
+        console.print(table(rows))

@@ -27,7 +27,7 @@ import tyro
 from mnas.cli.arguments import parse
 from mnas.cli.command import run_command
 from mnas.errors import require_whole
-from mnas.experiments.performance.harness import table
+from mnas.experiments.performance.harness import print_rows
 from mnas.reports.terminal import plain_console
 
 POLL_SECONDS = 0.05
@@ -181,10 +181,7 @@ def main(flags: list[str]) -> int:
     console = plain_console(stderr=True)
     with tempfile.TemporaryDirectory() as directory:
         rows = measure(arguments, Path(directory))
-    if arguments.json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows]))
-    else:
-        console.print(table(rows))
+    print_rows(rows, console, arguments.json)
     return 0
 
 

@@ -12,7 +12,6 @@ runs on Linux only.
 
 import contextlib
 import dataclasses
-import json
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import numpy as np
 from mnas.cli.arguments import parse
 from mnas.cli.command import run_command
 from mnas.errors import require_positive, require_whole
-from mnas.experiments.performance.harness import table
+from mnas.experiments.performance.harness import print_rows
 from mnas.reports.terminal import plain_console
 
 RESOLUTION, BLOCK, BATCH_SIZE = 96, "r1_k3_s22_e1_i8_o8", 256
@@ -144,10 +143,7 @@ def main(flags: list[str]) -> int:
     console = plain_console(stderr=True)
     with tempfile.TemporaryDirectory() as directory:
         rows = measure(arguments, Path(directory))
-    if arguments.json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows]))
-    else:
-        console.print(table(rows))
+    print_rows(rows, console, arguments.json)
     return 0
 
 
