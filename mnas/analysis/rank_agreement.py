@@ -20,7 +20,7 @@ MIN_NETWORKS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """What is known of N networks, and the reward that they are searched for.
+    """Known accuracies and costs of N networks, and the reward that they are searched for.
 
     accuracy    of full training, float64 [N], 0 to 1
     mult_adds   float64 [N]

@@ -49,7 +49,7 @@ VERSIONS = ("mnas", "numpy", "pillow")
 
 
 class Observer(Protocol):
-    """What a packing reports."""
+    """Observer of a packing's progress."""
 
     def start(self, total: int) -> None:
         """Note the number of images."""

@@ -49,8 +49,8 @@ class ProxyConfig:
     """How a child is compiled: 'blocks', one by one, which other children share; 'whole', as one
     program of its own; 'auto', by the backend (`mnas.runtime.backends`): as blocks on CPUs."""
     score: blockwise.Score = "accuracy"
-    """Of validation images, top-1 'accuracy' or 'likelihood', exp(-cross-entropy), which ranks with
-    fewer images; or 'training-likelihood', exp(-mean training loss of the last epoch)."""
+    """Score on validation images: 'accuracy' (top-1) or 'likelihood', exp(-cross-entropy), which
+    ranks with fewer images; or 'training-likelihood', exp(-mean loss of the last epoch)."""
     width: float = 1.0
     """Factor on the filters of children in training; costs are those of the whole networks."""
     resolution: int | None = None

@@ -59,8 +59,8 @@ class WeightBankConfig(ProxyConfig):
     program: Literal["blocks"] = "blocks"
     """Children are chains of separately compiled blocks."""
     score: BankScore = "accuracy"
-    """Of validation images, top-1 'accuracy' or 'likelihood', exp(-cross-entropy), which ranks with
-    fewer images."""
+    """Score on validation images: 'accuracy' (top-1) or 'likelihood', exp(-cross-entropy), which
+    ranks with fewer images."""
     sampling: Sampling = "fair"
     """Networks of the bank's steps: 'uniform', each open decision by itself; or 'fair', as often
     with each of its choices (after arXiv 1907.01845)."""

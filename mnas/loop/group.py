@@ -16,7 +16,7 @@ from mnas.space import Space
 
 
 class TrialSource(Protocol):
-    """What an engine runs: a `Search`, or a `SearchGroup`."""
+    """Source of an engine's trials: a `Search`, or a `SearchGroup`."""
 
     space: Space
     config: SearchConfig

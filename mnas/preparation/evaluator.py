@@ -1,4 +1,4 @@
-"""What an evaluator needs before the first trial, made in a process with a worker's settings."""
+"""Preparation of an evaluator before the first trial, in a process with a worker's settings."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
