@@ -15,6 +15,7 @@ from mnas.errors import UsageError, printable, rejected, require_whole
 SECONDS = 300.0  # processes may be started so far apart
 RETRY_SECONDS = 0.2
 GREETING_SECONDS = 2.0
+ANSWER_SECONDS = 10.0  # from process 0's deadline to its answer
 START = "start"
 _GREETING = re.compile(r"mnas-train/1 (\d{1,9}) (\d{1,9})\n")
 _MAX_LINE = 1000
@@ -77,7 +78,11 @@ def _receive(port: int, processes: int, deadline: float) -> None:
 
 
 def _visit(host: str, port: int, processes: int, index: int, deadline: float) -> None:
-    """Go to process 0, and wait for its answer."""
+    """Go to process 0, and wait for its answer.
+
+    A process that was let in waits for as long as process 0 may wait for the others, counted from
+    then: process 0 may have been started later, and its answer says who is missing.
+    """
     answer, cause = "", "no answer"
     while not answer:
         left = deadline - time.monotonic()
@@ -89,7 +94,7 @@ def _visit(host: str, port: int, processes: int, index: int, deadline: float) ->
         try:
             with socket.create_connection((host, port), left) as connection:
                 connection.sendall(f"mnas-train/1 {processes} {index}\n".encode())
-                answer = _line(connection, left).rstrip("\n")
+                answer = _line(connection, SECONDS + ANSWER_SECONDS).rstrip("\n")
         except OSError as error:
             cause = error.strerror or str(error)
         if not answer:

@@ -52,9 +52,19 @@ def test_contradictory_numbers_are_reported_by_all_processes(port, members, caus
 
 
 def test_missing_processes_are_named_to_those_that_came(port, monkeypatch):
-    monkeypatch.setattr(meeting, "SECONDS", 0.5)
+    monkeypatch.setattr(meeting, "SECONDS", 2.0)
     for message in outcomes(port, (4, 0), (4, 2)):
-        assert "do not meet: missing after 0 s: process 1, 3 of 4" in message
+        assert "do not meet: missing after 2 s: process 1, 3 of 4" in message
+
+
+def test_a_process_let_in_hears_from_a_coordinator_whose_deadline_is_later(port, monkeypatch):
+    """A process started first waits past its own deadline: process 0 knows who is missing."""
+    monkeypatch.setattr(meeting, "SECONDS", 2.0)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(outcomes, port, (3, 1))
+        time.sleep(1.0)
+        outcomes(port, (3, 0))
+        assert "missing after 2 s: process 2 of 3" in first.result()[0]
 
 
 def test_an_unreachable_coordinator_is_reported_after_bounded_time(port, monkeypatch):
