@@ -27,6 +27,7 @@ from mnas.errors import UsageError, rejected, require_finite, require_positive, 
 from mnas.evaluation import WrapperConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import registry
+from mnas.experiment.network_list import require_space
 from mnas.files import locked_directory, read_json, write_csv, write_json
 from mnas.reports import proxy_quality as report
 from mnas.reports.terminal import plain_console
@@ -57,7 +58,8 @@ class ProxyQualityArguments:
 
     table: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TABLE")] = None
     space: str | None = None
-    """Search space, by name, of the column `decisions`; with its default settings."""
+    """Search space, by name, of the column `decisions`, and whose networks train a weight bank;
+    with its default settings."""
     data: str | None = None
     """Short for --evaluator.data.source."""
     recipe: str = DEFAULT_RECIPE
@@ -155,14 +157,17 @@ def _without_evaluator(words: list[str]) -> tuple[list[str], Any]:
 def examine(options: ProxyQualityArguments, table: Path) -> None:
     """Evaluate the networks of a table, or read their scores, and report the proxy's quality."""
     console, directory = plain_console(stderr=True), Path(options.out)
-    rows = _selected(options, table)
+    space = None if options.space is None else registry.load("space", options.space)()
+    rows = _selected(options, table, space)
     check_settings(options.seeds, options.scores)
+    if options.scores is None:
+        require_space(options.evaluator, space)
     with locked_directory(directory, "is examining a proxy in this directory"):
         if options.scores is not None:
             scores = read_scores(Path(options.scores), rows)
         else:
             scores = evaluated(
-                rows, options.evaluator, options.engine, options.seeds, directory, console
+                rows, options.evaluator, options.engine, options.seeds, directory, console, space
             )
         known = [(row, score) for row, score in zip(rows, scores, strict=True) if score is not None]
         if len(known) < len(rows):
@@ -182,12 +187,9 @@ def examine(options: ProxyQualityArguments, table: Path) -> None:
         print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
 
 
-def _selected(options: ProxyQualityArguments, table: Path) -> list[TableRow]:
+def _selected(options: ProxyQualityArguments, table: Path, space: Any) -> list[TableRow]:
     """Return the rows of the table that are examined."""
-    decode = None
-    if options.space is not None:
-        decode = registry.load("space", options.space)().build().decode
-    rows = read_network_table(table, decode)
+    rows = read_network_table(table, None if space is None else space.build().decode)
     order = np.random.default_rng(options.order_seed).permutation(len(rows))[options.skip :]
     if options.networks is not None:
         if options.networks > len(order):

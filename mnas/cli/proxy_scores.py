@@ -1,5 +1,6 @@
 """Scores of the networks of a table: evaluated by a proxy, or read from a file."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,16 +34,19 @@ def evaluated(
     seeds: int,
     directory: Path,
     console: Console,
+    space: Any = None,
 ) -> list[Score | None]:
     """Evaluate the networks on the engine, or what is left of them; None for those that failed.
 
-    The networks have as many classes as the evaluator's data. Raises as
-    `mnas.experiment.network_list.evaluate`.
+    The networks, and those of the search space, have as many classes as the evaluator's data.
+    Raises as `mnas.experiment.network_list.evaluate`.
     """
     networks = [row.architecture for row in rows]
     classes = evaluator.data_classes() if isinstance(evaluator, ClassSource) else None
     if classes is not None:
         networks = [network.replace(classes=classes) for network in networks]
+        if type(getattr(space, "classes", None)) is int:
+            space = dataclasses.replace(space, classes=classes)
     run.check(network_list.experiment(networks, evaluator, engine, 0))
     line = evaluator.describe_data() if isinstance(evaluator, DataDescription) else None
     if line is not None:
@@ -56,6 +60,8 @@ def evaluated(
             directory / "journals",
             progress.observe,
             progress.resume,
+            space,
+            progress.prepare,
         )
     return [_score(of_network) for of_network in zip(*results, strict=True)]
 

@@ -19,7 +19,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.errors import UsageError
-from mnas.evaluation import EvaluatorConfig
+from mnas.evaluation import EvaluatorConfig, unwrapped
 from mnas.experiment import registry, run
 from mnas.experiment.automatic import resolved
 from mnas.experiment.settings import Experiment
@@ -28,6 +28,7 @@ from mnas.loop.config import MAX_BATCH, SearchConfig
 from mnas.loop.group import SearchGroup
 from mnas.loop.records import ResultRecord
 from mnas.loop.search import Observer
+from mnas.preparation.evaluator import PreparedConfig, prepared
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
 
@@ -84,6 +85,16 @@ def experiment(
     )
 
 
+def require_space(evaluator: EvaluatorConfig, space: Any) -> None:
+    """Raise UsageError if the evaluator is prepared for a search space, and there is none."""
+    config = unwrapped(evaluator)
+    if space is None and isinstance(config, PreparedConfig):
+        raise UsageError(
+            f"{type(config).__name__} is prepared for the networks of a search space, and none is "
+            "named; accepted: --space and its name"
+        )
+
+
 def evaluate(
     networks: Sequence[Architecture],
     evaluator: EvaluatorConfig,
@@ -92,18 +103,25 @@ def evaluate(
     directory: Path,
     observe: Observer = lambda record: None,
     resumed: Callable[[int], None] = lambda results: None,
+    space: Any = None,
+    preparing: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> list[list[ResultRecord]]:
     """Evaluate every network with seeds 0, 1, ...; return the results, [seeds][networks].
 
-    directory  of the journals; what they hold is not evaluated again
+    directory  of the journals, and of what the evaluator prepares; what they hold is not evaluated
+               again
     observe    called with each record that is added to a journal
     resumed    called with the number of results that the journals hold before any is added
+    space      configuration of the search space that the evaluator is prepared for, where it needs
+               that (`mnas.preparation.evaluator`)
+    preparing  called with the progress of this preparation
 
     An evaluation's own seed is derived from that and the network's index. Raises as
     `mnas.experiment.run.opened` and `drive`: UsageError where the journals are of other networks or
     settings; RunFailure, also where more than half of a seed's evaluations fail; KeyboardInterrupt.
     Results so far stay in the journals.
     """
+    require_space(evaluator, space)
     searches = []
     with contextlib.ExitStack() as stack:
         for seed in range(seeds):
@@ -115,7 +133,8 @@ def evaluate(
         resumed(sum(len(search.results) for search in searches))
         group = SearchGroup(searches)
         if not group.done:
-            drive(group, resolved(seeded).evaluator, engine)
+            ready = prepared(resolved(seeded).evaluator, space, directory, engine, preparing)
+            drive(group, ready, engine)
     return [
         [ResultRecord.of(search.results[number]) for number in sorted(search.results)]
         for search in searches

@@ -33,6 +33,19 @@ class Counting:
         return Evaluation(accuracy=seed % 1000 / 1000)
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared(Counting):
+    """Evaluator for which a file is made first."""
+
+    def located(self, directory):
+        return dataclasses.replace(self, path=str(directory / "made"))
+
+    def prepare(self, space):
+        with open(self.path, "a") as file:
+            file.write(f"for {space}\n")
+        yield 1, 1, "made"
+
+
 def counting(path, interrupted=0):
     return Counting(str(path), interrupted)
 
@@ -97,3 +110,23 @@ def test_other_networks_in_the_same_directory_are_rejected(tmp_path):
 def test_text_that_is_no_json_of_a_network_is_rejected(text, message):
     with pytest.raises(UsageError, match=f"^{message}"):
         NetworkList((text,)).build()
+
+
+def test_an_evaluator_is_prepared_for_the_space_before_the_first_network(tmp_path):
+    progress = []
+    for _ in range(2):
+        evaluate(
+            NETWORKS,
+            Prepared(""),
+            INLINE,
+            1,
+            tmp_path,
+            space="a space",
+            preparing=lambda *line: progress.append(line),
+        )
+    lines = (tmp_path / "made").read_text().splitlines()
+    assert lines[0] == "for a space"
+    assert sorted(line.split()[0] for line in lines[1:]) == ["k3", "k5", "k7"]
+    assert progress == [(1, 1, "made")]  # nothing is left to evaluate in the second call
+    with pytest.raises(UsageError, match="accepted: --space"):
+        evaluate(NETWORKS, Prepared(""), INLINE, 1, tmp_path)
