@@ -44,6 +44,11 @@ MAX_WHOLE = 10**12
 ROUNDING = 1e-6
 
 Report = Callable[[int, float], Literal["stop"] | None]
+# Timings of an evaluation: its processor time, and that of what was trained once for all evaluations
+# of a run.
+CPU_SECONDS = "cpu_seconds"
+SHARED_CPU_SECONDS = "shared_cpu_seconds"
+
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,6 +75,8 @@ class ProxyQualityArguments:
     """Random seed of that order."""
     seeds: int = 1
     """Evaluations of each network."""
+    children: int = 300
+    """Children of a search, by whose number the cost of a weight bank is divided."""
     scores: str | None = None
     """CSV file of scores instead of evaluations, higher is better: `name` (decisions, the column
     name, or 'line N' of TABLE), `score` or `score_1`, `score_2`, ..., and optionally
@@ -97,6 +99,7 @@ class ProxyQualityArguments:
         if self.networks is not None:
             require_whole("proxy-quality", "networks", self.networks)
         require_whole("proxy-quality", "seeds", self.seeds, most=MAX_SEEDS)
+        require_whole("proxy-quality", "children", self.children)
         require_finite("proxy-quality", "w", self.w)
         if self.target_madds is not None:
             require_positive("proxy-quality", "target_madds", self.target_madds)
@@ -167,7 +170,14 @@ def examine(options: ProxyQualityArguments, table: Path) -> None:
             scores = read_scores(Path(options.scores), rows)
         else:
             scores = evaluated(
-                rows, options.evaluator, options.engine, options.seeds, directory, console, space
+                rows,
+                options.evaluator,
+                options.engine,
+                options.seeds,
+                directory,
+                console,
+                space,
+                options.children,
             )
         known = [(row, score) for row, score in zip(rows, scores, strict=True) if score is not None]
         if len(known) < len(rows):

@@ -15,9 +15,10 @@ from mnas.architecture.cost import network_cost
 from mnas.architecture.network_table import TableRow, read_records
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError, rejected, shown
-from mnas.evaluation import ClassSource, DataDescription
+from mnas.evaluation import CPU_SECONDS, ClassSource, DataDescription
 from mnas.experiment import network_list, run
 from mnas.loop.records import ResultRecord
+from mnas.loop.spending import spending
 from mnas.reports.evaluation_progress import EvaluationProgress
 
 
@@ -35,10 +36,12 @@ def evaluated(
     directory: Path,
     console: Console,
     space: Any = None,
+    children: int = 1,
 ) -> list[Score | None]:
     """Evaluate the networks on the engine, or what is left of them; None for those that failed.
 
-    The networks, and those of the search space, have as many classes as the evaluator's data.
+    The networks, and those of the search space, have as many classes as the evaluator's data. The
+    cost of what evaluations share, a weight bank, is divided by `children`, those of a search.
     Raises as `mnas.experiment.network_list.evaluate`.
     """
     networks = [row.architecture for row in rows]
@@ -63,18 +66,27 @@ def evaluated(
             space,
             progress.prepare,
         )
-    return [_score(of_network) for of_network in zip(*results, strict=True)]
+    spent = spending(result.timings for of_seed in results for result in of_seed)
+    if spent is not None and spent.shared:
+        console.print(
+            f"cost of the weight bank: {spent.shared:,.1f} CPU-seconds, divided by {children:,} "
+            "children (--children)",
+            soft_wrap=True,
+        )
+    shared = 0.0 if spent is None else spent.shared / children
+    return [_score(of_network, shared) for of_network in zip(*results, strict=True)]
 
 
-def _score(results: Sequence[ResultRecord]) -> Score | None:
+def _score(results: Sequence[ResultRecord], shared: float) -> Score | None:
     """Return the score of one network; None where an evaluation failed.
 
-    A worker's seconds stand for CPU-seconds where the evaluator does not measure these.
+    A worker's seconds stand for CPU-seconds where the evaluator does not measure these; `shared`
+    are added to those of each evaluation.
     """
     found = [result.accuracy for result in results if result.accuracy is not None]
     if len(found) < len(results):
         return None
-    seconds = [result.timings.get("cpu_seconds", result.seconds) for result in results]
+    seconds = [result.timings.get(CPU_SECONDS, result.seconds) + shared for result in results]
     return Score(tuple(found), sum(seconds) or None)
 
 

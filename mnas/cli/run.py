@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from mnas.experiment import automatic, run
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
 from mnas.loop.search import Search
+from mnas.loop.spending import spending
 from mnas.reports.console import SearchProgress
 from mnas.reports.run_report import write_report
 from mnas.reports.tensorboard import TensorBoard
@@ -86,6 +88,25 @@ def resume_command(directory: Path) -> str:
     return f"mnas resume {shlex.quote(str(directory))}"
 
 
+def spending_lines(timings: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return lines about processor time and inherited blocks of evaluations that measured them."""
+    lines = []
+    spent = spending(timings)
+    if spent is not None:
+        line = f"cost: {spent.per_child:.1f} CPU-seconds a child"
+        if spent.shared:
+            line += f", of which {spent.shared / spent.evaluations:.1f} of the weight bank"
+            line += f" ({spent.shared:,.0f} in all)"
+        lines.append(line)
+    inherited, new = (
+        int(sum(of_one.get(name, 0) for of_one in timings))
+        for name in ("inherited_blocks", "new_blocks")
+    )
+    if inherited:
+        lines.append(f"blocks of children: {inherited:,} of the weight bank, {new:,} new")
+    return lines
+
+
 def print_summary(
     experiment: Experiment, search: Search, directory: Path, console: Console
 ) -> None:
@@ -97,6 +118,8 @@ def print_summary(
     if stopped:
         line += f", {stopped} stopped early, which saved {saved} of {saved + trained} epochs"
     console.print(line)
+    for line in spending_lines([evaluation.timings for evaluation in evaluations]):
+        console.print(line, soft_wrap=True)
     ranked = run.ranking(search)
     if not ranked:
         console.print("no child could be evaluated; see report.html")

@@ -21,13 +21,14 @@ from mnas.errors import (
     require_positive,
     require_whole,
 )
-from mnas.evaluation import Evaluation, Report
+from mnas.evaluation import CPU_SECONDS, SHARED_CPU_SECONDS, Evaluation, Report
 from mnas.evaluators.latency_table import LatencyTable
 from mnas.files import file_digest
 from mnas.runtime.backends import Program, choices
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.training import blockwise, precompile
 from mnas.training.config import TrainingConfig
+from mnas.training.weight_bank import BankFile, Inherited, inherited
 
 PROGRAMS = ("auto", *get_args(Program))
 # Settings of a training that a child does not have.
@@ -53,6 +54,9 @@ class ProxyConfig:
     ranks with fewer images; or 'training-likelihood', exp(-mean loss of the last epoch)."""
     width: float = 1.0
     """Factor on the filters of children in training; costs are those of the whole networks."""
+    inherit: str | None = None
+    """File of a weight bank (evaluator weight-bank, same images, width and resolution) in whose
+    blocks children start; blocks that it lacks start anew."""
     resolution: int | None = None
     """Resolution of children in training, pixels; costs are those at the network's own."""
     measure_latency: bool = False
@@ -80,8 +84,9 @@ class ProxyConfig:
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
                 "accepted: one of the two"
             )
-        if self.latency_table is not None:  # absolute, for a resumption from any directory
-            object.__setattr__(self, "latency_table", os.path.abspath(self.latency_table))
+        for field in ("latency_table", "inherit"):
+            if (path := getattr(self, field)) is not None:  # absolute, to resume from any directory
+                object.__setattr__(self, field, os.path.abspath(path))
 
     def trained(self, architecture: Architecture) -> Architecture:
         """Return the network that is trained in place of `architecture`: narrower, smaller."""
@@ -92,7 +97,7 @@ class ProxyConfig:
         """Return a new evaluator, which compiles blocks ahead if children are chains of them.
 
         What is 'auto' is set for the backend of this process. Raises UsageError if the latency
-        table can't be read.
+        table or the weight bank can't be read.
         """
         config = self.for_backend(jax.default_backend())
         return BlockEvaluator(config) if config.program == "blocks" else ProxyEvaluator(config)
@@ -104,12 +109,14 @@ class ProxyConfig:
         return dataclasses.replace(self, program=program, training=training)
 
     def contents(self) -> dict[str, str]:
-        """Return digests of the images and of the latency table by setting."""
+        """Return digests of the images, the latency table and the weight bank by setting."""
         contents = {}
         if self.data.source != EMBEDDED:
             contents["data.source"] = open_source(self.data.source).digest()
         if self.latency_table is not None:
             contents["latency_table"] = file_digest(Path(self.latency_table))
+        if self.inherit is not None:
+            contents["inherit"] = BankFile(Path(self.inherit)).digest()
         return contents
 
     def describe_data(self) -> str:
@@ -126,7 +133,7 @@ class ProxyConfig:
         return expected_feeding(self.data, images, backend)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if the images don't fit the network, or its latency is unknown.
+        """Raise UsageError if images, weight bank or latency table don't fit the network.
 
         Images that workers keep in memory are all read once; of others, the first ones.
         """
@@ -144,9 +151,12 @@ class ProxyConfig:
         has_latency = self.measure_latency or self.latency_table is not None
         return () if has_latency or cost != "latency_ms" else ("measure_latency", "latency_table")
 
+        evaluator.inherited(architecture, 0)
 
 class ProxyEvaluator:
-    """Evaluator that trains each child from scratch and measures accuracy on held-out images.
+    """Evaluator that trains each child and measures accuracy on held-out images.
+
+    Children start from scratch, or from blocks of a weight bank that nothing changes.
 
     Images on the device, and through JAX's caches the compiled blocks, are kept between children;
     so a long-lived evaluator is much faster than a new one for each child.
@@ -164,6 +174,11 @@ class ProxyEvaluator:
 
         Raises UsageError if they can't be read, or differ from it in the number of classes.
         """
+        self._checked: set[int] = set()  # resolutions at which a bank is known to fit
+        self._bank: BankFile | None = None
+        if config.inherit is not None:
+            self._bank = BankFile(Path(config.inherit))
+            self._bank.require_finished()
         resolution = self.config.trained(architecture).resolution
         if resolution not in self._images:
             self._images[resolution] = load(self.config.data, resolution)
@@ -193,6 +208,33 @@ class ProxyEvaluator:
         """Train and validate one child; its score is reported after every epoch.
 
         The evaluation's accuracy is the score that the configuration names. Raises UsageError as
+    def inherited(self, architecture: Architecture, seed: int) -> Inherited | None:
+        """Return what a child starts from that takes blocks from the bank; None without a bank.
+
+        Raises UsageError for a bank of another width or resolution, or of other images, some of
+        which may be held out of the child's; and for one without any block of the network.
+        """
+        bank = self._bank
+        if bank is None:
+            return None
+        config = self.config
+        trained = config.trained(architecture)
+        if trained.resolution not in self._checked:
+            settings = {
+                "data": self.images_for(architecture).digest(),
+                "resolution": config.resolution,
+                "width": config.width,
+            }
+            bank.require_identity(settings, only=tuple(settings))
+            self._checked.add(trained.resolution)
+        found = inherited(bank, trained, seed, zero_residual=config.training.zero_residual)
+        if not found.blocks:
+            raise UsageError(
+                f"{bank.path} has no block of {architecture.name}; accepted: the weight bank of a "
+                "space with blocks of this one"
+            )
+        return found
+
         `images_for`, or if the latency table lacks a block.
         """
         start, cpu_start = time.perf_counter(), time.process_time()
@@ -208,6 +250,7 @@ class ProxyEvaluator:
                 feed,
                 self.config.training,
                 seed,
+        start_from = self.inherited(architecture, seed)
                 report=report,
                 validation=validation,
                 score=self.config.score,
@@ -218,11 +261,12 @@ class ProxyEvaluator:
             latency_ms = blockwise.measure_latency_ms(architecture, result, program=program)
         return Evaluation(
             accuracy=result.score,
+                initial=None if start_from is None else start_from.variables,
             latency_ms=latency_ms,
             epochs=result.epochs,
             seconds=time.perf_counter() - start,
             timings={
-                "cpu_seconds": time.process_time() - cpu_start,  # of all threads
+                CPU_SECONDS: time.process_time() - cpu_start,  # of all threads
                 "train_seconds": result.train_seconds,
                 "evaluate_seconds": result.evaluate_seconds,
                 "trace_seconds": result.trace_seconds,
@@ -236,9 +280,20 @@ class ProxyEvaluator:
 
 class BlockEvaluator(ProxyEvaluator):
     """Evaluator whose children are chains of blocks, a `mnas.evaluation.BlockCompiler`."""
+                **self._inheritance(start_from),
 
     def compile_batches(self, architecture: Architecture) -> None:
         """Compile loading of batches and the loss for children of this resolution."""
+    def _inheritance(self, found: Inherited | None) -> dict[str, float]:
+        """Return numbers of blocks of a child by origin, and the cost of the bank for a run."""
+        if found is None or self._bank is None:
+            return {}
+        return {
+            "inherited_blocks": found.blocks,
+            "new_blocks": found.new,
+            SHARED_CPU_SECONDS: self._bank.cpu_seconds,
+        }
+
         feed, validation = self.feeds_for(architecture)
         architecture = self.config.trained(architecture)
         precompile.compile_batches(architecture, feed, self.config.training, validation)

@@ -4,8 +4,12 @@ The bank (`mnas.training.weight_bank`) is trained before the first trial, each s
 network ('single-path one-shot', arXiv 1904.00420). A child then costs seconds: BatchNorm's
 statistics are computed anew, over some batches of training images, and the child is scored on the
 held-out ones. Nothing of the bank changes during a search, so a score depends on the network alone:
-early and late children are treated alike, a run may use any engine, and scoring children again at
-the end would give the same numbers.
+scores of early and late children are comparable, a run may use any engine, and scoring children
+again at the end would give the same numbers. The price is that networks of the bank's steps are
+sampled before the search: the controller can't lead the bank to the networks that it prefers.
+
+Each evaluation's timings have the processor time of the bank's training beside that of its own
+scoring (`mnas.evaluation.SHARED_CPU_SECONDS`), so that the cost per child is that of both.
 """
 
 import dataclasses
@@ -24,7 +28,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.data.batches import calibration_batches
 from mnas.data.images import NOT_IDENTIFYING, Images
 from mnas.errors import UsageError, rejected, require_one_of, require_whole
-from mnas.evaluation import Evaluation, Report
+from mnas.evaluation import CPU_SECONDS, SHARED_CPU_SECONDS, Evaluation, Report
 from mnas.evaluators.proxy import BlockEvaluator, ProxyConfig, ProxyEvaluator
 from mnas.files import locked_directory
 from mnas.runtime.cache_repair import repaired_cache
@@ -76,6 +80,8 @@ class WeightBankConfig(ProxyConfig):
         require_one_of("weight-bank", "score", self.score, BANK_SCORES)
         require_one_of("weight-bank", "sampling", self.sampling, SAMPLINGS)
         require_whole("weight-bank", "seed", self.seed, least=0, most=2**32 - 1)
+        if self.inherit is not None:
+            raise rejected("weight-bank", "inherit", self.inherit, "None: a bank starts anew")
         if self.measure_latency:
             raise rejected("weight-bank", "measure_latency", True, "False, and a latency_table")
         if self.training.ema_decay:
@@ -125,11 +131,12 @@ class WeightBankEvaluator(BlockEvaluator):
         super().__init__(config)
         self._optimizer = optimizer_of(config.training)
         self._file = None if config.bank is None else BankFile(Path(config.bank))
-        if self._file is not None and not self._file.finished:
-            raise UsageError(f"{config.bank} is in training; accepted: a trained weight bank")
+        if self._file is not None:
+            self._file.require_finished()
         zero = config.training.zero_residual
-        self._bank = WeightBank(self._optimizer, config.seed, zero_residual=zero, file=self._file)
-        self._checked: set[int] = set()  # resolutions
+        self._weights = WeightBank(
+            self._optimizer, config.seed, zero_residual=zero, file=self._file
+        )
 
     def __call__(
         self, architecture: Architecture, seed: int, report: Report | None = None
@@ -161,7 +168,7 @@ class WeightBankEvaluator(BlockEvaluator):
                 self._optimizer,
                 drop_path=config.training.drop_path,
                 dropout=config.training.dropout,
-                start=jax.device_put(self._bank.trained(trained)),
+                start=jax.device_put(self._weights.trained(trained)),
                 precision=config.training.precision,
             )
             variables = child.variables(
@@ -177,7 +184,8 @@ class WeightBankEvaluator(BlockEvaluator):
             timings={
                 "calibrate_seconds": calibrated - start,
                 "evaluate_seconds": end - calibrated,
-                "cpu_seconds": time.process_time() - cpu_start,  # without the bank's training
+                CPU_SECONDS: time.process_time() - cpu_start,
+                SHARED_CPU_SECONDS: self._file.cpu_seconds,
             },
         )
 

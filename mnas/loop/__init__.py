@@ -19,6 +19,7 @@ trial           `Trial`: a proposed network; `Result`: its evaluation and reward
 records         the typed records of the journal and their JSON form
 journal         the append-only file of numbered, checksummed records, with lock and fsync
 kernel          covariance function of the Gaussian processes over decisions
+spending        processor time of evaluations, with that of what they share
 selection       which evaluated network a search exports
 snapshot        the controller's state on disk, which spares a resumed search its updates
 stateful_controller   a controller together with its state

@@ -6,6 +6,7 @@ whatever else is random depend on the seed and the number of the step alone, so 
 from a file exactly as if it had not been interrupted.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,13 @@ class BankTraining:
         self._epoch_steps = len(feed) // batch_size_of(feed, config)
         self.total = config.epochs * self._epoch_steps
         self.loss = float("nan")
+        self._cpu_start = time.process_time() - (0.0 if file is None else file.cpu_seconds)
         self._pending: list[jax.Array] = []
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the steps, with compilation; steps lost with a process don't count."""
+        return time.process_time() - self._cpu_start
 
     def run(self) -> Iterator[int]:
         """Train to the end; yield the number of steps done after every `CHECKED_STEPS`.
@@ -84,7 +91,13 @@ class BankTraining:
     def write(self, path: Path, identity: dict[str, Any]) -> None:
         """Write the bank as it is after the steps done (`WeightBank.write`)."""
         self._check()
-        self.bank.write(path, identity, self.steps, finished=self.steps == self.total)
+        self.bank.write(
+            path,
+            identity,
+            self.steps,
+            finished=self.steps == self.total,
+            cpu_seconds=self.cpu_seconds,
+        )
 
     def _step(self, images: jax.Array, targets: jax.Array) -> None:
         architecture, config = self.paths(self.steps), self._config

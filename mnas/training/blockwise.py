@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import jax
@@ -81,8 +82,9 @@ def train(
     validation: Feed | None = None,
     score: Score = "accuracy",
     program: Program = "blocks",
+    initial: Mapping[str, Variables] | None = None,
 ) -> TrainingResult:
-    """Train `architecture` from scratch; equal seeds give bit-identical weights.
+    """Train `architecture`; equal seeds and initial variables give bit-identical weights.
 
     feed        training images, of the architecture's resolution and classes
     validation  images to evaluate on after training
@@ -92,6 +94,7 @@ def train(
                 'training-likelihood', exp(-mean training loss of the last epoch)
     program     the network as separately compiled 'blocks', or as one, 'whole'; results differ in
                 rounding
+    initial     variables to start from, {block: {'params', ...}}; by default new ones
 
     Raises ValueError for images of another resolution, UsageError for labels out of range, and
     FloatingPointError for a non-finite loss, detected at the end of the epoch.
@@ -102,7 +105,7 @@ def train(
     elif report is not None:
         raise ValueError("validation = None with report given; accepted: a feed")
     try:
-        return _train(architecture, feed, config, seed, report, validation, score, program)
+        return _train(architecture, feed, config, seed, report, validation, score, program, initial)
     finally:
         feed.stop()
 
@@ -116,6 +119,7 @@ def _train(
     validation: Feed | None,
     score: Score,
     program: Program,
+    initial: Mapping[str, Variables] | None,
 ) -> TrainingResult:
     recording, start = Recording(), time.perf_counter()
     evaluate_seconds = 0.0
@@ -129,6 +133,7 @@ def _train(
         drop_path=config.drop_path,
         dropout=config.dropout,
         zero_residual=config.zero_residual,
+        initial=initial,
         precision=config.precision,
     )
     batch_size = batch_size_of(feed, config)

@@ -69,8 +69,9 @@ class Child:
     drop_path      stochastic depth: drop rate of the last layer, rising linearly from 0
     dropout        dropout rate before the classifier
     zero_residual  residual branches start at 0
-    start          params and optimizer state of every block, those of a weight bank; by default
-                   new ones. A step deletes them: `states` are the ones after it
+    initial        variables to start from, {block: {'params', ...}}; by default new ones
+    start          params and optimizer state of every block, those of a weight bank, in place of
+                   `initial`. A step deletes them: `states` are the ones after it
     precision      type of activations and their gradients; the rest is float32, and so are
                    calibration and inference
     """
@@ -86,6 +87,7 @@ class Child:
         drop_path: float = 0.0,
         dropout: float = 0.0,
         zero_residual: bool = False,
+        initial: Mapping[str, Variables] | None = None,
         start: Sequence[BlockState] | None = None,
         precision: str = "float32",
     ) -> None:
@@ -94,7 +96,8 @@ class Child:
         self._optimizer, self._label_smoothing = optimizer, label_smoothing
         self._ema_decay = ema_decay
         if start is None:
-            initial = init_variables(architecture, seed, zero_residual=zero_residual)
+            if initial is None:
+                initial = init_variables(architecture, seed, zero_residual=zero_residual)
             weights = [initial[name]["params"] for name, _ in self.blocks]
             start = [BlockState(params, optimizer.init(params)) for params in weights]
         self._params = [jax.device_put(block.params) for block in start]

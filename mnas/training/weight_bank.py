@@ -8,16 +8,17 @@ alone, whichever networks come first.
 
 A file holds arrays only, the values of each block joined to one float32 vector:
 
-    head           JSON as uint8: format, identity, steps, whether finished, keys
+    head           JSON as uint8: format, identity, steps, whether finished, processor time, keys
     <n>.params     params of the block of the n-th key
     <n>.optimizer  state of its optimizer; only while the bank is in training
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,9 +26,16 @@ from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.signatures import placed_signatures
-from mnas.errors import UsageError, shown
+from mnas.errors import UsageError, is_finite, shown
 from mnas.files import ArrayFile, parse_json, write_arrays
-from mnas.nn.network import Shape, block_shapes, blocks_with_inputs, init_block
+from mnas.nn.network import (
+    Shape,
+    Variables,
+    block_shapes,
+    blocks_with_inputs,
+    init_block,
+    init_variables,
+)
 from mnas.training.child import BlockState
 from mnas.training.optimizer import Optimizer
 
@@ -37,10 +45,11 @@ FORMAT = "mnas-weight-bank/1"
 class BankFile:
     """A bank's file, whose arrays are mapped into memory: processes that read it share them.
 
-    identity  settings on which the weights depend, by dotted names
-    steps     steps of training done
-    finished  whether the training has ended
-    vectors   params of each block, and the state of its optimizer or None, by key
+    identity     settings on which the weights depend, by dotted names
+    steps        steps of training done
+    finished     whether the training has ended
+    cpu_seconds  processor time of these steps
+    vectors      params of each block, and the state of its optimizer or None, by key
 
     Raises UsageError, which names the file, where it is missing, damaged or no weight bank.
     """
@@ -57,8 +66,8 @@ class BankFile:
         head = parse_json(text, str(path))
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise UsageError(f"{path} is no weight bank; accepted: a file of the format {FORMAT}")
-        identity, steps, finished, keys = (
-            head.get(name) for name in ("identity", "steps", "finished", "keys")
+        identity, steps, finished, cpu_seconds, keys = (
+            head.get(name) for name in ("identity", "steps", "finished", "cpu_seconds", "keys")
         )
         if (
             not isinstance(identity, dict)
@@ -66,6 +75,8 @@ class BankFile:
             or isinstance(steps, bool)
             or steps < 0
             or not isinstance(finished, bool)
+            or not is_finite(cpu_seconds)
+            or cpu_seconds < 0
             or not isinstance(keys, list)
             or not all(isinstance(key, str) for key in keys)
         ):
@@ -73,6 +84,7 @@ class BankFile:
         self.path, self.finished = path, finished
         self.identity: dict[str, Any] = identity
         self.steps: int = steps
+        self.cpu_seconds = float(cpu_seconds)
         self.vectors: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
         for number, key in enumerate(keys):
             params, optimizer = (arrays.get(f"{number}.{part}") for part in BlockState._fields)
@@ -83,12 +95,31 @@ class BankFile:
                 raise UsageError(f"{path} is damaged: values of {shown(key)} are missing")
             self.vectors[key] = params, optimizer
 
-    def require_identity(self, identity: Mapping[str, Any], without: str | None = None) -> None:
+    def digest(self) -> str:
+        """Return the SHA-256 digest of settings, steps and params, in hexadecimal."""
+        content = hashlib.sha256(json.dumps([self.identity, self.steps], sort_keys=True).encode())
+        for key, (params, _) in sorted(self.vectors.items()):
+            content.update(json.dumps([key, len(params)]).encode())
+            content.update(params)
+        return content.hexdigest()
+
+    def require_finished(self) -> None:
+        """Raise UsageError for a bank in training."""
+        if not self.finished:
+            raise UsageError(f"{self.path} is in training; accepted: a trained weight bank")
+
+    def require_identity(
+        self,
+        identity: Mapping[str, Any],
+        without: str | None = None,
+        only: Sequence[str] | None = None,
+    ) -> None:
         """Raise UsageError that names the first setting in which the bank differs.
 
         without  prefix of settings of the bank that are not compared
+        only     the settings that are; by default all others
         """
-        for name in sorted(self.identity.keys() | identity.keys()):
+        for name in sorted(self.identity.keys() | identity.keys()) if only is None else only:
             before, now = self.identity.get(name), identity.get(name)
             if before != now and not (without and name.startswith(without)):
                 raise UsageError(
@@ -143,12 +174,19 @@ class WeightBank:
         return [BlockState(self._values(*placed)[0], None) for placed in _placed(architecture)]
 
     def write(
-        self, path: Path, identity: Mapping[str, Any], steps: int, *, finished: bool = False
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        steps: int,
+        *,
+        finished: bool = False,
+        cpu_seconds: float = 0.0,
     ) -> None:
         """Write the bank after a number of steps.
 
-        identity  the settings on which the weights depend, by dotted names
-        finished  leave out the optimizers' states
+        identity     the settings on which the weights depend, by dotted names
+        finished     leave out the optimizers' states
+        cpu_seconds  processor time of the steps
         """
         vectors = dict(self._stored)
         for key, state in jax.device_get(self.blocks).items():
@@ -159,6 +197,7 @@ class WeightBank:
             "identity": dict(identity),
             "steps": steps,
             "finished": finished,
+            "cpu_seconds": cpu_seconds,
             "keys": keys,
         }
         arrays = {"head": np.frombuffer(json.dumps(head).encode(), np.uint8)}
@@ -182,6 +221,35 @@ class WeightBank:
         if optimizer is None:
             return split, None
         return split, _split(key, optimizer, self._optimizer.shapes(shapes))
+
+
+class Inherited(NamedTuple):
+    """A new network some of whose blocks are those of a bank.
+
+    variables  {block: {'params', ...}}, NumPy arrays: of the bank, or initial values
+    blocks     number of blocks of the bank
+    new        number of blocks that it lacks
+    """
+
+    variables: dict[str, Variables]
+    blocks: int
+    new: int
+
+
+def inherited(
+    file: BankFile, architecture: Architecture, seed: int, *, zero_residual: bool = False
+) -> Inherited:
+    """Return a network with the blocks that a bank has; the others as `init_variables`."""
+    variables = init_variables(architecture, seed, zero_residual=zero_residual)
+    blocks = 0
+    for name, (key, block, shape) in zip(variables, _placed(architecture), strict=True):
+        if key in file.vectors:
+            shapes = block_shapes(block, shape)[0]["params"]
+            params = _split(key, file.vectors[key][0], shapes)
+            # Copied: values of a file are mapped, and a step deletes what it gets.
+            variables[name] = {**variables[name], "params": jax.tree.map(np.array, params)}
+            blocks += 1
+    return Inherited(variables, blocks, len(variables) - blocks)
 
 
 def bank_bytes(architectures: Sequence[Architecture], optimizer: Optimizer) -> tuple[int, int]:

@@ -44,9 +44,11 @@ class WholeChild:
         drop_path: float = 0.0,
         dropout: float = 0.0,
         zero_residual: bool = False,
+        initial: Mapping[str, Variables] | None = None,
         precision: str = "float32",
     ) -> None:
-        initial = init_variables(architecture, seed, zero_residual=zero_residual)
+        if initial is None:
+            initial = init_variables(architecture, seed, zero_residual=zero_residual)
         self._program = Program(
             architecture=architecture,
             optimizer=optimizer,

@@ -46,8 +46,21 @@ def test_a_resumed_training_reaches_the_same_bank(tmp_path, monkeypatch, stop):
     second = training(file=BankFile(tmp_path / "part"), config=config)
     assert second.steps == stop
     trained(second).write(tmp_path / "part", {})
-    assert (tmp_path / "part").read_bytes() == (tmp_path / "whole").read_bytes()
-    assert BankFile(tmp_path / "part").finished
+    resumed, expected = BankFile(tmp_path / "part"), BankFile(tmp_path / "whole")
+    assert resumed.digest() == expected.digest()
+    assert resumed.finished
+
+
+def test_processor_time_is_that_of_all_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank_training, "CHECKED_STEPS", 1)
+    first = training()
+    next(first.run())
+    spent = first.cpu_seconds
+    assert spent > 0
+    first.bank.write(tmp_path / "part", {}, 1, cpu_seconds=100.0)
+    second = trained(training(file=BankFile(tmp_path / "part")))
+    second.write(tmp_path / "part", {})
+    assert 100 < BankFile(tmp_path / "part").cpu_seconds <= second.cpu_seconds < 200
 
 
 def test_a_loss_that_is_not_finite_ends_the_training():

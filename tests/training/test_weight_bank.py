@@ -12,7 +12,7 @@ from mnas.errors import UsageError
 from mnas.files import ArrayFile, write_arrays
 from mnas.nn.network import count_params, init_variables
 from mnas.training.optimizer import Optimizer
-from mnas.training.weight_bank import BankFile, WeightBank, bank_bytes
+from mnas.training.weight_bank import BankFile, WeightBank, bank_bytes, inherited
 from tests.training.banks import BOTH, DEEP, LARGE_KERNEL, SMALL
 
 OPTIMIZER = Optimizer()
@@ -148,6 +148,10 @@ def edited(path, **arrays):
         ({"steps": True}, "lacks a field"),
         ({"finished": 1}, "lacks a field"),
         ({"finished": True}, "are missing"),
+        ({"cpu_seconds": -1.0}, "lacks a field"),
+        ({"cpu_seconds": "5"}, "lacks a field"),
+        ({"cpu_seconds": True}, "lacks a field"),
+        ({"cpu_seconds": 10**400}, "lacks a field"),
         ({"keys": [1]}, "lacks a field"),
         ({"keys": ["a"] * 6}, "are missing"),
         ({"identity": None}, "lacks a field"),
@@ -197,3 +201,35 @@ def test_damaged_files_are_rejected(path):
         BankFile(path)
     with pytest.raises(UsageError, match="no such file"):
         BankFile(path.with_name("missing.npz"))
+
+
+def test_a_new_network_inherits_the_blocks_that_a_bank_has(path):
+    file = BankFile(path)
+    found = inherited(file, BOTH, 9)
+    # Stem, first stage and head are those of the deep network; both layers of kernel 5 are not.
+    assert (found.blocks, found.new) == (3, 2)
+    expected, fresh = WeightBank(OPTIMIZER, 3).states(DEEP), init_variables(BOTH, 9)
+    names = list(fresh)
+    for name, state in zip((*names[:2], names[-1]), (*expected[:2], expected[-1]), strict=True):
+        assert_equal(found.variables[name]["params"], state.params)
+    for name in names[2:4]:
+        assert_equal(found.variables[name], fresh[name])
+    assert all(leaf.flags.writeable for leaf in jax.tree.leaves(found.variables))
+    zero = inherited(file, BOTH, 9, zero_residual=True).variables[names[3]]["params"]
+    assert not zero["project_norm"]["scale"].any()
+
+
+def test_the_digest_is_that_of_settings_steps_and_params(path, tmp_path):
+    digest, bank = BankFile(path).digest(), WeightBank(OPTIMIZER, 3)
+    bank.states(DEEP)
+    other = tmp_path / "other.npz"
+    bank.write(other, IDENTITY, 7, cpu_seconds=5.0)
+    assert BankFile(other).digest() == digest and BankFile(other).cpu_seconds == 5.0
+    bank.write(other, IDENTITY, 8)
+    assert BankFile(other).digest() != digest
+    bank.write(other, {**IDENTITY, "epochs": 3}, 7)
+    assert BankFile(other).digest() != digest
+    changed = WeightBank(OPTIMIZER, 4)
+    changed.states(DEEP)
+    changed.write(other, IDENTITY, 7)
+    assert BankFile(other).digest() != digest
