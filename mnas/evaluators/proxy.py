@@ -27,15 +27,10 @@ from mnas.files import file_digest
 from mnas.runtime.backends import Program, choices
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.training import blockwise, precompile
-from mnas.training.config import TrainingConfig
+from mnas.training.config import TrainingConfig, resolution_epochs
 from mnas.training.weight_bank import BankFile, Inherited, inherited
 
 PROGRAMS = ("auto", *get_args(Program))
-# Settings of a training that a child does not have.
-WHOLE_NETWORKS_ONLY = {
-    "progressive": "where each resolution would compile all blocks again",
-    "accumulation": "where a batch is one part",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +70,9 @@ class ProxyConfig:
                 "proxy: measure_latency = True with width or resolution, of which the latency "
                 "would be; accepted: a latency_table"
             )
-        for field, reason in WHOLE_NETWORKS_ONLY.items():
-            value, default = getattr(self.training, field), getattr(TrainingConfig, field)
-            if value != default:
-                raise rejected("training", field, value, f"{default} in a search, {reason}")
+        if self.training.accumulation != 1:
+            accepted = "1 in a search, where a batch is one part"
+            raise rejected("training", "accumulation", self.training.accumulation, accepted)
         if self.measure_latency and self.latency_table is not None:
             raise UsageError(
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
@@ -145,13 +139,14 @@ class ProxyConfig:
                 subset.take(part)
         if evaluator.latency_table is not None:
             evaluator.latency_table.latency_ms(architecture)
+        evaluator.inherited(architecture, 0)
+        resolution_epochs(self.training, self.trained(architecture).resolution)
 
     def missing_settings(self, cost: str) -> tuple[str, ...]:
         """Return the settings of latencies where none are measured or summed."""
         has_latency = self.measure_latency or self.latency_table is not None
         return () if has_latency or cost != "latency_ms" else ("measure_latency", "latency_table")
 
-        evaluator.inherited(architecture, 0)
 
 class ProxyEvaluator:
     """Evaluator that trains each child and measures accuracy on held-out images.
@@ -168,17 +163,17 @@ class ProxyEvaluator:
         self._feeds: dict[int, tuple[Feed, Feed]] = {}
         path = config.latency_table
         self.latency_table = None if path is None else LatencyTable.read(Path(path))
+        self._checked: set[int] = set()  # resolutions at which a bank is known to fit
+        self._bank: BankFile | None = None
+        if config.inherit is not None:
+            self._bank = BankFile(Path(config.inherit))
+            self._bank.require_finished()
 
     def images_for(self, architecture: Architecture) -> Images:
         """Return the images at the resolution that the architecture is trained at.
 
         Raises UsageError if they can't be read, or differ from it in the number of classes.
         """
-        self._checked: set[int] = set()  # resolutions at which a bank is known to fit
-        self._bank: BankFile | None = None
-        if config.inherit is not None:
-            self._bank = BankFile(Path(config.inherit))
-            self._bank.require_finished()
         resolution = self.config.trained(architecture).resolution
         if resolution not in self._images:
             self._images[resolution] = load(self.config.data, resolution)
@@ -202,12 +197,6 @@ class ProxyEvaluator:
             self._feeds[resolution] = train, validation
         return self._feeds[resolution]
 
-    def __call__(
-        self, architecture: Architecture, seed: int, report: Report | None = None
-    ) -> Evaluation:
-        """Train and validate one child; its score is reported after every epoch.
-
-        The evaluation's accuracy is the score that the configuration names. Raises UsageError as
     def inherited(self, architecture: Architecture, seed: int) -> Inherited | None:
         """Return what a child starts from that takes blocks from the bank; None without a bank.
 
@@ -235,6 +224,12 @@ class ProxyEvaluator:
             )
         return found
 
+    def __call__(
+        self, architecture: Architecture, seed: int, report: Report | None = None
+    ) -> Evaluation:
+        """Train and validate one child; its score is reported after every epoch.
+
+        The evaluation's accuracy is the score that the configuration names. Raises UsageError as
         `images_for`, or if the latency table lacks a block.
         """
         start, cpu_start = time.perf_counter(), time.process_time()
@@ -244,24 +239,24 @@ class ProxyEvaluator:
         latency_ms = None
         if self.latency_table is not None:  # before the training, so that a missing block is cheap
             latency_ms = self.latency_table.latency_ms(architecture)
+        start_from = self.inherited(architecture, seed)
         with repaired_cache():
             result = blockwise.train(
                 self.config.trained(architecture),
                 feed,
                 self.config.training,
                 seed,
-        start_from = self.inherited(architecture, seed)
                 report=report,
                 validation=validation,
                 score=self.config.score,
                 program=program,
+                initial=None if start_from is None else start_from.variables,
             )
         assert result.score is not None  # because of the validation images
         if self.config.measure_latency:
             latency_ms = blockwise.measure_latency_ms(architecture, result, program=program)
         return Evaluation(
             accuracy=result.score,
-                initial=None if start_from is None else start_from.variables,
             latency_ms=latency_ms,
             epochs=result.epochs,
             seconds=time.perf_counter() - start,
@@ -274,16 +269,10 @@ class ProxyEvaluator:
                 "compiles": result.compiles,
                 "cache_read_seconds": result.cache_read_seconds,
                 "cache_reads": result.cache_reads,
+                **self._inheritance(start_from),
             },
         )
 
-
-class BlockEvaluator(ProxyEvaluator):
-    """Evaluator whose children are chains of blocks, a `mnas.evaluation.BlockCompiler`."""
-                **self._inheritance(start_from),
-
-    def compile_batches(self, architecture: Architecture) -> None:
-        """Compile loading of batches and the loss for children of this resolution."""
     def _inheritance(self, found: Inherited | None) -> dict[str, float]:
         """Return numbers of blocks of a child by origin, and the cost of the bank for a run."""
         if found is None or self._bank is None:
@@ -294,6 +283,12 @@ class BlockEvaluator(ProxyEvaluator):
             SHARED_CPU_SECONDS: self._bank.cpu_seconds,
         }
 
+
+class BlockEvaluator(ProxyEvaluator):
+    """Evaluator whose children are chains of blocks, a `mnas.evaluation.BlockCompiler`."""
+
+    def compile_batches(self, architecture: Architecture) -> None:
+        """Compile loading of batches and the loss for children of this resolution."""
         feed, validation = self.feeds_for(architecture)
         architecture = self.config.trained(architecture)
         precompile.compile_batches(architecture, feed, self.config.training, validation)

@@ -82,7 +82,8 @@ class TrainingConfig:
     batch has one of the two."""
     progressive: int | None = None
     """Progressive resizing: resolution of training images in the first epoch, pixels, from which it
-    rises linearly to the network's; None for the network's in all epochs."""
+    rises linearly to the network's; None for the network's in all epochs. Every resolution, at most
+    five, is compiled."""
     calibration_batches: int = 16
     """Maximum number of training batches for BatchNorm's final statistics."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
@@ -140,6 +141,14 @@ def epoch_resolution(config: TrainingConfig, resolution: int, epoch: int) -> int
         (config.epochs - epoch) / (config.epochs - 1 or 1),
     )
     return resolution - multiple * min(math.ceil(steps * left - 0.5), math.floor(steps))
+
+
+def resolution_epochs(config: TrainingConfig, resolution: int) -> dict[int, int]:
+    """Return the first epoch of each resolution of training images, in order (`progressive`)."""
+    first: dict[int, int] = {}
+    for epoch in range(1, config.epochs + 1):
+        first.setdefault(epoch_resolution(config, resolution, epoch), epoch)
+    return first
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:

@@ -8,7 +8,7 @@ from mnas.nn.blocks import without_drop
 from mnas.nn.network import block_shapes, blocks_with_inputs
 from mnas.training.batches import batch_size_of, training_batches
 from mnas.training.child import compile_loss
-from mnas.training.config import TrainingConfig
+from mnas.training.config import TrainingConfig, resolution_epochs
 from mnas.training.optimizer import optimizer_of
 from mnas.training.programs import inference_program, statistics_program, training_programs
 
@@ -18,9 +18,10 @@ def compile_batches(
 ) -> None:
     """Compile what `train` runs outside the blocks: batches and the loss."""
     batch_size = batch_size_of(feed, config)
-    images, targets = next(training_batches(feed, config, architecture.classes, 0, 1))
-    feed.stop()
-    ops.cast(images, config.precision)
+    for epoch in resolution_epochs(config, architecture.resolution).values():
+        images, targets = next(training_batches(feed, config, architecture.classes, 0, epoch))
+        feed.stop()
+        ops.cast(images, config.precision)
     next(calibration_batches(feed, batch_size, 0, config.calibration_batches))
     next(ordered_batches(validation, batch_size))
     compile_loss(config.label_smoothing, architecture.classes, targets)
@@ -30,11 +31,16 @@ def compile_block(
     architecture: Architecture, index: int, config: TrainingConfig, batch_size: int
 ) -> None:
     """Compile what `train` runs for the block at `index`: training and inference programs."""
-    _, block, shape = blocks_with_inputs(
-        architecture, batch_size, drop_path=config.drop_path > 0, dropout=config.dropout > 0
-    )[index]
     averaged, dtype = config.ema_decay > 0, config.precision
-    training_programs(block, shape, optimizer_of(config), averaged=averaged, dtype=dtype)
+    # The last resolution is the network's.
+    for resolution in resolution_epochs(config, architecture.resolution):
+        _, block, shape = blocks_with_inputs(
+            architecture.replace(resolution=resolution),
+            batch_size,
+            drop_path=config.drop_path > 0,
+            dropout=config.dropout > 0,
+        )[index]
+        training_programs(block, shape, optimizer_of(config), averaged=averaged, dtype=dtype)
     if dtype != "float32":
         statistics_program(block, shape)
     whole = without_drop(block)

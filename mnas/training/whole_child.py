@@ -65,7 +65,7 @@ class WholeChild:
         modules = [block for _, block in self.blocks]
         self._drops = [keep is not None for keep in keep_probabilities(modules, drop_path, dropout)]
         self._drop_rng = np.random.default_rng([seed, *b"drop"])
-        self._update: Compiled | None = None
+        self._updates: dict[Shape, Compiled] = {}
         self._statistics: Compiled | None = None
         self._inference: dict[Shape, Inference] = {}
 
@@ -75,10 +75,10 @@ class WholeChild:
         """Update the params on images [B, R, R, 3]; return the loss, which may be pending."""
         ema_decay = np.float32(min(self._ema_decay, (1 + step) / (10 + step)))
         arguments = (images, targets, np.float32(learning_rate), ema_decay, self._keys())
-        if self._update is None:
+        if images.shape not in self._updates:
             update = functools.partial(_update, self._program)
-            self._update = _compiled(update, self._state, *arguments, donate=(0,))
-        self._state, loss = self._update(self._state, *arguments)
+            self._updates[images.shape] = _compiled(update, self._state, *arguments, donate=(0,))
+        self._state, loss = self._updates[images.shape](self._state, *arguments)
         return cast(jax.Array, loss)
 
     def variables(self, batches: Iterable[jax.Array]) -> dict[str, Variables]:

@@ -15,7 +15,7 @@ from mnas.evaluators.proxy import ProxyConfig
 from mnas.runtime.backends import Backend
 from mnas.training import blockwise
 from mnas.training.blockwise import SCORES
-from mnas.training.config import TrainingConfig
+from mnas.training.config import TrainingConfig, resolution_epochs
 from tests.data.sets import save_classes
 
 TINY = Architecture(
@@ -101,6 +101,37 @@ def test_children_in_bfloat16_compile_nothing_after_their_programs_were_compiled
     assert evaluator(TINY, 0).timings["compiles"] == 0
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_children_of_rising_resolution_compile_nothing_after_their_programs(precision):
+    training = dataclasses.replace(CONFIG.training, progressive=8, epochs=3, precision=precision)
+    network, evaluator = TINY.replace(resolution=24), dataclasses.replace(CONFIG, training=training)
+    assert [*resolution_epochs(training, 24)] == [8, 16, 24]
+    evaluator = evaluator.build()
+    evaluator.compile_batches(network)
+    for index in range(3):
+        evaluator.compile_block(network, index)
+    found = evaluator(network, 0)
+    assert found.timings["compiles"] == 0
+
+
+def test_children_are_trained_at_rising_resolutions_by_either_program():
+    def likelihood(**settings):
+        training = dataclasses.replace(CONFIG.training, **settings.pop("training", {}))
+        config = dataclasses.replace(CONFIG, training=training, score="likelihood", **settings)
+        return config.build()(TINY.replace(resolution=16), 0).accuracy
+
+    rising = {"progressive": 8}
+    blocks = likelihood(training=rising)
+    assert blocks == pytest.approx(likelihood(training=rising, program="whole"), rel=1e-3)
+    assert blocks != pytest.approx(likelihood(), rel=1e-3)
+
+
+def test_a_first_resolution_above_the_network_s_is_rejected_before_a_search():
+    training = dataclasses.replace(CONFIG.training, progressive=9)
+    with pytest.raises(UsageError, match=r"progressive = 9; accepted: .*8"):
+        dataclasses.replace(CONFIG, training=training).check(TINY)
+
+
 def test_children_compile_nothing_after_their_programs_were_compiled():
     training = dataclasses.replace(
         CONFIG.training, random_crop=0.5, randaugment=1, erasing=0.5, cutmix=1.0
@@ -135,7 +166,6 @@ def test_large_data_without_grain_are_rejected_before_a_search(monkeypatch):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"progressive": 8}, "progressive = 8; accepted: None in a search"),
         ({"accumulation": 2}, "accumulation = 2; accepted: 1 in a search"),
     ],
 )
