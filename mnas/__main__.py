@@ -2,11 +2,14 @@
 
 import importlib
 import importlib.metadata
+import logging
 import platform
 import sys
+from collections.abc import Collection
 
 from mnas.cli.command import run_command
 from mnas.errors import UsageError, unknown
+from mnas.reports.log import LogConfig
 from mnas.runtime.cache_directory import replace_shared_cache
 from mnas.runtime.signals import end_of_program
 
@@ -31,17 +34,32 @@ VERBS = {
 }
 
 
+GLOBAL_FLAGS = {
+    "-q": "Show warnings and errors only, on standard error; also --quiet.",
+    "--quiet": "",
+    "-v": "Log every trial too; also --verbose.",
+    "--verbose": "",
+    "--log-json": "Log one JSON object per line, in place of lines, bars and tables.",
+    "--traceback": "Show where an error arose.",
+    "--version": "Print the versions of mnas and of what it computes with.",
+}
+"""Flags that every verb accepts, anywhere among its arguments, with their lines of help."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command, by default that of the process, and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    # Wherever it stands: for every verb, and for mistakes in the words around it.
-    verb, *rest = [word for word in words if word != "--traceback"] or [""]
+    # Wherever they stand: for every verb, and for mistakes in the words around them.
+    given = {word for word in words if word in GLOBAL_FLAGS}
+    verb, *rest = [word for word in words if word not in GLOBAL_FLAGS] or [""]
 
     def command() -> int | None:
+        if {"-q", "--quiet"} & given and {"-v", "--verbose"} & given:
+            raise UsageError("both -q and -v; accepted: one of them")
         if verb in ("-h", "--help", "help"):
             print(help_text())
             return 0
-        if verb == "--version":
+        if "--version" in given:
             print(version_text())
             return 0
         if not verb:
@@ -53,22 +71,32 @@ def main(arguments: list[str] | None = None) -> int:
         return module.main(rest)
 
     program = f"mnas {verb}" if verb in VERBS else "mnas"
-    status = run_command(program, command, tracebacks="--traceback" in words)
+    status = run_command(program, command, "--traceback" in given, log_config(given))
     if arguments is None:
         end_of_program()
     return status
 
 
+def log_config(given: Collection[str]) -> LogConfig:
+    """Return what the flags among `GLOBAL_FLAGS` say of the log."""
+    level = logging.INFO
+    if {"-q", "--quiet"} & set(given):
+        level = logging.WARNING
+    elif {"-v", "--verbose"} & set(given):
+        level = logging.DEBUG
+    return LogConfig(level, json="--log-json" in given)
+
+
 def help_text() -> str:
     """Return the text of `mnas --help`."""
     verbs = "\n".join(f"  {verb:13}  {line}" for verb, line in VERBS.items())
+    flags = "\n".join(f"  {flag:13}  {line}" for flag, line in GLOBAL_FLAGS.items() if line)
     return (
         "usage: mnas VERB ...\n\n"
         "Neural architecture search for MBConv networks.\n\n"
         f"{verbs}\n\n"
+        f"Flags of every verb:\n{flags}\n\n"
         "Arguments of a verb: mnas VERB --help\n"
-        "Every verb accepts --traceback, which shows where an error arose.\n"
-        "Versions of mnas and of what it computes with: mnas --version\n"
         "Example: mnas search b0-imagenet --seed 1"
     )
 

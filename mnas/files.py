@@ -15,13 +15,13 @@ import glob
 import hashlib
 import io
 import json
+import logging
 import math
 import mmap
 import os
 import re
 import secrets
 import struct
-import sys
 import warnings
 import zipfile
 import zlib
@@ -33,6 +33,8 @@ from typing import IO, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from mnas.errors import UsageError, printable, shown
+
+logger = logging.getLogger(__name__)
 
 # Limit of text files that are read whole; devices such as /dev/zero have no end.
 MAX_TEXT = 100_000_000
@@ -248,10 +250,10 @@ def lock(descriptor: int, path: Path, use: str) -> None:
     except BlockingIOError:  # EWOULDBLOCK: the only error that means a held lock
         raise UsageError(f"{path}: another process {use}") from None
     except OSError as error:
-        print(
-            f"mnas: {path} can't be locked ({error.strerror}); make sure that no other process "
-            "writes it",
-            file=sys.stderr,
+        logger.warning(
+            "%s can't be locked (%s); make sure that no other process writes it",
+            path,
+            error.strerror,
         )
 
 

@@ -169,7 +169,8 @@ ARGUMENTS = (
 )
 # What the command line takes before the flags of a dataclass.
 FORMS = {"--help", "--list", "--resume", "--warm-up", "--latency-table", "--inference"} | {
-    *("--traceback", "--version", "--space", "--controller", "--evaluator")
+    *mnas_command.GLOBAL_FLAGS,
+    *("--space", "--controller", "--evaluator"),
 }
 OTHER_PROGRAMS = ("pip", "pytest", "ruff", "bash", "python -m", "pre-commit")
 

@@ -17,8 +17,9 @@ from rich.progress import (
 class BenchmarkProgress:
     """Progress on standard error: lines always, the bar only on a terminal."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    def __init__(self, console: Console | None = None) -> None:
+        plain = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.console = console or plain
 
     @contextlib.contextmanager
     def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:

@@ -32,5 +32,10 @@ proxy_quality, benchmark  one verb each
 
 May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or
 `mnas.experiments`, whose contents it finds by name through `mnas.experiment.registry`. Importing
-`command` loads nothing outside the standard library, `mnas.errors` and `mnas.runtime`.
+`command` loads nothing outside the standard library, `mnas.errors`, `mnas.reports.log` and
+`mnas.runtime`.
+
+What people see beside results is logged, at level INFO of Python's `logging` (`mnas.reports.log`),
+or printed on a `plain_console` of standard error; `-q`, `-v` and `--log-json`, which every verb
+accepts, decide what is shown of both.
 """

@@ -7,8 +7,8 @@ boxes are folded into one line, the form of all usage errors.
 import contextlib
 import dataclasses
 import io
+import logging
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -21,6 +21,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.cli.flags import REGISTRY, flags, naming_flag, with_plain_booleans
 from mnas.errors import UsageError
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Spec = Annotated[
     str,
@@ -118,7 +119,7 @@ def rows_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def write_output(path: str, text: str) -> None:
-    """Write a file that the user asked for and report it on standard error.
+    """Write a file that the user asked for and log it.
 
     Raises: UsageError where it cannot be written.
     """
@@ -126,4 +127,4 @@ def write_output(path: str, text: str) -> None:
         files.write_text(Path(path), text + "\n")
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
-    print(f"written: {path}", file=sys.stderr)
+    logger.info("written: %s", path)

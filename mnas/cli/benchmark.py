@@ -51,7 +51,7 @@ class InferenceArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas benchmark`."""
-    progress = BenchmarkProgress()
+    progress = BenchmarkProgress(plain_console(stderr=True))
     if "--inference" in arguments:
         rest = [word for word in arguments if word != "--inference"]
         inference = parse(InferenceArguments, "mnas benchmark --inference", rest)

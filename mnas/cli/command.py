@@ -10,6 +10,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import sysconfig
@@ -20,8 +21,11 @@ from pathlib import Path
 
 from mnas.cli.streams import OutputError, usable_streams
 from mnas.errors import RunFailure, UsageError, printable
+from mnas.reports import log
 from mnas.runtime.jax_settings import without_shell_variables
 from mnas.runtime.signals import Terminated, interruptible
+
+logger = logging.getLogger(__name__)
 
 FAILED = 1
 USAGE_ERROR = 2
@@ -59,19 +63,31 @@ def _own_environment() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def run_command(program: str, command: Callable[[], int | None], tracebacks: bool = False) -> int:
+def run_command(
+    program: str,
+    command: Callable[[], int | None],
+    tracebacks: bool = False,
+    config: log.LogConfig = log.DEFAULT,
+) -> int:
     """Call `command` and return the exit status of the process.
 
-    The status is what `command` returns, or 0 for None. An exception of the table above is printed
+    The status is what `command` returns, or 0 for None. An exception of the table above is logged
     as "PROGRAM: message", its control characters escaped, and becomes its status; a defect
     propagates, with a note that asks for a report. Where the reader of standard output is gone, the
     remaining output is dropped.
 
     tracebacks  print the traceback of every error
+    config      what is shown of the log
 
     JAX's settings in the user's shell do not apply (`mnas.runtime.jax_settings`), nor do `HIDDEN`.
     """
-    with usable_streams(), without_shell_variables(), _own_environment(), interruptible():
+    with (
+        usable_streams(),
+        without_shell_variables(),
+        _own_environment(),
+        log.shown(config, program),
+        interruptible(),
+    ):
         try:
             try:
                 status = command() or 0
@@ -92,7 +108,7 @@ def run_command(program: str, command: Callable[[], int | None], tracebacks: boo
             if message:
                 message = "; ".join(filter(None, [message, getattr(error, ADVICE, None)]))
                 line = printable(" ".join(message.split()), MESSAGE_LENGTH)
-                print(f"{program}: {line}", file=sys.stderr)
+                logger.error("%s", line, extra={"fields": {"status": status}})
             return status
 
 

@@ -1,8 +1,8 @@
 """`mnas export`: an architecture, or a network with its weights, in another format."""
 
 import dataclasses
+import logging
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -16,6 +16,8 @@ from mnas.export.formats import FORMATS, TEXT_FORMATS
 
 if TYPE_CHECKING:
     from mnas.nn.network import Variables
+
+logger = logging.getLogger(__name__)
 
 # Four bytes each: ONNX files, and serialized programs, hold less than 2 GB.
 MOST_PARAMS = 500_000_000
@@ -105,7 +107,7 @@ def _export_network(
                 save_onnx(options.out, architecture, variables, provenance)
     except OSError as error:
         raise UsageError(f"{options.out} can't be written: {error.strerror}") from None
-    print(f"written: {options.out}", file=sys.stderr)
+    logger.info("written: %s", options.out)
 
 
 def _require_writable(path: str) -> None:

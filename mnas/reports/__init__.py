@@ -1,8 +1,8 @@
 """Output for people about running and finished searches; nothing is evaluated.
 
 In: a running `Search`, epochs of a training, journals of runs, outcomes of a study. Out: lines on a
-terminal, TensorBoard events, self-contained HTML pages. Importing these modules changes no global
-state of matplotlib.
+terminal or in a log, TensorBoard events, self-contained HTML pages. Importing these modules changes
+no global state of matplotlib.
 
 console            progress of a running search, as an observer of its records
 tensorboard        TensorBoard events, among them those of a search, as an observer of its records
@@ -11,7 +11,9 @@ training_progress  progress of a training
 evaluation_progress  progress of evaluations of listed networks
 proxy_quality      quality of proxies: table, CSV, picture
 retraining_table   table of retrained networks as text
+log                records of Python's `logging` as lines or JSON objects: what a command shows
 terminal           console that prints text as it is: no markup
+time_left          time left of a work, told once it is known
 text               numbers as text
 figures            pieces of an HTML page: figures as SVG, tables
 drawing            drawing of a network as SVG, alone or beside a second one

@@ -1,11 +1,14 @@
 """Progress of reading or packing images on standard error: a bar, images/s, the time left."""
 
+import logging
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from mnas.reports.text import clock
+
+logger = logging.getLogger(__name__)
 
 # Without a terminal, a line is logged this often.
 QUIET_SECONDS = 60
@@ -61,11 +64,11 @@ class DataProgress:
         if not self._console.is_terminal and now - self._last_line >= QUIET_SECONDS:
             self._last_line = now
             line = f"{self._verb}: {done:,}/{self.total:,} images  {self._rate(now)}"
-            self._console.print(line, soft_wrap=True)
+            logger.info("%s", line, extra={"fields": {"images": done, "total": self.total}})
 
     def unreadable(self, cause: str) -> None:
         """Log an image that can't be read."""
-        self._console.print(f"unreadable: {cause}", soft_wrap=True)
+        logger.info("unreadable: %s", cause)
 
     def _rate(self, now: float) -> str:
         seconds = now - self._begun

@@ -1,8 +1,7 @@
 """Progress of evaluations of listed networks (`mnas.experiment.network_list`)."""
 
-import time
-
 import logging
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -47,12 +46,12 @@ class EvaluationProgress:
             logger.info("resumed after %d of %d %s", done, self._all, self._what)
 
     def prepare(self, done: int, total: int, line: str) -> None:
-        """Print the progress of what the evaluator needs before, at most one line a minute."""
+        """Log the progress of what the evaluator needs before, at most one line a minute."""
         now = time.monotonic()
         if done < total and self._last_line and now - self._last_line < QUIET_SECONDS:
             return
         self._last_line = now
-        self._console.print(f"{line}, step {done:,}/{total:,}", soft_wrap=True)
+        logger.info("%s, step %d/%d", line, done, total)
 
     def observe(self, record: Record) -> None:
         """Log a result."""

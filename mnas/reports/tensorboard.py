@@ -1,8 +1,8 @@
 """TensorBoard events: files of them, and those of a search, the same from every engine."""
 
 import contextlib
+import logging
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,8 @@ from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
 from mnas.loop.records import Record, ResultRecord, UpdateRecord
+
+logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 10.0
 
@@ -77,9 +79,8 @@ class EventFile:
 
     def _give_up(self, error: OSError) -> None:
         self._broken = True
-        print(
-            f"mnas: TensorBoard events can't be written into {self._directory}: {error.strerror}",
-            file=sys.stderr,
+        logger.warning(
+            "TensorBoard events can't be written into %s: %s", self._directory, error.strerror
         )
         with contextlib.suppress(OSError):
             if self._writer is not None:

@@ -5,11 +5,13 @@ The HMAC also covers the file's name, so that one file can't be put in the place
 
 import contextlib
 import hmac
+import logging
 import os
 import stat
-import sys
 import uuid
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 32
 
@@ -66,11 +68,12 @@ _reported: set[Path] = set()
 
 
 def _report(directory: Path, reason: str) -> None:
-    """Print one line on standard error for each directory and process."""
+    """Log one warning for each directory and process."""
     if directory not in _reported:
         _reported.add(directory)
-        print(
-            f"mnas: cache of compiled programs in {directory}: {reason}; it is not used, and the "
-            "programs are compiled again",
-            file=sys.stderr,
+        logger.warning(
+            "cache of compiled programs in %s: %s; it is not used, and the programs are compiled "
+            "again",
+            directory,
+            reason,
         )

@@ -8,13 +8,15 @@ authenticated with a secret key, since programs that use this package may set an
 import atexit
 import contextlib
 import functools
+import logging
 import os
 import secrets
 import shutil
 import stat
-import sys
 import tempfile
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 KEY_BYTES = 32
 _VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -162,5 +164,5 @@ def _temporary_directory() -> str:
 
 @functools.cache
 def _report(message: str) -> None:
-    """Print a line on standard error, once."""
-    print(f"mnas: {message}", file=sys.stderr)
+    """Log a warning, once."""
+    logger.warning("%s", message)

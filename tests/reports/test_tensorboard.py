@@ -47,7 +47,7 @@ def test_results_and_updates_are_events(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["write", "flush"])
-def test_search_goes_on_where_events_cannot_be_written(tmp_path, monkeypatch, capsys, method):
+def test_search_goes_on_where_events_cannot_be_written(tmp_path, monkeypatch, caplog, method):
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -56,13 +56,13 @@ def test_search_goes_on_where_events_cannot_be_written(tmp_path, monkeypatch, ca
     for trial in range(3):
         board(result(trial))
     board.close()
-    warning = f"mnas: TensorBoard events can't be written into {tmp_path}: No space left on device"
-    assert capsys.readouterr().err.splitlines() == [warning]
+    warning = f"TensorBoard events can't be written into {tmp_path}: No space left on device"
+    assert caplog.messages == [warning]
 
 
-def test_missing_directory_is_named_once(tmp_path, capsys):
+def test_missing_directory_is_named_once(tmp_path, caplog):
     board = TensorBoard(tmp_path / "missing")
     board(result(0))
     board(UPDATE)
     board.close()
-    assert capsys.readouterr().err.count("missing: No such file or directory") == 1
+    assert caplog.text.count("missing: No such file or directory") == 1

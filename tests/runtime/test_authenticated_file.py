@@ -24,25 +24,25 @@ def _nothing_reported(monkeypatch):
     monkeypatch.setattr(authenticated_file, "_reported", set())
 
 
-def test_content_is_read_back(path, capsys):
+def test_content_is_read_back(path, caplog):
     assert read_authenticated(path, KEY) == CONTENT
     assert list(path.parent.iterdir()) == [path]  # no temporary file is left
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
-def test_missing_file_is_not_reported(path, capsys):
+def test_missing_file_is_not_reported(path, caplog):
     assert read_authenticated(path.with_name("missing"), KEY) is None
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("position", [0, 31, 32, 500, -1])
-def test_one_changed_bit_is_found_and_reported_once(path, position, capsys):
+def test_one_changed_bit_is_found_and_reported_once(path, position, caplog):
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
     assert read_authenticated(path, KEY) is None
     assert read_authenticated(path, KEY) is None
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert str(path.parent) in line
     assert "entry is damaged, or was written with another key" in line
 
@@ -62,12 +62,12 @@ def test_a_file_in_the_place_of_another_is_not_read(path):
     assert read_authenticated(path.with_name("other"), KEY) is None
 
 
-def test_file_of_another_user_is_not_read_though_its_content_is_right(path, monkeypatch, capsys):
+def test_file_of_another_user_is_not_read_though_its_content_is_right(path, monkeypatch, caplog):
     monkeypatch.setattr(os, "geteuid", lambda: OTHER_USER)
     if os.getuid() == 0:
         os.chown(path, OTHER_USER - 1, -1)
     assert read_authenticated(path, KEY) is None
-    assert "entry belongs to another user" in capsys.readouterr().err
+    assert "entry belongs to another user" in caplog.text
 
 
 def test_named_pipe_does_not_stop_the_process(path):

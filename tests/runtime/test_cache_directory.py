@@ -28,17 +28,17 @@ def mode(path):
     return path.stat().st_mode & 0o777
 
 
-def test_default_is_a_directory_of_the_user_alone(home, capsys):
+def test_default_is_a_directory_of_the_user_alone(home, caplog):
     assert compilation_cache() == str(home / ".cache/mnas/xla")
     assert [mode(home / ".cache/mnas" / name) for name in ("xla", ".")] == [0o700, 0o700]
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
-def test_private_directory_of_the_variable_is_used(home, monkeypatch, capsys):
+def test_private_directory_of_the_variable_is_used(home, monkeypatch, caplog):
     (home / "cache").mkdir(mode=0o755)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(home / "cache"))
     assert compilation_cache() == str(home / "cache")
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
 def test_other_file_systems_are_not_checked(monkeypatch):
@@ -69,7 +69,7 @@ def test_without_the_variable_nothing_is_created(home):
 
 
 @pytest.mark.parametrize("permissions", [0o777, 0o1777, 0o775, 0o702])
-def test_directory_that_others_may_write_is_not_used(home, monkeypatch, capsys, permissions):
+def test_directory_that_others_may_write_is_not_used(home, monkeypatch, caplog, permissions):
     shared = home / "shared"
     shared.mkdir()
     shared.chmod(permissions)
@@ -78,7 +78,7 @@ def test_directory_that_others_may_write_is_not_used(home, monkeypatch, capsys, 
     assert directory != str(shared)
     assert mode(Path(directory)) == 0o700
     assert compilation_cache() == directory  # as do child processes, by the variable
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert directory in line
     assert f"others may write to {shared} (mode {permissions:03o})" in line
     assert f"chmod go-w {shared}" in line
@@ -108,21 +108,21 @@ def test_link_to_a_shared_directory_is_not_used(home):
     assert "others may write" in writable_by_others(home / "link")
 
 
-def test_without_a_home_directory_a_temporary_one_is_used(monkeypatch, capsys):
+def test_without_a_home_directory_a_temporary_one_is_used(monkeypatch, caplog):
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(cache_directory.Path, "home", no_home)
     directory = compilation_cache()
     assert mode(Path(directory)) == 0o700
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert line.endswith("no home directory")
 
 
-def test_directory_that_cannot_be_created_is_replaced_by_a_temporary_one(home, capsys):
+def test_directory_that_cannot_be_created_is_replaced_by_a_temporary_one(home, caplog):
     (home / ".cache").write_text("a file in place of the directory")
     assert mode(Path(compilation_cache())) == 0o700
-    assert "File exists" in capsys.readouterr().err
+    assert "File exists" in caplog.text
 
 
 def test_temporary_directory_is_removed_at_exit():
