@@ -7,8 +7,10 @@ from typing import Annotated
 import tyro
 
 from mnas.cli.flags import is_given
+from mnas.cli.recipe_flags import flag_value
 from mnas.errors import unknown
 from mnas.evaluation import WrapperConfig
+from mnas.evaluators.presets import PRESETS, with_recipe
 from mnas.experiment import registry
 from mnas.experiment.settings import KINDS, Experiment
 from mnas.experiment.study import Study
@@ -44,9 +46,14 @@ def described(purpose: str, example: str, registered: Experiment | Study | None 
 
 
 def parts_description() -> str:
-    """Return the help text about parts that are exchanged as a whole."""
+    """Return the help text about parts and recipes that are exchanged as a whole."""
     parts = (f"--{part} ({', '.join(registry.entries(part))})" for part in KINDS)
-    return f"Parts to exchange by name, before their settings: {'; '.join(parts)}."
+    recipes = "; ".join(f"{name}, {preset.summary}" for name, preset in PRESETS.items())
+    return (
+        f"Parts to exchange by name, before their settings: {'; '.join(parts)}.\n\n"
+        f"--recipe gives the evaluator's settings by name, which flags override: {recipes}; or "
+        "those of mnas train."
+    )
 
 
 def with_classes_of_data(experiment: Experiment, flags: Sequence[str]) -> Experiment:
@@ -59,12 +66,17 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
     """Return the experiment with the parts named by `--controller NAME` etc., and other flags.
 
     A part that is a `WrapperConfig` is placed around the experiment's own; any other part replaces
-    it, with default settings.
+    it, with default settings. `--recipe NAME` then sets the evaluator's settings (`with_recipe`).
     """
+    recipe = flag_value(flags, "recipe")
     rest, words = [], iter(flags)
     for word in words:
         flag, equals, name = word.partition("=")
         part = flag.removeprefix("--")
+        if flag == "--recipe":
+            if not equals:
+                next(words, "")
+            continue
         if part not in KINDS or not flag.startswith("--"):
             rest.append(word)
             continue
@@ -78,4 +90,7 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
             if isinstance(config, WrapperConfig):
                 config = kind.around(current)
             experiment = dataclasses.replace(experiment, **{part: config})
+    if recipe is not None:
+        evaluator = with_recipe(experiment.evaluator, recipe)
+        experiment = dataclasses.replace(experiment, evaluator=evaluator)
     return experiment, rest

@@ -25,13 +25,13 @@ from mnas.cli.recipe_flags import flag_value
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError, rejected, require_finite, require_positive, require_whole
 from mnas.evaluation import WrapperConfig
+from mnas.evaluators.presets import with_recipe
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiment import registry
 from mnas.experiment.network_list import require_space
 from mnas.files import locked_directory, read_json, write_csv, write_json
 from mnas.reports import proxy_quality as report
 from mnas.reports.terminal import plain_console
-from mnas.training.recipes import find_recipe
 
 DEFAULT_RECIPE = "default"
 MAX_SEEDS = 100  # open journals
@@ -63,8 +63,8 @@ class ProxyQualityArguments:
     data: str | None = None
     """Short for --evaluator.data.source."""
     recipe: str = DEFAULT_RECIPE
-    """Settings of the proxy's training to start from, which flags override: default, those of a
-    search; or a recipe of mnas train."""
+    """Settings of the proxy to start from, which flags override: default, those of a search;
+    proxy-10s, proxy-30s, proxy-60s, bank, by CPU-seconds a child; or a recipe of mnas train."""
     evaluator: Any = ProxyConfig()
     """Proxy; another one by --evaluator NAME, as of mnas search."""
     networks: int | None = None
@@ -122,13 +122,7 @@ def _parsed(arguments: Sequence[str]) -> ProxyQualityArguments:
     words, evaluator = _without_evaluator(list(arguments))
     recipe = flag_value(words, "recipe") or DEFAULT_RECIPE
     if recipe != DEFAULT_RECIPE:
-        training = getattr(evaluator, "training", None)
-        if training is None:
-            raise rejected(
-                "proxy-quality", "recipe", recipe, "none with an evaluator that trains nothing"
-            )
-        config = dataclasses.replace(find_recipe(recipe).config, precision=training.precision)
-        evaluator = dataclasses.replace(evaluator, training=config)
+        evaluator = with_recipe(evaluator, recipe)
     source = flag_value(words, "data")
     if source is not None:
         data = getattr(evaluator, "data", None)

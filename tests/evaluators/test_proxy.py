@@ -116,14 +116,15 @@ def test_children_of_rising_resolution_compile_nothing_after_their_programs(prec
 
 def test_children_are_trained_at_rising_resolutions_by_either_program():
     def likelihood(**settings):
-        training = dataclasses.replace(CONFIG.training, **settings.pop("training", {}))
+        rates = {"learning_rate": 0.1, "epochs": 4}
+        training = dataclasses.replace(CONFIG.training, **rates, **settings.pop("training", {}))
         config = dataclasses.replace(CONFIG, training=training, score="likelihood", **settings)
         return config.build()(TINY.replace(resolution=16), 0).accuracy
 
     rising = {"progressive": 8}
     blocks = likelihood(training=rising)
-    assert blocks == pytest.approx(likelihood(training=rising, program="whole"), rel=1e-3)
-    assert blocks != pytest.approx(likelihood(), rel=1e-3)
+    assert blocks == pytest.approx(likelihood(training=rising, program="whole"), rel=2e-3)
+    assert blocks != pytest.approx(likelihood(), rel=1e-2)
 
 
 def test_a_first_resolution_above_the_network_s_is_rejected_before_a_search():
