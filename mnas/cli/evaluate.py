@@ -14,6 +14,7 @@ from mnas.data.images import DataConfig, Subset, load
 from mnas.data.source import shortened
 from mnas.errors import UsageError, is_finite, rejected, require_whole
 from mnas.reports.terminal import plain_console
+from mnas.runtime import memory
 
 if TYPE_CHECKING:
     from mnas.training.accuracy import Score
@@ -92,6 +93,7 @@ def main(arguments: list[str]) -> None:
 
 def _score(options: EvaluateArguments, architecture: Architecture, subset: Subset) -> "Score":
     """Return the score of the weights on the images, with progress."""
+    memory.retain_freed_memory()
     import jax
 
     from mnas.data.feeds import Feeding, room

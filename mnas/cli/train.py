@@ -85,6 +85,7 @@ def main(arguments: list[str]) -> None:
 
 def train(options: TrainArguments) -> None:
     """Train the network, or what is left of it, and write its files; with other processes if so."""
+    memory.retain_freed_memory()
     processes = options.coordinator, options.processes, options.process_index
     if not options.distributed and all(value is None for value in processes):
         _train(options)
@@ -116,7 +117,6 @@ def _train(options: TrainArguments) -> None:
     feeding = Feeding.of(data, images)
     console.print(f"images: {feeding.describe()}", soft_wrap=True)
     initial = _initial(options, architecture, console)
-    memory.retain_freed_memory()
     directory, seed = Path(options.out), options.seed
     lock = locked_directory(directory, "is training in this directory")
     with lock if devices.writes else contextlib.nullcontext():

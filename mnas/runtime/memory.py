@@ -25,7 +25,11 @@ def environment() -> dict[str, str]:
 
 
 def retain_freed_memory() -> None:
-    """Apply the settings to this process; without glibc, do nothing."""
+    """Apply the settings to this process; without glibc, do nothing.
+
+    Call it before JAX starts its threads, best before it is imported: a thread keeps the arena that
+    it has, and large blocks of other arenas are mapped one by one, whatever the settings.
+    """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # TypeError: Windows
         mallopt = ctypes.CDLL(None).mallopt
         for _, number, value in _SETTINGS:
