@@ -123,8 +123,8 @@ def test_children_are_trained_at_rising_resolutions_by_either_program():
 
     rising = {"progressive": 8}
     blocks = likelihood(training=rising)
-    assert blocks == pytest.approx(likelihood(training=rising, program="whole"), rel=2e-3)
-    assert blocks != pytest.approx(likelihood(), rel=1e-2)
+    assert blocks == pytest.approx(likelihood(training=rising, program="whole"), rel=2e-4)
+    assert blocks != pytest.approx(likelihood(), rel=1e-3)
 
 
 def test_a_first_resolution_above_the_network_s_is_rejected_before_a_search():
