@@ -22,6 +22,8 @@ VERBS = {
     "compare": "Compare an architecture with a reference, stage by stage.",
     "draw": "Draw a network as SVG, alone or beside a second one.",
     "scale": "Scale a network in depth, width and resolution.",
+    "trials": "Show the trials of a run as a table, as CSV or as JSON.",
+    "front": "Show the trials of a run that no other trial dominates, by rising cost.",
     "rescore": "Rank the networks of a run under another reward.",
     "export": "Export an architecture, or a network with its weights.",
     "report": "Write one HTML page about one or several runs.",

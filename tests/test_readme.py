@@ -29,6 +29,7 @@ from mnas.cli.data import PackArguments, ShowArguments
 from mnas.cli.evaluate import EvaluateArguments
 from mnas.cli.export import ExportArguments
 from mnas.cli.flags import flags
+from mnas.cli.front import FrontArguments
 from mnas.cli.named_experiment import ExperimentArguments
 from mnas.cli.proxy_quality import ProxyQualityArguments
 from mnas.cli.report import ReportArguments
@@ -37,6 +38,7 @@ from mnas.cli.retrain import RetrainArguments
 from mnas.cli.scale import ScaleArguments
 from mnas.cli.study import StudyArguments
 from mnas.cli.train import TrainArguments
+from mnas.cli.trials import TrialsArguments
 from mnas.controllers.random_search import RandomSearch
 from mnas.engines.config import EngineConfig
 from mnas.evaluation import Evaluation
@@ -53,7 +55,9 @@ COMMANDS = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
 SEARCHES = [c for c in COMMANDS if c.startswith(("mnas search", "python search.py"))]
 # Commands that only read specs and finished runs; the others train, or need weights.
 READERS = [
-    c for c in COMMANDS if re.match("mnas (list|cost|compare|draw|scale|rescore|report)", c)
+    c
+    for c in COMMANDS
+    if re.match("mnas (list|cost|compare|draw|scale|trials|front|rescore|report)", c)
 ] + ["mnas export runs/digits-1 --format timm"]
 OTHERS = [c for c in COMMANDS if c.startswith("mnas") and c not in {*SEARCHES, *READERS}]
 
@@ -164,6 +168,7 @@ def test_opens_with_the_two_set_up_commands():
 ARGUMENTS = (
     *(StudyArguments, prepare.WarmUpArguments, prepare.LatencyArguments, CompareArguments),
     *(CostArguments, ExportArguments, ReportArguments, RescoreArguments, ScaleArguments),
+    *(TrialsArguments, FrontArguments),
     *(ShowArguments, PackArguments, ProxyQualityArguments),
     *(TrainArguments, EvaluateArguments, RetrainArguments, BenchmarkArguments, InferenceArguments),
 )

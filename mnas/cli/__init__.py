@@ -27,7 +27,7 @@ run               run an experiment in its directory, with progress, files and a
 study             run a study in its directory
 prepare           compile or time the blocks of an experiment's space
 proxy_scores      scores of the networks of a table, evaluated or read from a file
-cost, compare, draw, scale, rescore, export, report, data, train, evaluate, retrain,
+cost, compare, draw, scale, trials, front, rescore, export, report, data, train, evaluate, retrain,
 proxy_quality, benchmark  one verb each
 
 May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or

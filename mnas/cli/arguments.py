@@ -5,13 +5,15 @@ boxes are folded into one line, the form of all usage errors.
 """
 
 import contextlib
+import csv
 import dataclasses
 import io
 import logging
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from rich.table import Table
@@ -22,6 +24,10 @@ from mnas.cli.flags import REGISTRY, flags, naming_flag, with_plain_booleans
 from mnas.errors import UsageError
 
 logger = logging.getLogger(__name__)
+ACCEPTED = {  # values of the types that tyro names
+    "INT": "a whole number such as 64, 50k or 1.5M",
+    "FLOAT": "a number such as 0.5, 3e8 or 300M",
+}
 T = TypeVar("T")
 Spec = Annotated[
     str,
@@ -87,6 +93,8 @@ def fold(boxed: str) -> str:
     union = r"no type matching (.+?) could .*? from \[(.*?)\]\..*"
     joined = re.sub(union, r"\2; accepted: \1", joined)
     joined = joined.replace("accepted: {None}|", "accepted: ")
+    for kind, accepted in ACCEPTED.items():
+        joined = re.sub(f"accepted: {kind}$", f"accepted: {accepted}", joined)
     joined = re.sub(r"^Error parsing (?:[\w.-]+: (?=\w+: \w+ = )|(?=--))", "", joined)
     # The user's words may be of any length; what is accepted stands at the end.
     return joined if len(joined) <= 440 else f"{joined[:220]} … {joined[-200:]}"
@@ -116,6 +124,14 @@ def rows_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def print_csv(records: Sequence[Mapping[str, Any]]) -> None:
+    """Print records as CSV on standard output: the first one's keys as columns, None as empty."""
+    if records:
+        writer = csv.DictWriter(sys.stdout, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
 
 
 def write_output(path: str, text: str) -> None:

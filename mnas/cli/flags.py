@@ -1,10 +1,11 @@
 """Flags of a dataclass as users write them.
 
 tyro makes the flags (`mnas.cli.arguments`). Beyond its own forms, a number may have a suffix
-(`300M`), and a Boolean a value (`--engine.pin False`, `--engine.no-pin` in tyro).
+(`300M`, `50k`), and a Boolean a value (`--engine.pin False`, `--engine.no-pin` in tyro).
 """
 
 import dataclasses
+import decimal
 import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +14,9 @@ from typing import Any
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
+SUFFIXES = {"k": "e3", "M": "e6", "G": "e9", "B": "e9"}
 """Suffixes of numbers: 300M is 300e6."""
+MOST_DIGITS = 18  # of whole numbers
 
 REGISTRY = ConstructorRegistry()
 
@@ -33,13 +35,44 @@ def _number_rule(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[float] | N
     )
 
 
+@REGISTRY.primitive_rule
+def _whole_number_rule(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
+    """Read every field of type int by `whole_number`."""
+    if kind.type is not int:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: whole_number(words[0]),
+        is_instance=lambda value: type(value) is int,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 def number(text: str) -> float:
     """Return a number, which may end in one of `SUFFIXES`. Raises ValueError for other text."""
-    factor = SUFFIXES.get(text[-1:])
     try:
-        return float(text) if factor is None else float(text[:-1]) * factor
+        return float(_without_suffix(text))
     except ValueError:
         raise ValueError(f"{text!r} is no number; accepted: such as 0.5, 3e8 or 300M") from None
+
+
+def whole_number(text: str) -> int:
+    """Return a whole number, as 50000, 5e4, 50k or 1.5M. Raises ValueError for other text."""
+    try:
+        value = decimal.Decimal(_without_suffix(text))
+        # The exponent is checked first: 1e999999999 has a billion digits.
+        if value.is_finite() and value.adjusted() < MOST_DIGITS and value == int(value):
+            return int(value)
+    except (ValueError, decimal.InvalidOperation):
+        pass
+    raise ValueError(f"{text!r} is no whole number; accepted: such as 64, 50k or 1.5M")
+
+
+def _without_suffix(text: str) -> str:
+    """Return a number with its suffix as an exponent: "1.5M" is "1.5e6", without rounding."""
+    exponent = SUFFIXES.get(text[-1:])
+    return text if exponent is None else text[:-1] + exponent
 
 
 def flags(kind: type, default: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:

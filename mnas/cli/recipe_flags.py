@@ -1,11 +1,12 @@
 """Flags of a training that starts from a recipe: `--recipe` gives the defaults of all others."""
 
+import contextlib
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from mnas.cli.arguments import parse
+from mnas.cli.flags import whole_number
 from mnas.data.source import counted
 from mnas.training.config import TrainingConfig
 from mnas.training.recipes import find_recipe
@@ -34,9 +35,11 @@ def parse_with_recipe(program: str, arguments: Sequence[str], default: T) -> T:
     """
     name = flag_value(arguments, "recipe") or default.recipe
     recipe = find_recipe(name)
-    config, batch_size = recipe.config, flag_value(arguments, "batch-size") or ""
-    if re.fullmatch(r"0*[1-9]\d{0,8}", batch_size, re.ASCII):  # others are rejected by `parse`
-        config = recipe.for_batches_of(int(batch_size))
+    config, batch_size = recipe.config, flag_value(arguments, "batch-size")
+    if batch_size is not None:
+        with contextlib.suppress(ValueError):  # others are rejected by `parse`
+            if 0 < (images := whole_number(batch_size)) < 10**9:
+                config = recipe.for_batches_of(images)
     kind: type[T] = type(default)
     changes = {"recipe": name, "config": config}
     return parse(kind, program, arguments, dataclasses.replace(default, **changes))  # type: ignore[type-var]

@@ -15,7 +15,7 @@ from mnas.evaluation import DataDescription, unwrapped
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
-from mnas.experiment import automatic, run
+from mnas.experiment import automatic, registry, run
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
 from mnas.loop.search import Search
@@ -33,7 +33,8 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
     the results so far; with what else ends a run, they say how to continue.
     """
     console = plain_console(stderr=True)
-    progress, events = SearchProgress(), TensorBoard(directory)
+    progress = SearchProgress(registry.accuracy_word(experiment.kinds()))
+    events = TensorBoard(directory)
     with (
         run.opened(experiment, directory, (events, progress)) as search,
         stop_advice(f"to continue: {resume_command(directory)}"),
@@ -126,9 +127,10 @@ def print_summary(
         return
     best, selection = ranked[0], experiment.search.selection
     by = "" if selection == "measured" else f" by the {selection}"
+    word = registry.accuracy_word(experiment.kinds())
     console.print(
         f"best{by}: trial {best.trial.number}, reward {best.reward:.4f}, "
-        f"accuracy {best.evaluation.accuracy:.4f}, {best.cost.params:,} params, "
+        f"{word} {best.evaluation.accuracy:.4f}, {best.cost.params:,} params, "
         f"{best.cost.mult_adds:,} mult-adds",
         soft_wrap=True,
     )

@@ -13,6 +13,7 @@ the other.
 
 import dataclasses
 import time
+from typing import ClassVar
 
 from mnas.architecture.architecture import Architecture
 from mnas.errors import require_one_of
@@ -27,6 +28,8 @@ SEED_STD_POINTS = 0.31
 @dataclasses.dataclass(frozen=True)
 class SurrogateConfig:
     """Predicted ImageNet top-1 of a 16-epoch schedule, instead of training."""
+
+    accuracy_word: ClassVar[str] = "predicted"
 
     fit: Fit = "mlp"
     """Fit to predict with: mlp is more accurate, ridge saturates less."""

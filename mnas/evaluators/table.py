@@ -8,7 +8,7 @@ import dataclasses
 import importlib.metadata
 import os
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.network_table import Decode, TableRow, read_network_table
@@ -24,6 +24,8 @@ SEEDS = ("mean", "one")
 @dataclasses.dataclass(frozen=True)
 class TableConfig:
     """Table of trained networks. Networks that it lacks are failed evaluations."""
+
+    accuracy_word: ClassVar[str] = "tabulated"
 
     path: str = ""
     """CSV file, also .csv.gz, with the columns blocks or decisions, and accuracy, accuracy_1, ...

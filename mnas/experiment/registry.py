@@ -9,6 +9,7 @@ its own in its `pyproject.toml`:
 
 import functools
 import importlib.metadata
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -68,6 +69,21 @@ def config_class(part: str, class_name: str) -> type:
     if class_name not in known:
         raise unknown(part, class_name, known)
     return known[class_name].load()
+
+
+def accuracy_word(kinds: Mapping[str, Any]) -> str:
+    """Return what the accuracies of an evaluator are called: "predicted" for predictions.
+
+    kinds  class names by the path of the setting (`Experiment.kinds`); the innermost evaluator
+           counts (`mnas.evaluation.NamedAccuracy`)
+    """
+    paths = [path for path in kinds if path.split(".")[0] == "evaluator"]
+    class_name = kinds[max(paths, key=len)] if paths else None
+    try:
+        kind = config_class("evaluator", class_name) if isinstance(class_name, str) else None
+    except (UsageError, ImportError, AttributeError):  # of a plug-in that is gone or broken
+        kind = None
+    return getattr(kind, "accuracy_word", "accuracy")
 
 
 def name_of(part: str, config: Any) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from mnas.cli.arguments import parse
-from mnas.cli.flags import flags, naming_flag, number
+from mnas.cli.flags import flags, naming_flag, number, whole_number
 from mnas.cli.named_experiment import ExperimentArguments
 from mnas.cli.train import TrainArguments
 from mnas.errors import UsageError, require_positive
@@ -37,6 +37,8 @@ class Outer:
     """Quick."""
     target: float = 1e6
     """Target."""
+    images: int | None = None
+    """Images."""
     name: str = ""
     """Name."""
 
@@ -59,6 +61,33 @@ def test_a_number_may_have_a_suffix(text, value):
 def test_other_text_is_no_number(text):
     with pytest.raises(UsageError, match=r"^--target: .* accepted: such as 0.5, 3e8 or 300M$"):
         parsed(f"--target={text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("50k", 50_000), ("1.5M", 1_500_000), ("2G", 2 * 10**9), ("1e3", 1000), ("64", 64)),
+        *(("-3", -3), ("1_000", 1000), ("0.1k", 100), ("007", 7), ("1.001k", 1001)),
+    ],
+)
+def test_a_whole_number_may_have_a_suffix(text, value):
+    assert whole_number(text) == value and type(whole_number(text)) is int
+    assert parsed(f"--images={text}").images == value
+
+
+@pytest.mark.parametrize(
+    "text", ["0.5", "1.2345k", "k", "inf", "nanM", "1e999999999", "1e18", "10 k", "", "x"]
+)
+def test_other_text_is_no_whole_number(text):
+    accepted = "accepted: such as 64, 50k or 1.5M"
+    with pytest.raises(ValueError, match=f"is no whole number; {accepted}"):
+        whole_number(text)
+    with pytest.raises(UsageError, match=r"^--images: .*a(ccepted:)? .*such as 64, 50k or 1.5M$"):
+        parsed(f"--images={text}")
+
+
+def test_a_suffix_does_not_round():
+    assert number("1.1M") == 1_100_000 and number("4.35G") == 4_350_000_000
 
 
 def test_a_boolean_may_have_a_value():
@@ -99,5 +128,7 @@ def test_a_rejected_setting_is_named_by_its_flag():
 
 
 def test_a_value_of_the_wrong_kind_is_one_sentence():
-    with pytest.raises(UsageError, match=r"^--inner.limit: 'x'; accepted: FLOAT$"):
+    with pytest.raises(
+        UsageError, match=r"^--inner.limit: 'x'; accepted: a number such as 0.5, 3e8 or 300M$"
+    ):
         parsed("--inner.limit", "x")
