@@ -75,6 +75,7 @@ class BankFile:
             or isinstance(steps, bool)
             or steps < 0
             or not isinstance(finished, bool)
+            or not isinstance(cpu_seconds, int | float)
             or not is_finite(cpu_seconds)
             or cpu_seconds < 0
             or not isinstance(keys, list)
@@ -100,7 +101,7 @@ class BankFile:
         content = hashlib.sha256(json.dumps([self.identity, self.steps], sort_keys=True).encode())
         for key, (params, _) in sorted(self.vectors.items()):
             content.update(json.dumps([key, len(params)]).encode())
-            content.update(params)
+            content.update(params.tobytes())
         return content.hexdigest()
 
     def require_finished(self) -> None:

@@ -35,7 +35,8 @@ def test_summary_tells_the_weight_bank_s_part_and_inherited_blocks():
 @pytest.mark.parametrize(("timings", "cost"), [(OWN, 2.0), (OWN | SHARED, 2.0 + 30 / 60)])
 def test_cost_of_an_examination_has_its_part_of_the_weight_bank(monkeypatch, timings, cost):
     rows = [
-        TableRow(Architecture((Block(kernel=3, filters=8 * n),), name=f"n{n}"), 0.5) for n in (1, 2)
+        TableRow(Architecture((Block(kernel=3, stride=2, filters=8 * n),), name=f"n{n}"), 0.5)
+        for n in (1, 2)
     ]
     found = [[result(n, 0.5, timings=timings) for n in range(2)] for _ in range(2)]
     monkeypatch.setattr(proxy_scores.network_list, "evaluate", lambda *_: found)
