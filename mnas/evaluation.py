@@ -17,6 +17,7 @@ or an evaluator can do is optional; a user of such a method checks the protocol 
 
     ContentDependent    configuration: digests of the files that results depend on
     DataDescription     configuration: one line about the data that evaluations read
+    MeasuredOnImages    configuration: size of the sample of accuracies (`mnas.experiment.sessions`)
     NamedAccuracy       configuration: word for accuracies that are not measured by training
     ImageDescription    configuration: one line about where evaluations keep images
     ClassSource         configuration: number of classes of the data

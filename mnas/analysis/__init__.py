@@ -4,6 +4,8 @@ In: architectures, `Run`s (`mnas.experiment.results`), outcomes of a study. Out:
 and plain data; `mnas.reports` and `mnas.cli` present them as tables and plots.
 
 comparison    two architectures stage by stage: decisions, costs, predicted accuracies
+front         non-dominated sets of cost and accuracy, hypervolume
+intervals     95% intervals of proportions and of means of curves
 rescoring     a run's networks ranked under another reward
 grid_ranking  the points of a grid search of compound scaling, ranked
 retraining    a run's best networks trained to the end: means over seeds, rank correlation

@@ -15,7 +15,7 @@ from mnas.evaluation import DataDescription, unwrapped
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
-from mnas.experiment import automatic, registry, run
+from mnas.experiment import automatic, registry, run, sessions
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
 from mnas.loop.search import Search
@@ -39,7 +39,7 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
         run.opened(experiment, directory, (events, progress)) as search,
         stop_advice(f"to continue: {resume_command(directory)}"),
     ):
-        run.write_experiment(experiment, directory)
+        run.write_experiment(experiment, directory, sessions.extended(directory, experiment))
         size = search.space.cardinality()
         console.print(f"{experiment.name}: {size:.2g} networks, in {directory}", soft_wrap=True)
         if isinstance(experiment.evaluator, DataDescription):

@@ -174,6 +174,12 @@ class Images:
         return digest.hexdigest()
 
 
+def validation_count(config: DataConfig, total: int) -> int:
+    """Return how many of `total` training images are held out for validation."""
+    held_out = config.validation
+    return int(held_out) if held_out >= 1 else round(held_out * total)
+
+
 def load(config: DataConfig, resolution: int, *, test: bool = False) -> Images:
     """Open the images of `config`, to be resized to `resolution` × `resolution` pixels.
 
@@ -183,11 +189,10 @@ def load(config: DataConfig, resolution: int, *, test: bool = False) -> Images:
     source = open_source(config.source)
     total = len(source.train.labels)
     order = np.random.default_rng(config.split_seed).permutation(total)
-    held_out = config.validation
-    count = int(held_out) if held_out >= 1 else round(held_out * total)
+    count = validation_count(config, total)
     if not 0 < count < total:
         raise UsageError(
-            f"data: validation = {held_out} of {total} training images leaves "
+            f"data: validation = {config.validation} of {total} training images leaves "
             f"{total - count} to train on; accepted: at least one image in each split"
         )
     validation, train = order[:count], order[count:][: config.train_images]

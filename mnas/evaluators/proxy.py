@@ -11,7 +11,7 @@ import jax
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.scaling import multiply
 from mnas.data.feeds import Feed, Feeding, expected_feeding
-from mnas.data.images import DataConfig, Images, load
+from mnas.data.images import DataConfig, Images, load, validation_count
 from mnas.data.source import shortened
 from mnas.data.sources import EMBEDDED, open_source
 from mnas.errors import (
@@ -116,6 +116,12 @@ class ProxyConfig:
     def describe_data(self) -> str:
         """Return one line: images, classes, sizes, and what was left out."""
         return open_source(self.data.source).describe()
+
+    def accuracy_images(self) -> int | None:
+        """Return the number of validation images; None for a score that is no proportion of it."""
+        if self.score != "accuracy":
+            return None
+        return validation_count(self.data, len(open_source(self.data.source).train.labels))
 
     def data_classes(self) -> int:
         """Return the number of classes of the images."""

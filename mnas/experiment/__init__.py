@@ -12,6 +12,7 @@ overrides     strict, typed changes of nested settings
 registry      spaces, controllers, evaluators and experiments by name, through entry points
 results       `Run`: read-only view of a run's directory
 trials        the trials of a run as rows of plain values
+sessions      the processes that began or resumed a run, in its experiment.json
 automatic     settings that follow from the backend of the workers
 run           check an experiment; create, resume, drive and export its run
 network_list  listed networks, each with several seeds: a search of the list for each seed

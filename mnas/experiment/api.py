@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnas.experiment import registry
+from mnas.experiment import registry, sessions
 from mnas.experiment import run as runs
 from mnas.experiment.overrides import override
 from mnas.experiment.results import Run, load_run
@@ -45,7 +45,7 @@ def search(
     if not runs.has_begun(directory):
         runs.create(experiment, directory)
     with runs.opened(experiment, directory, tuple(observers)) as opened:
-        runs.write_experiment(experiment, directory)
+        runs.write_experiment(experiment, directory, sessions.extended(directory, experiment))
         try:
             runs.drive(experiment, opened)
         finally:

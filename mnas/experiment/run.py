@@ -1,6 +1,6 @@
 """A run: a search in a directory of its own.
 
-experiment.json   the experiment's name and settings
+experiment.json   the experiment's name and settings, origin and sessions
 journal.jsonl     the journal (`mnas.loop.journal`); beside it, in long searches, a snapshot of the
                   controller's state, journal.snapshot.npz, that may be deleted
 best.json         spec of the best network (`mnas.architecture.spec`); top.json: of the best ten
@@ -17,7 +17,7 @@ import functools
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -146,13 +146,19 @@ def create(experiment: Experiment, directory: Path) -> None:
     write_experiment(experiment, directory)
 
 
-def write_experiment(experiment: Experiment, directory: Path) -> None:
-    """Write experiment.json: name, classes of the parts, all settings, origin of the results."""
+def write_experiment(
+    experiment: Experiment, directory: Path, sessions: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write experiment.json: name, classes of the parts, all settings, origin of the results.
+
+    sessions  of the run so far (`mnas.experiment.sessions`)
+    """
     experiment = resolved(experiment)
     path = directory / "experiment.json"
     head = {"name": experiment.name, "version": version("mnas"), "kinds": experiment.kinds()}
     try:
-        write_json(path, {**head, **experiment.settings(), "provenance": provenance()})
+        origin = {"provenance": provenance(), "sessions": [*sessions]}
+        write_json(path, {**head, **experiment.settings(), **origin})
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
 
@@ -170,7 +176,7 @@ def read_experiment(directory: Path) -> Experiment:
             known = ", ".join(registry.entries("experiment"))
             raise UsageError(f"name = {shown(name)}; accepted: {known}")
         experiment = _with_kinds(registry.load_experiment(name), data.get("kinds", {}))
-        rest = ("name", "version", "kinds", "provenance")
+        rest = ("name", "version", "kinds", "provenance", "sessions")
         return override(experiment, {key: value for key, value in data.items() if key not in rest})
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None

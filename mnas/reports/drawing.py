@@ -7,6 +7,7 @@ underlined and of another colour. The text of a drawing is text, and its colours
 preference for light or dark. All text is escaped.
 """
 
+import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
@@ -84,6 +85,11 @@ def draw(network: Architecture, reference: Architecture | None = None) -> str:
         note = "the same network" if comparison.same else "bold and underlined: differs"
         _text(root, _MARGIN, height - _MARGIN, note, "net-faint")
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def without_style(drawing: str) -> str:
+    """Return a drawing without its styles, for a page that has `STYLE` once for all drawings."""
+    return re.sub("<style>.*?</style>", "", drawing, count=1, flags=re.DOTALL)
 
 
 def differences(comparison: Comparison) -> list[str]:

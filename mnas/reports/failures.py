@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mnas.loop.records import ResultRecord
-from mnas.reports.figures import table
 
 GROUPS = 20  # rows of the table
 FIRST = 5  # trial numbers of a row
@@ -26,17 +25,21 @@ def failure_groups(results: Iterable[ResultRecord]) -> list[tuple[str, list[int]
     return sorted(groups.values(), key=lambda group: -len(group[1]))
 
 
-def failure_table(results: Sequence[ResultRecord]) -> str:
-    """Return a table in HTML of failed results by cause; nothing where none failed."""
+def failure_rows(results: Sequence[ResultRecord]) -> list[tuple[str, str, str, str]]:
+    """Return rows of text: cause, number of children, first trials, block strings of the first."""
     groups = failure_groups(results)
-    if not groups:
-        return ""
-    rows = [(shortened(cause), f"{len(trials)}", _first(trials)) for cause, trials in groups]
+    networks = {result.trial: result.architecture.get("blocks", ()) for result in results}
+    rows = [
+        (shortened(cause), f"{len(trials):,}", _first(trials), " ".join(networks[trials[0]]))
+        for cause, trials in groups
+    ]
     if len(rows) > GROUPS:
         others = [trial for _, trials in groups[GROUPS - 1 :] for trial in trials]
         count = len(rows) - GROUPS + 1
-        rows[GROUPS - 1 :] = [(f"{count} other causes", f"{len(others)}", _first(sorted(others)))]
-    return table(("cause of failure", "children", "trials"), rows)
+        rows[GROUPS - 1 :] = [
+            (f"{count} other causes", f"{len(others):,}", _first(sorted(others)), "")
+        ]
+    return rows
 
 
 def shortened(cause: str) -> str:

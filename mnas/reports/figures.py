@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mnas.errors import UsageError
 from mnas.files import write_text
+from mnas.reports.text import printable
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -169,11 +170,6 @@ def label(text: str) -> str:
         half = (_LONGEST_LABEL - 1) // 2
         text = f"{text[:half]}…{text[-half:]}"
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
-
-
-def printable(text: str) -> str:
-    """Return text without what UTF-8 or HTML cannot hold: lone surrogates, control characters."""
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", text)
 
 
 def svg(figure: Figure) -> str:

@@ -1,8 +1,6 @@
 """Failed children of a run, grouped by cause."""
 
-import re
-
-from mnas.reports.failures import GROUPS, LONGEST, failure_groups, failure_table, shortened
+from mnas.reports.failures import GROUPS, LONGEST, failure_groups, failure_rows, shortened
 from tests.runs import result
 
 
@@ -23,20 +21,18 @@ def test_causes_that_differ_in_numbers_only_count_as_one():
     ]
 
 
-def test_a_row_has_the_count_and_the_first_trials():
-    table = failure_table([failed(trial, "NaN") for trial in range(2, 12)])
-    assert "<td>NaN</td><td>10</td><td>2, 3, 4, 5, 6 …</td>" in table
-    assert failure_table([result(0)]) == ""
+def test_a_row_has_count_first_trials_and_first_network():
+    rows = failure_rows([result(1), *(failed(trial, "NaN") for trial in range(2, 12))])
+    assert rows == [("NaN", "10", "2, 3, 4, 5, 6 …", "r1_k5_s22_e1_i4_o8")]
+    assert failure_rows([result(0)]) == []
 
 
 def test_long_causes_are_shortened_and_rare_ones_counted_together():
     words = [chr(97 + n // 26) + chr(97 + n % 26) for n in range(GROUPS + 30)]
-    table = failure_table(
-        [failed(n, f"cause {word} " + "x" * 10**6) for n, word in enumerate(words)]
-    )
-    assert len(re.findall("<tr>", table)) == 1 + GROUPS
-    assert "<td>31 other causes</td><td>31</td><td>19, 20, 21, 22, 23 …</td>" in table
-    assert len(table) < GROUPS * (LONGEST + 100)
+    rows = failure_rows([failed(n, f"cause {word} " + "x" * 10**6) for n, word in enumerate(words)])
+    assert len(rows) == GROUPS
+    assert rows[-1] == ("31 other causes", "31", "19, 20, 21, 22, 23 …", "")
+    assert all(len(cause) <= LONGEST for cause, *_ in rows)
 
 
 def test_shortened_keeps_both_ends():

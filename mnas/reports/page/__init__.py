@@ -1,0 +1,18 @@
+"""The page of `mnas report`: figures, tables and drawings of runs in one HTML file.
+
+In: `Run`s. Out: one file that needs no network. Figures are specifications in Vega-Lite, as plain
+dicts, drawn by the Vega that the page holds; trials are in it once, as JSON.
+
+content       what the page says about each run, for the templates
+document      templates, styles, scripts and data as one file
+style         colours and settings of all figures
+chart         a figure with title, caption and description
+head          best beside reference in four numbers; trials, time, workers, machine, versions
+accuracies    what is known of the accuracy of networks, with intervals
+costs         the cost that the reward trades accuracy against
+trials        all trials as columns
+curves        curves over trials and batches, thinned
+front_chart, reward_chart  figures of one run
+page.html.j2, macros.html.j2, page.css, page.js, table.js  the page itself
+vega.js       Vega and Vega-Lite; vega.LICENSES.txt has their notices
+"""

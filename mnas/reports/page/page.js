@@ -1,0 +1,153 @@
+"use strict";
+// Figures, their hover text, and the network that a click pins. All text is set as text.
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const ROWS = DATA.runs.map(rowsOf);
+
+// The rows of figures, as `trials.rows` makes them in Python.
+function rowsOf(run, number) {
+  const named = run.columns, cost = named[run.cost.kind];
+  return (named.status || []).map((code, index) => ({
+    run: number, index, trial: named.trial[index], reward: valueOf(named.reward, index),
+    accuracy: valueOf(named.accuracy, index), seconds: valueOf(named.seconds, index),
+    epochs: valueOf(named.epochs, index), status: run.statuses[code],
+    cost: cost && cost[index] !== null ? cost[index] / run.cost.scale : null,
+  }));
+}
+
+function valueOf(column, index) {
+  return column ? column[index] : null;
+}
+
+function rowOf(run, trial) {
+  return ROWS[run].find(row => row.trial === trial);
+}
+
+function blocksOf(row) {
+  const run = DATA.runs[row.run];
+  return run.columns.blocks[row.index].map(place => run.strings[place]);
+}
+
+function specOf(row) {
+  const run = DATA.runs[row.run], frame = run.frames[run.columns.frame[row.index]];
+  const spec = {format: "mnas-spec/1", name: `trial-${row.trial}`, blocks: blocksOf(row), ...frame};
+  return JSON.stringify(spec, null, 1);
+}
+
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function facts(row) {
+  const run = DATA.runs[row.run], number = value => value === null ? "–" : value;
+  const cause = valueOf(run.columns.cause, row.index), same = valueOf(run.columns.same, row.index);
+  const found = [["reward", row.reward === null ? "–" : row.reward.toFixed(4)]];
+  found.push(["accuracy", row.accuracy === null ? "–" : (100 * row.accuracy).toFixed(2) + "%"]);
+  if (run.cost.kind === "latency_ms") found.push(["latency, ms", number(row.cost)]);
+  for (const [name, label] of [["mult_adds", "mult-adds, M"], ["params", "params, M"]])
+    found.push([label, (run.columns[name][row.index] / 1e6).toPrecision(4)]);
+  if (row.epochs) found.push(["epochs", row.epochs]);
+  if (row.seconds) found.push(["seconds", row.seconds.toPrecision(3)]);
+  if (row.status !== "complete") found.push(["status", row.status]);
+  if (same !== null && same !== undefined) found.push(["same network as", `trial ${same}`]);
+  if (cause !== null && cause !== undefined) found.push(["cause", run.causes[cause]]);
+  return found;
+}
+
+const tip = document.getElementById("tip");
+
+function showTip(event, row) {
+  const lines = facts(row).map(([name, value]) =>
+    element("tr", {}, element("th", {scope: "row", textContent: name}), element("td", {textContent: value})));
+  const blocks = element("div", {className: "blocks", textContent: blocksOf(row).join(" ")});
+  tip.replaceChildren(element("b", {textContent: `trial ${row.trial}`}),
+    element("table", {}, element("tbody", {}, ...lines)), blocks);
+  tip.hidden = false;
+  const width = tip.offsetWidth, height = tip.offsetHeight, room = document.documentElement.clientWidth;
+  const left = event.pageX + 14 + width > room ? event.pageX - width - 14 : event.pageX + 14;
+  tip.style.left = Math.max(4, left) + "px";
+  const below = event.clientY + 14 + height > window.innerHeight;
+  tip.style.top = (below ? Math.max(window.scrollY, event.pageY - height - 14) : event.pageY + 14) + "px";
+}
+
+function hideTip() {
+  tip.hidden = true;
+}
+
+// Shows the network of a trial below the front: its drawing where the page has one.
+function pin(row) {
+  const panel = document.querySelector(`.pinned[data-run="${row.run}"]`);
+  if (!panel) return;
+  const drawing = document.querySelector(
+    `template.drawing[data-run="${row.run}"][data-trial="${row.trial}"]`);
+  const text = facts(row).map(([name, value]) => `${name} ${value}`).join(" · ");
+  const close = element("button", {type: "button", textContent: "close"});
+  close.addEventListener("click", () => { panel.hidden = true; });
+  const body = drawing ? drawing.content.cloneNode(true)
+    : element("pre", {textContent: blocksOf(row).join("\n")});
+  panel.replaceChildren(
+    element("header", {}, element("b", {textContent: `Trial ${row.trial}`}), copyButton(row), close),
+    element("p", {className: "caption", textContent: text}),
+    element("div", {className: "wide", tabIndex: 0}, body));
+  panel.dataset.trial = row.trial;
+  panel.hidden = false;
+}
+
+function copyButton(row) {
+  const button = element("button", {type: "button", textContent: "copy spec"});
+  button.addEventListener("click", event => {
+    event.stopPropagation();
+    copy(specOf(row)).then(done => {
+      button.textContent = done ? "copied" : "not copied";
+      setTimeout(() => { button.textContent = "copy spec"; }, 1500);
+    });
+  });
+  return button;
+}
+
+// Pages that were opened from a disk may have no clipboard, so a selection is the second way.
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = element("textarea", {value: text, className: "copied"});
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+function draw(place) {
+  if (place.dataset.drawn) return;
+  place.dataset.drawn = "yes";
+  const run = place.dataset.run === undefined ? null : Number(place.dataset.run);
+  const spec = {...DATA.charts[place.dataset.chart]};
+  if (run !== null) spec.datasets = {trials: ROWS[run]};
+  const rowUnder = item => run !== null && item && item.datum && item.datum.trial !== undefined
+    && item.tooltip !== undefined ? rowOf(run, item.datum.trial) : null;
+  const hover = (handler, event, item) => {
+    const row = rowUnder(item);
+    if (row) showTip(event, row); else hideTip();
+  };
+  const options = {actions: false, renderer: "svg", tooltip: hover, defaultStyle: false, hover: false};
+  vegaEmbed(place, spec, options).then(({view}) => {
+    place.style.minHeight = "";
+    view.addEventListener("click", (event, item) => {
+      const row = rowUnder(item);
+      if (row) pin(row);
+    });
+  });
+}
+
+// Figures are drawn when they come near the visible part of the page, and all before printing.
+const places = [...document.querySelectorAll(".chart")];
+const observer = new IntersectionObserver(entries => entries.forEach(entry => {
+  if (entry.isIntersecting) { observer.unobserve(entry.target); draw(entry.target); }
+}), {rootMargin: "600px"});
+places.forEach(place => observer.observe(place));
+window.addEventListener("beforeprint", () => places.forEach(draw));
+window.addEventListener("keydown", event => { if (event.key === "Escape") hideTip(); });
