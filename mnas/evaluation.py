@@ -18,7 +18,7 @@ or an evaluator can do is optional; a user of such a method checks the protocol 
     ContentDependent    configuration: digests of the files that results depend on
     DataDescription     configuration: one line about the data that evaluations read
     MeasuredOnImages    configuration: size of the sample of accuracies (`mnas.experiment.sessions`)
-    NamedAccuracy       configuration: word for accuracies that are not measured by training
+    accuracy_word       class variable: "predicted" or what else accuracies are, if not measured
     ImageDescription    configuration: one line about where evaluations keep images
     ClassSource         configuration: number of classes of the data
     ArchitectureCheck   configuration: rejects an architecture before anything is started
@@ -33,7 +33,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from mnas.architecture.architecture import Architecture
 from mnas.errors import UsageError, cause_of, rejected, require_whole
@@ -183,16 +183,6 @@ class ImageDescription(Protocol):
     def describe_images(self, architecture: Architecture, backend: str) -> str:
         """Return one line: where evaluations of networks like this one keep their images."""
         ...
-
-
-@runtime_checkable
-class NamedAccuracy(Protocol):
-    """Configuration whose evaluations have accuracies that are not measured by training.
-
-    `accuracy_word` is what tables and logs call them: "predicted", "tabulated".
-    """
-
-    accuracy_word: ClassVar[str]
 
 
 @runtime_checkable

@@ -74,8 +74,8 @@ def config_class(part: str, class_name: str) -> type:
 def accuracy_word(kinds: Mapping[str, Any]) -> str:
     """Return what the accuracies of an evaluator are called: "predicted" for predictions.
 
-    kinds  class names by the path of the setting (`Experiment.kinds`); the innermost evaluator
-           counts (`mnas.evaluation.NamedAccuracy`)
+    kinds  class names by the path of the setting (`Experiment.kinds`); the class variable
+           `accuracy_word` of the innermost evaluator counts
     """
     paths = [path for path in kinds if path.split(".")[0] == "evaluator"]
     class_name = kinds[max(paths, key=len)] if paths else None
