@@ -45,8 +45,7 @@ MAX_WHOLE = 10**12
 # Accuracies are means of floats: sums of weights may exceed 1 in the last digits.
 ROUNDING = 1e-6
 
-# Timings of an evaluation: its processor time, and that of what was trained once for all evaluations
-# of a run.
+# Timings of an evaluation: its processor time, and that of what all evaluations of a run share.
 CPU_SECONDS = "cpu_seconds"
 SHARED_CPU_SECONDS = "shared_cpu_seconds"
 
