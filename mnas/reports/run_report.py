@@ -8,7 +8,9 @@ from pathlib import Path
 
 from mnas.analysis.comparison import Predict
 from mnas.experiment.results import load_run
-from mnas.reports.page import content
+from mnas.reports.page import comparison, content
+from mnas.reports.page.chart import Chart
+from mnas.reports.page.content import Section
 from mnas.reports.page.document import write_document
 
 
@@ -21,13 +23,21 @@ def write_report(directories: Sequence[Path], out: Path, predict: Predict | None
     """
     runs = [load_run(directory) for directory in directories]
     sections = content.sections(runs, predict)
-    charts = [chart for section in sections for chart in section.charts]
+    compared = compared_charts(sections)
+    charts = [*compared, *(chart for section in sections for chart in section.charts)]
+    heads, rows = comparison.summary([(part.run, part.axis) for part in sections])
     variables = {
         **content.common(runs),
         "several": len(runs) > 1,
         "runs": [content.variables(part, index, predict) for index, part in enumerate(sections)],
         "charts": charts,
-        "comparison": [],
-        "summary": {"heads": [], "rows": []},
+        "comparison": compared,
+        "summary": {"heads": heads, "rows": rows},
     }
     write_document(out, variables, content.data_of(sections, charts))
+
+
+def compared_charts(sections: Sequence[Section]) -> list[Chart]:
+    """Return the figures that compare runs; none for a single run."""
+    entries = [(part.run, part.axis) for part in sections]
+    return comparison.charts(entries) if len(entries) > 1 else []

@@ -220,11 +220,11 @@ def test_figures_have_titles_and_descriptions(tmp_path):
 def test_data_of_a_long_search_are_bounded():
     results = [
         result(n, 0.1 + n / 10_000, mult_adds=n + 1, params=n, architecture=A1.to_dict())
-        for n in range(2000)
+        for n in range(800)
     ]
-    batches = [proposals([[n]], n, n) for n in range(2000)]
+    batches = [proposals([[n]], n, n) for n in range(800)]
     (section,) = content.sections([run_of([*batches, *results])], None)
-    assert len(to_json(content.data_of([section], section.charts))) < 500_000
+    assert len(to_json(content.data_of([section], section.charts))) < 300_000
     assert 50 < len(section.drawn) <= content.DRAWN + content.DRAWN_OF_FRONT
 
 

@@ -24,8 +24,9 @@ from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart
 from mnas.reports.page.trials import STATUSES, columns, status
 
 SHOWN = 10  # networks in the table of the best
-DRAWN = 50  # best networks that the page has drawings of
-DRAWN_OF_FRONT = 100  # further ones, of the front; of a longer front, evenly spaced ones
+# Drawings of a page, which its runs share: of the best networks, and further ones of the front; of
+# a longer front, evenly spaced ones.
+DRAWN, DRAWN_OF_FRONT = 50, 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,33 +52,33 @@ def sections(runs: Sequence[Run], predict: Predict | None) -> list[Section]:
     axes = [cost_axis(run) for run in runs]
     box = box_of(list(zip(runs, axes, strict=True)))
     return [
-        _section(index, run, axis, box, predict)
+        _section(index, run, axis, box, predict, len(runs))
         for index, (run, axis) in enumerate(zip(runs, axes, strict=True))
     ]
 
 
 def _section(
-    index: int, run: Run, axis: CostAxis, box: Box | None, predict: Predict | None
+    index: int, run: Run, axis: CostAxis, box: Box | None, predict: Predict | None, count: int
 ) -> Section:
     accuracies, networks = Accuracies(run, predict), pair(run)
     front = None if networks is None else front_chart(run, networks, axis, accuracies)
     shown = front and Chart(
         "front",
         f"All trials and the front of {axis.name}",
-        _front_caption(run, axis, accuracies),
+        _front_caption(run, axis, DRAWN // count),
         _front_description(run, axis),
         front,
         index,
     )
-    drawn = {result.trial: result for result in run.ranking[:DRAWN]}
+    drawn = {result.trial: result for result in run.ranking[: DRAWN // count]}
     of_front = front_results(run, axis)
-    step = max(1, -(-len(of_front) // DRAWN_OF_FRONT))
+    step = max(1, -(-len(of_front) * count // DRAWN_OF_FRONT))
     drawn |= {result.trial: result for result in of_front[::step]}
     rewards = _rewards(index, run, axis, box)
     return Section(run, axis, accuracies, networks, shown, rewards, [*drawn.values()])
 
 
-def _front_caption(run: Run, axis: CostAxis, accuracies: Accuracies) -> str:
+def _front_caption(run: Run, axis: CostAxis, drawn: int) -> str:
     front = front_results(run, axis)
     parts = [f"Line: the {len(front)} non-dominated networks."]
     if any(result.stopped for result in run.results):
@@ -90,7 +91,7 @@ def _front_caption(run: Run, axis: CostAxis, accuracies: Accuracies) -> str:
             "where only the cost is known."
         )
     parts.append(
-        f"Hover for a trial, click to pin its network; the {DRAWN} best and the front have "
+        f"Hover for a trial, click to pin its network; the {drawn} best and the front have "
         "drawings, others block strings."
     )
     return " ".join(parts)
