@@ -10,7 +10,7 @@ Results   docs/results/controllers.md
 
 Accuracies are those of the ridge fit, whose optimum is far above the best of random search, so that
 searches can differ. "noisy" variants add Gaussian noise with the standard deviation of the
-real training over seeds (`mnas.evaluators.noisy`), export by the model of all rewards
+real training over seeds (`mnas.evaluators.noisy`), export by the model of all accuracies
 (`mnas.loop.selection`) and are compared by noise-free accuracies. ablate-space-trained trains on
 the embedded images, because the surrogate does not cover the space that decides layer by layer.
 """

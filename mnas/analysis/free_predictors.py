@@ -3,6 +3,7 @@
 Costs and counts of layers, and a ridge regression from few networks of known accuracy.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,18 +15,14 @@ from sklearn.preprocessing import StandardScaler
 
 from mnas.analysis.rank_agreement import Networks
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.block import Layer
+from mnas.architecture.block import Block, Layer
+from mnas.loop.smoothing import covariates
 
 LABELS = 30
 DRAWS = 100  # of the networks whose labels are known
 MAX_JUDGED = 500  # of the others, in each draw
 MAX_FOLDS = 100
 ALPHAS = np.logspace(-2, 3, 11)
-
-
-def depth(architecture: Architecture) -> int:
-    """Return the number of layers that are no identity."""
-    return len(_layers(architecture))
 
 
 def _layers(architecture: Architecture) -> list[Layer]:
@@ -68,8 +65,7 @@ def free_scores(architectures: Sequence[Architecture], networks: Networks) -> di
 
 def costs(networks: Networks) -> np.ndarray:
     """Return log mult-adds, log params and depth, float64 [N, 3]."""
-    columns = [np.log(networks.mult_adds), np.log(networks.params), networks.depth]
-    return np.column_stack(columns)
+    return covariates(networks.mult_adds, networks.params, networks.depth)
 
 
 def choices(architectures: Sequence[Architecture]) -> np.ndarray:
@@ -85,6 +81,24 @@ def choices(architectures: Sequence[Architecture]) -> np.ndarray:
         kinds = list(dict.fromkeys(position))
         columns += [[block == kind for block in position] for kind in kinds if len(kinds) > 1]
     return np.array(columns, float).T.reshape(len(rows), len(columns))
+
+
+def settings(architectures: Sequence[Architecture]) -> np.ndarray:
+    """Return the settings of blocks in which networks differ, as categories, int [N, F].
+
+    F is 0 where the networks differ in their number of blocks.
+    """
+    rows = [architecture.blocks for architecture in architectures]
+    if len({len(blocks) for blocks in rows}) > 1:
+        return np.zeros((len(rows), 0), int)
+    columns = []
+    for position in zip(*rows, strict=True):
+        for field in dataclasses.fields(Block):
+            values = [getattr(block, field.name) for block in position]
+            kinds = {value: index for index, value in enumerate(dict.fromkeys(values))}
+            if len(kinds) > 1:
+                columns.append([kinds[value] for value in values])
+    return np.array(columns, int).T.reshape(len(rows), len(columns))
 
 
 def ridge_draws(

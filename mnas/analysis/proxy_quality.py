@@ -26,11 +26,13 @@ from mnas.analysis.rank_agreement import (
     partial_tau,
     resamples,
 )
-from mnas.architecture.cost import network_cost
+from mnas.architecture.cost import depth, network_cost
 from mnas.architecture.network_table import TableRow
 from mnas.errors import UsageError, is_finite, rejected, shown
+from mnas.loop.smoothing import posterior_means
 
 PROXY = "proxy"
+SMOOTHED = "proxy, smoothed"
 ONE_TRAINING = "one full training"
 # Ridge regressions that predict each network from the others.
 CALIBRATED = "ridge of costs"
@@ -64,8 +66,10 @@ class Quality:
     cpu_seconds  mean of an evaluation; None where unknown
     seed_std     mean over networks of the standard deviation over seeds
     tau_seeds    mean τ between the scores of two seeds
-    agreement    measures by predictor: the proxy, the free ones, ridge regressions; `ONE_TRAINING`
-                 where the table has accuracies by seed: its first against the mean of the others
+    agreement    measures by predictor: the proxy; its scores smoothed by the model that a search
+                 selects by (`mnas.loop.smoothing`), which knows no accuracies; the free ones,
+                 ridge regressions; `ONE_TRAINING` where the table has accuracies by seed: its first
+                 against the mean of the others
     gain         difference of measures that the proxy makes to the out-of-sample ridge
     partial_tau  Kendall's partial τ of the proxy given each free predictor
     """
@@ -122,7 +126,7 @@ def known_networks(rows: Sequence[TableRow], target: float | None, w: float) -> 
         accuracy=np.array([row.accuracy for row in rows]),
         mult_adds=mult_adds,
         params=np.array([cost.params for cost in found], float),
-        depth=np.array([free_predictors.depth(row.architecture) for row in rows], float),
+        depth=np.array([depth(row.architecture) for row in rows], float),
         target=float(np.median(mult_adds)) if target is None else target,
         w=w,
     )
@@ -137,7 +141,13 @@ def quality(rows: Sequence[TableRow], scores: Sequence[Score], networks: Network
     architectures = [row.architecture for row in rows]
     score = np.array([of_row.mean for of_row in scores])
     weights = resamples(len(rows))
-    found = {PROXY: estimates(agreement(score, networks, weights))}
+    smoothed = posterior_means(
+        free_predictors.settings(architectures), free_predictors.costs(networks), score
+    )
+    found = {
+        name: estimates(agreement(values, networks, weights))
+        for name, values in ((PROXY, score), (SMOOTHED, smoothed))
+    }
     free = free_predictors.free_scores(architectures, networks)
     for name, values in free.items():
         found[name] = estimates(agreement(values, networks, weights, of_accuracy=False))

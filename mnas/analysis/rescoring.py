@@ -1,20 +1,19 @@
 """Rank a run's networks under another reward, from its journal, without evaluating any.
 
+Further measurements of the run's best networks count as in the run itself (`mnas.loop.selection`).
+
 The result tells which of the evaluated networks is best under that reward. A search steered by that
 reward would have sampled other networks.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from mnas.errors import UsageError, shown
+from mnas.errors import UsageError
 from mnas.experiment.results import Run
-from mnas.loop.records import ResultRecord, number_or_nan
-from mnas.loop.selection import Selection, candidates, selection_scores
+from mnas.loop.records import RemeasuredRecord, ResultRecord, number_or_nan
+from mnas.loop.selection import Selection, candidates, ranking
 from mnas.reward import RewardConfig
 
 
@@ -25,8 +24,9 @@ class Row:
     rank          from 1, by the new reward, or by `expected` under the selection "model"
     old_rank      from 1, by the run's own reward
     architecture  the network, as `Architecture.from_dict` reads it
-    expected      posterior mean of the new reward (`mnas.loop.selection`); None under the selection
-                  "measured", and for networks that the model is not fitted to
+    expected      new reward at the accuracy by the model (`mnas.loop.selection`); None under the
+                  selection "measured", and for networks that the model is not fitted to
+    remeasured    mean new reward of further measurements; None where there are none
     """
 
     rank: int
@@ -42,6 +42,7 @@ class Row:
     decisions: tuple[int, ...]
     architecture: dict[str, Any]
     expected: float | None = None
+    remeasured: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +62,7 @@ class Rescored:
 
 def reward_of(run: Run) -> RewardConfig:
     """Return the run's own reward; UsageError where its settings hold none."""
-    settings: Any = run.head.settings.get("reward")
-    try:
-        return RewardConfig(**settings)
-    except TypeError:
-        raise UsageError(
-            f"{run.directory}: settings.reward = {shown(settings)} in the journal; accepted: the "
-            "settings of a reward"
-        ) from None
+    return run.reward
 
 
 def rescore(run: Run, reward: RewardConfig, selection: Selection = "measured") -> Rescored:
@@ -108,30 +102,43 @@ def _rows(
 ) -> tuple[Row, ...]:
     by_old_reward = sorted(exportable, key=lambda result: (-result.reward, result.trial))
     old_ranks = {result.trial: rank for rank, result in enumerate(by_old_reward, start=1)}
-    rewards = [_reward(result, reward) for result in measured]
-    decisions = [run.decisions[result.trial] for result in measured]
-    scores = selection_scores(selection, decisions, rewards)
-    rows = []
-    for rank, index in enumerate(np.argsort(-scores, kind="stable").tolist(), start=1):
-        result, score = measured[index], float(scores[index])
-        rows.append(
-            Row(
-                rank=rank,
-                old_rank=old_ranks[result.trial],
-                trial=result.trial,
-                reward=rewards[index],
-                old_reward=result.reward,
-                accuracy=result.accuracy,
-                mult_adds=result.mult_adds,
-                params=result.params,
-                latency_ms=result.latency_ms,
-                hash=result.hash,
-                decisions=decisions[index],
-                architecture=result.architecture,
-                expected=score if selection == "model" and math.isfinite(score) else None,
-            )
+    rescored = {
+        result.trial: dataclasses.replace(result, reward=_reward(result, reward))
+        for result in measured
+    }
+    again = [
+        dataclasses.replace(record, reward=_reward(_measured_again(result, record), reward))
+        for record in run.remeasured
+        if (result := rescored.get(record.trial)) is not None and record.evaluation.error is None
+    ]
+    ranked = ranking(selection, rescored.values(), run.decisions, reward, again)
+    old = {result.trial: result.reward for result in measured}
+    return tuple(
+        Row(
+            rank=rank,
+            old_rank=old_ranks[result.trial],
+            trial=result.trial,
+            reward=result.reward,
+            old_reward=old[result.trial],
+            accuracy=result.accuracy,
+            mult_adds=result.mult_adds,
+            params=result.params,
+            latency_ms=result.latency_ms,
+            hash=result.hash,
+            decisions=run.decisions[result.trial],
+            architecture=result.architecture,
+            expected=network.score if network.smoothed is not None else None,
+            remeasured=network.remeasured.reward if network.remeasured else None,
         )
-    return tuple(rows)
+        for rank, network in enumerate(ranked, start=1)
+        for result in [network.result]
+    )
+
+
+def _measured_again(result: ResultRecord, record: RemeasuredRecord) -> ResultRecord:
+    """Return the result with the accuracy of a further measurement, and its latency if measured."""
+    latency = result.latency_ms if record.latency_ms is None else record.latency_ms
+    return dataclasses.replace(result, accuracy=record.accuracy, latency_ms=latency)
 
 
 def _cost(result: ResultRecord, reward: RewardConfig) -> float | None:

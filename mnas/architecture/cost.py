@@ -1,4 +1,4 @@
-"""Parameters and mult-adds of an architecture, exact and in closed form.
+"""Parameters, mult-adds and depth of an architecture, exact and in closed form.
 
 Mult-adds are the "FLOPs" of the EfficientNet and MnasNet papers: one multiply-add counts once.
 Counted are convolutions (padded taps included), both convolutions of squeeze-and-excitation, and
@@ -33,6 +33,11 @@ class PartCost:
     cost: Cost
     resolution: int
     filters: int
+
+
+def depth(architecture: Architecture) -> int:
+    """Return the number of layers that are no identity."""
+    return sum(layer.op != "identity" for layer in architecture.layers())
 
 
 def downscaled(resolution: int, stride: int) -> int:

@@ -46,7 +46,9 @@ class ProxyQualityArguments:
     TABLE is a CSV file, also .csv.gz: `blocks` (block strings joined by `;`) or `decisions` (those
     of --space), `accuracy`, also `accuracy_1`, `accuracy_2`, ... by seed, and for `blocks` further
     settings of networks (`resolution`, `stem`, `head`, `activation`, ...). The networks are
-    evaluated on the engine; the same command resumes an examination that was stopped. Measures are
+    evaluated on the engine; the same command resumes an examination that was stopped. The scores
+    are examined as they are and smoothed by the model of mnas search --search.selection model,
+    which sees blocks and costs of these networks, and no accuracies. Measures are
     Kendall's τ and Spearman's correlation with the accuracies, τ among networks of equal depth, in
     ten bands of equal mult-adds, within the best quarter and of the reward, and the overlap of the
     best tenths; intervals are of 95%, by bootstrap over networks.

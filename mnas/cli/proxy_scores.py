@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mnas.analysis import free_predictors
 from mnas.analysis.proxy_quality import Score
-from mnas.architecture.cost import network_cost
+from mnas.architecture.cost import depth, network_cost
 from mnas.architecture.network_table import TableRow, read_records
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError, rejected, shown
@@ -139,7 +138,7 @@ def score_records(rows: Sequence[TableRow], scores: Sequence[Score]) -> list[dic
                 "cpu_seconds": score.cpu_seconds,
                 "mult_adds": cost.mult_adds,
                 "params": cost.params,
-                "depth": free_predictors.depth(row.architecture),
+                "depth": depth(row.architecture),
             }
         )
     return records

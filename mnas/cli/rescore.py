@@ -45,8 +45,8 @@ class RescoreArguments:
     beta: float | None = None
     """Exponent of the hard form above the target, or weight of the absolute form."""
     selection: Selection | None = None
-    """measured: rank by reward; model: by the expectation of a model of all rewards, for noisy
-    rewards."""
+    """measured: rank by reward; model: by the reward at the accuracy that a model of all accuracies
+    expects, for noisy accuracies. Networks that the run measured again come first."""
     top: int = 10
     """Number of networks to show."""
     json: bool = False
@@ -108,7 +108,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _table(rows: Sequence[rescoring.Row], expected: bool) -> Table:
-    """Return ranks, rewards and costs as a table, with the model's expectation if `expected`."""
+    """Return ranks, rewards and costs as a table.
+
+    expected  whether to show the model's expectation; "again" is the mean reward of further
+              measurements, of networks that have them
+    """
     heads = ["rank", "was", "trial", "reward", "was", "accuracy"]
     heads += ["mult-adds", "params", "latency, ms"]
     cells = [
@@ -129,4 +133,10 @@ def _table(rows: Sequence[rescoring.Row], expected: bool) -> Table:
         heads.insert(3, "expected")
         for row, line in zip(rows, cells, strict=True):
             line.insert(3, "-" if row.expected is None else f"{row.expected:.4f}")
+    if any(row.remeasured is not None for row in rows):
+        heads.insert(3, "again")
+        for row, line in zip(rows, cells, strict=True):
+            line.insert(3, "-" if row.remeasured is None else f"{row.remeasured:.4f}")
+    if all(row.latency_ms is None for row in rows):
+        heads, cells = heads[:-1], [line[:-1] for line in cells]
     return rows_table(heads, cells)

@@ -11,8 +11,9 @@ HELP = """usage: mnas resume DIR [settings]
 Continue a search or a study that was stopped, from the journal in its directory.
 
 A run may be resumed with another length, selection and engine (--search.trials,
---search.selection, --engine.*), and with data or a latency table under another
-path (--evaluator.data.source NEW); a study with another number of --workers.
+--search.selection, --engine.*), with further measurements of its best networks
+(--search.remeasure 5), and with data or a latency table under another path
+(--evaluator.data.source NEW); a study with another number of --workers.
 
 Example: mnas resume runs/digits-1 --search.trials 96"""
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mnas.analysis.comparison import compare
 from mnas.architecture.published import PUBLISHED
+from mnas.cli.arguments import rows_table
 from mnas.cli.command import stop_advice
 from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import DataDescription, unwrapped
@@ -18,8 +19,10 @@ from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import automatic, registry, run, sessions
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
+from mnas.loop.remeasuring import ranked as ranked_results
 from mnas.loop.search import Search
 from mnas.loop.spending import spending
+from mnas.reports import remeasured_table
 from mnas.reports.console import SearchProgress
 from mnas.reports.run_report import write_report
 from mnas.reports.tensorboard import TensorBoard
@@ -121,11 +124,14 @@ def print_summary(
     console.print(line)
     for line in spending_lines([evaluation.timings for evaluation in evaluations]):
         console.print(line, soft_wrap=True)
-    ranked = run.ranking(search)
+    ranked = ranked_results(search)
     if not ranked:
         console.print("no child could be evaluated; see report.html")
         return
-    best, selection = ranked[0], experiment.search.selection
+    heads, rows = remeasured_table.table(ranked)
+    if rows:
+        console.print(rows_table(heads, rows))
+    best, selection = search.results[ranked[0].result.trial], experiment.search.selection
     by = "" if selection == "measured" else f" by the {selection}"
     word = registry.accuracy_word(experiment.kinds())
     console.print(

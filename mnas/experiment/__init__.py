@@ -5,7 +5,7 @@ the specs of its best networks, and a `Run`, the view of such a directory.
 
     run = search("b0-imagenet", out="runs/b0")
     run = load_run("runs/b0")
-    run.best.reward, run.architecture, run.results
+    run.best.reward, run.architecture, run.results, run.ranked, run.remeasured
 
 settings      `Experiment`: everything that determines a search, as one frozen dataclass
 overrides     strict, typed changes of nested settings

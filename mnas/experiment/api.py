@@ -18,6 +18,7 @@ def search(
     *,
     trials: int | None = None,
     seed: int | None = None,
+    remeasure: int | None = None,
 ) -> Run:
     """Run an experiment to its end and return the view of its directory.
 
@@ -27,6 +28,7 @@ def search(
     observers   called with each record that is added to the journal
     trials      number of trials in place of the experiment's
     seed        random seed in place of the experiment's
+    remeasure   number of best networks to evaluate again in the end, likewise
 
     Where the evaluator has data, the space has as many classes as these, as with `mnas search`.
     Everything is checked before anything is written. best.json and top.json are written also if the
@@ -37,7 +39,7 @@ def search(
     """
     if isinstance(experiment, str):
         experiment = registry.load_experiment(experiment)
-    settings = {"trials": trials, "seed": seed}
+    settings = {"trials": trials, "seed": seed, "remeasure": remeasure}
     changes = {name: value for name, value in settings.items() if value is not None}
     experiment = override(experiment, {"search": changes}).with_classes_of_data()
     runs.check(experiment)

@@ -17,10 +17,13 @@ from mnas.loop.records import (
     ExperimentRecord,
     ProposalsRecord,
     Record,
+    RemeasuredRecord,
     ResultRecord,
     UpdateRecord,
 )
-from mnas.loop.selection import Selection, ranking
+from mnas.loop.rounds import Rounds
+from mnas.loop.selection import Ranked, Remeasured, Selection, grouped, ranking, smoothed
+from mnas.loop.spending import Spending, spending
 from mnas.reward import RewardConfig
 
 
@@ -28,11 +31,13 @@ from mnas.reward import RewardConfig
 class Run:
     """The records and settings of a run, as they were when it was loaded.
 
-    settings   all settings by part, as `experiment.json` holds them
-    head       the journal's first record
-    proposals  by batch
-    results    by trial number; of an unfinished batch, those that have arrived
-    updates    by batch
+    settings    all settings by part, as `experiment.json` holds them
+    head        the journal's first record
+    proposals   by batch
+    results     by trial number; of an unfinished batch, those that have arrived
+    updates     by batch
+    remeasured  further measurements of the best networks, by trial and number; those of an
+                unfinished round are left out
     """
 
     directory: Path
@@ -41,6 +46,7 @@ class Run:
     proposals: tuple[ProposalsRecord, ...] = ()
     results: tuple[ResultRecord, ...] = ()
     updates: tuple[UpdateRecord, ...] = ()
+    remeasured: tuple[RemeasuredRecord, ...] = ()
 
     @classmethod
     def of(cls, directory: Path, settings: Mapping[str, Any], records: list[Record]) -> "Run":
@@ -55,6 +61,7 @@ class Run:
             tuple(record for record in records if isinstance(record, ProposalsRecord)),
             tuple(sorted(results, key=lambda result: result.trial)),
             tuple(record for record in records if isinstance(record, UpdateRecord)),
+            tuple(Rounds(records).counted()),
         )
 
     @property
@@ -72,9 +79,21 @@ class Run:
         """Return the decisions of every proposed network, by trial number."""
         return journal.decisions_of(self.proposals)
 
+    @property
+    def reward(self) -> RewardConfig:
+        """Return the search's reward; UsageError where the journal's settings hold none."""
+        settings: Any = self.head.settings.get("reward")
+        try:
+            return RewardConfig(**settings)
+        except TypeError:
+            raise UsageError(
+                f"{self.directory}: settings.reward = {shown(settings)} in the journal; accepted: "
+                "the settings of a reward"
+            ) from None
+
     @functools.cached_property
-    def ranking(self) -> list[ResultRecord]:
-        """Return the results that may be exported, best first (`mnas.loop.selection`).
+    def ranked(self) -> list[Ranked]:
+        """Return what may be exported, best first, with estimates (`mnas.loop.selection`).
 
         Raises UsageError for a result of a trial that was not proposed.
         """
@@ -84,7 +103,22 @@ class Run:
                     f"{self.directory}: the journal has a result of trial {result.trial}, which it "
                     "does not propose; accepted: a journal as a search writes it"
                 )
-        return ranking(self.selection, self.results, self.decisions)
+        reward = self.reward if self.selection == "model" else None
+        return ranking(self.selection, self.results, self.decisions, reward, self.remeasured)
+
+    @functools.cached_property
+    def ranking(self) -> list[ResultRecord]:
+        """Return the results that may be exported, best first; raises as `ranked`."""
+        return [ranked.result for ranked in self.ranked]
+
+    @functools.cached_property
+    def smoothed(self) -> Mapping[int, float]:
+        """Return the accuracies of networks by the model of all accuracies, by trial.
+
+        Whatever the selection is (`mnas.loop.smoothing`); raises as `ranked`.
+        """
+        exportable = sorted(self.ranking, key=lambda result: result.trial)
+        return smoothed(exportable, self.decisions, grouped(self.remeasured))
 
     @property
     def best(self) -> ResultRecord | None:
@@ -103,8 +137,15 @@ class Run:
 
     def spec_of(self, result: ResultRecord) -> dict[str, Any]:
         """Return the spec of a result's network, with its provenance."""
-        seed = self.settings["search"]["seed"]
-        return result_spec(result, self.experiment_name, self.selection, seed)
+        return result_spec(
+            result,
+            self.experiment_name,
+            self.selection,
+            self.settings["search"]["seed"],
+            self.smoothed.get(result.trial),
+            grouped(self.remeasured).get(result.trial),
+            spending(found.timings for found in self.results),
+        )
 
 
 def load_run(directory: Path | str) -> Run:
@@ -182,20 +223,50 @@ def architecture_of(result: ResultRecord, experiment_name: str) -> Architecture:
 
 
 def result_spec(
-    result: ResultRecord, experiment_name: str, selection: Selection, seed: int | None
+    result: ResultRecord,
+    experiment_name: str,
+    selection: Selection,
+    seed: int | None,
+    smoothed_accuracy: float | None = None,
+    remeasured: Remeasured | None = None,
+    spent: Spending | None = None,
 ) -> dict[str, Any]:
     """Return the spec of a result's network; its provenance is under the key "search".
 
-    seed  of the search; None if it isn't recorded
+    seed               of the search; None if it isn't recorded
+    smoothed_accuracy  by the model of all accuracies (`mnas.loop.smoothing`), if known
+    remeasured         further measurements; None where there are none
+    spent              processor time of all evaluations of the search; None where unknown
+
+    `reward` and `accuracy` are those of the search's own evaluation.
     """
+    if smoothed_accuracy is not None:
+        smoothed_accuracy = round(min(max(smoothed_accuracy, 0.0), 1.0), 6)
     provenance = {
         "experiment": experiment_name,
         "trial": result.trial,
         "reward": result.reward,
         "accuracy": result.accuracy,
+        "smoothed_accuracy": smoothed_accuracy,
+        "remeasured": None if remeasured is None else _measurements(remeasured),
         "latency_ms": result.latency_ms,
         "selection": selection,
         "seed": seed,
+        "cpu_seconds_per_child": None if spent is None else spent.per_child,
         "version": version("mnas"),
     }
     return to_spec(architecture_of(result, experiment_name), provenance)
+
+
+def _measurements(remeasured: Remeasured) -> dict[str, Any]:
+    """Return mean accuracy, 95% interval, and numbers of further measurements."""
+    mean, half = remeasured.mean, remeasured.half_interval
+    known = mean is not None and half is not None
+    return {
+        "accuracy": mean,
+        "low": max(mean - half, 0.0) if known else None,
+        "high": min(mean + half, 1.0) if known else None,
+        "reward": remeasured.reward if remeasured.records else None,
+        "n": len(remeasured.records),
+        "failed": remeasured.failed,
+    }

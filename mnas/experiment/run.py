@@ -35,21 +35,28 @@ from mnas.experiment.overrides import override
 from mnas.experiment.results import read_settings, result_spec
 from mnas.experiment.settings import Experiment
 from mnas.files import write_json
-from mnas.loop import selection
+from mnas.loop import remeasuring
 from mnas.loop.journal import Journal, is_begun, read_head, remove_unbegun
-from mnas.loop.records import ExperimentRecord, ResultRecord
+from mnas.loop.records import ExperimentRecord
 from mnas.loop.search import Observer, Search
 from mnas.loop.snapshot import Snapshots
-from mnas.loop.trial import Result
+from mnas.loop.spending import spending
 from mnas.preparation.evaluator import prepared
 from mnas.runtime.jax_settings import default_settings
 from mnas.runtime.provenance import provenance
 from mnas.space import Space
 
+# What experiment.json says of its origin, beside the settings.
+ORIGIN = ("version", "provenance", "sessions")
 # Number of specs in top.json.
 TOP = 10
 # Settings that a resumed run may change, besides those of the engine but threads and backend.
-RESUMABLE_SETTINGS = ("search.trials", "search.selection")
+RESUMABLE_SETTINGS = (
+    "search.trials",
+    "search.selection",
+    "search.remeasure",
+    "search.remeasure_seeds",
+)
 
 
 def check(experiment: Experiment) -> None:
@@ -175,14 +182,14 @@ def read_experiment(directory: Path) -> Experiment:
         if not isinstance(name, str) or name not in registry.entries("experiment"):
             known = ", ".join(registry.entries("experiment"))
             raise UsageError(f"name = {shown(name)}; accepted: {known}")
-        experiment = _with_kinds(registry.load_experiment(name), data.get("kinds", {}))
-        rest = ("name", "version", "kinds", "provenance", "sessions")
+        experiment = with_kinds(registry.load_experiment(name), data.get("kinds", {}))
+        rest = ("name", "kinds", *ORIGIN)
         return override(experiment, {key: value for key, value in data.items() if key not in rest})
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
 
 
-def _with_kinds(experiment: Experiment, kinds: Any) -> Experiment:
+def with_kinds(experiment: Experiment, kinds: Any) -> Experiment:
     """Return the experiment with parts of the classes named in `kinds`, with default settings."""
     if not isinstance(kinds, dict):
         raise UsageError(f"kinds = {shown(kinds)}; accepted: class names by part")
@@ -329,34 +336,35 @@ def drive(
     search: Search,
     observe: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> None:
-    """Run the search to its end on the experiment's engine.
+    """Run the search to its end on the experiment's engine, further measurements included.
 
     observe  called with the progress of what the evaluator needs before the first trial
              (`mnas.preparation.evaluator`)
     """
-    evaluator = resolved(experiment).evaluator
-    if not search.done:
+    evaluator, source = resolved(experiment).evaluator, remeasuring.Remeasuring(search)
+    if not source.done:
         directory, engine = search.journal.path.parent, experiment.engine
         evaluator = prepared(evaluator, experiment.space, directory, engine, observe)
-    drive_engine(search, evaluator, experiment.engine)
-
-
-def ranking(search: Search) -> list[Result]:
-    """Return the results that a search may export, best first (`mnas.loop.selection`)."""
-    results = [search.results[number] for number in sorted(search.results)]
-    decisions = {result.trial.number: result.trial.decisions.tolist() for result in results}
-    ranked = selection.ranking(
-        search.config.selection, [ResultRecord.of(result) for result in results], decisions
-    )
-    return [search.results[record.trial] for record in ranked]
+    drive_engine(source, evaluator, experiment.engine)
 
 
 def write_results(experiment: Experiment, search: Search, directory: Path) -> None:
     """Write best.json and top.json of the search so far; nothing where no evaluation succeeded."""
-    settings = experiment.search
+    settings, ranked = experiment.search, remeasuring.ranked(search)
+    accuracies = remeasuring.smoothed_accuracies(search)
+    of_trials = (search.results[number].evaluation for number in sorted(search.results))
+    spent = spending(evaluation.timings for evaluation in of_trials)
     specs = [
-        result_spec(ResultRecord.of(result), experiment.name, settings.selection, settings.seed)
-        for result in ranking(search)[:TOP]
+        result_spec(
+            best.result,
+            experiment.name,
+            settings.selection,
+            settings.seed,
+            accuracies.get(best.result.trial),
+            best.remeasured,
+            spent,
+        )
+        for best in ranked[:TOP]
     ]
     if specs:
         write_json(directory / "top.json", specs)

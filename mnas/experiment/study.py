@@ -95,9 +95,15 @@ class Outcome:
         return self.run.results
 
     def best(self, samples: int) -> ResultRecord | None:
-        """Return the result that the search would have exported after so many samples."""
-        selection = self.experiment.search.selection
-        return next(iter(ranking(selection, self.results[:samples], self.run.decisions)), None)
+        """Return the result that the search would have exported after so many samples.
+
+        Further measurements count after the last one.
+        """
+        results, experiment = self.results[:samples], self.experiment
+        again = self.run.remeasured if samples >= len(self.results) else ()
+        selection, reward = experiment.search.selection, experiment.reward
+        ranked = ranking(selection, results, self.run.decisions, reward, again)
+        return ranked[0].result if ranked else None
 
 
 def searches(study: Study, directory: Path) -> Iterator[tuple[str, Experiment, Path]]:

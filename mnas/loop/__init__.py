@@ -2,7 +2,7 @@
 
 In: a `Space`, a `Controller`, a `RewardConfig`, a `SearchConfig` and a `Journal`. Out: trials to
 evaluate (`Search.ask`), results (`Search.tell`, `Search.results`), and one line of the journal for
-each experiment, batch of proposals, result and update.
+each experiment, batch of proposals, result and update, and for further measurements of the best.
 
     search = Search(space, controller, reward, config, Journal(path))
     while (trial := search.ask()) is not None:
@@ -20,12 +20,16 @@ records         the typed records of the journal and their JSON form
 journal         the append-only file of numbered, checksummed records, with lock and fsync
 kernel          covariance function of the Gaussian processes over decisions
 spending        processor time of evaluations, with that of what they share
+smoothing       accuracies estimated from those of all networks, by a Gaussian process
+rounds          rounds of further measurements of the best networks, as journals record them
 selection       which evaluated network a search exports
+replay          checks of records that a search replays
 snapshot        the controller's state on disk, which spares a resumed search its updates
 stateful_controller   a controller together with its state
 search          `Search`, which combines them
+remeasuring     `Remeasuring`: a search, then further measurements of its best networks
 group           `SearchGroup`: several searches that an engine runs as one
 
-Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only the last four import
+Imports the contracts, `architecture`, `errors`, `files` and `runtime`. Only the last five import
 JAX.
 """

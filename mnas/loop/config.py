@@ -8,6 +8,7 @@ from mnas.loop.early_stopping import StoppingConfig
 from mnas.loop.selection import Selection
 
 MAX_TRIALS, MAX_BATCH = 10**9, 100_000
+MAX_REMEASURED, MAX_REMEASURE_SEEDS = 1000, 1000
 # Of the random numbers of JAX and of evaluators.
 MAX_SEED = 2**32 - 1
 
@@ -32,8 +33,13 @@ class SearchConfig:
     stopping: StoppingConfig = StoppingConfig()
     """Early stopping of underperforming children; off by default."""
     selection: Selection = "measured"
-    """Exported network. measured: highest reward; model: highest mean of a Gaussian process fitted
-    to all rewards, for noisy rewards."""
+    """Exported network. measured: highest reward; model: highest reward by the accuracies of a
+    Gaussian process fitted to all accuracies, for noisy accuracies."""
+    remeasure: int = 0
+    """Evaluate this many of the best networks again after the search, and export by these
+    measurements; 0: none."""
+    remeasure_seeds: int = 3
+    """Further evaluations of each of them, with other seeds."""
 
     def __post_init__(self) -> None:
         if self.trials is not None:
@@ -44,3 +50,5 @@ class SearchConfig:
         require_between("search", "failed_fraction", self.failed_fraction, 0, 1)
         require_whole("search", "failed_batches", self.failed_batches, least=0, most=MAX_TRIALS)
         require_one_of("search", "selection", self.selection, get_args(Selection))
+        require_whole("search", "remeasure", self.remeasure, least=0, most=MAX_REMEASURED)
+        require_whole("search", "remeasure_seeds", self.remeasure_seeds, most=MAX_REMEASURE_SEEDS)

@@ -12,8 +12,8 @@ on all choices and all pairs of choices:
 
 The 1 is the prior variance of the mean. Doubling or halving a constant changes searches little.
 
-Used by `mnas.loop.selection` with NumPy arrays and by `mnas.controllers.core.gaussian_process` with
-JAX arrays. Imports nothing.
+Used by `mnas.loop.smoothing` with NumPy arrays, where a is fitted, and by
+`mnas.controllers.core.gaussian_process` with JAX arrays. Imports nothing.
 """
 
 from typing import Any
@@ -26,10 +26,11 @@ PAIR_FRACTION = 0.3
 OUTLIER_LIMIT = 3.0
 
 
-def covariance(agreement: Any) -> Any:
+def covariance(agreement: Any, amplitude: float = AMPLITUDE) -> Any:
     """Return the prior covariances, elementwise.
 
     agreement  array of any shape, s: fraction of agreeing decisions of each pair of networks
+    amplitude  a
     """
     # k = 1 + a ((1 - p) s + p s²)
-    return 1 + AMPLITUDE * ((1 - PAIR_FRACTION) * agreement + PAIR_FRACTION * agreement**2)
+    return 1 + amplitude * ((1 - PAIR_FRACTION) * agreement + PAIR_FRACTION * agreement**2)

@@ -1,7 +1,9 @@
 """Typed records of the journal: the one module that knows its keys.
 
 A journal begins with one `ExperimentRecord`. Then, for each batch: one `ProposalsRecord`, one
-`ResultRecord` for each of its trials in order of arrival, one `UpdateRecord`.
+`ResultRecord` for each of its trials in order of arrival, one `UpdateRecord`. Where the best
+networks are measured again (`mnas.loop.remeasuring`), a `RemeasureRecord` and a `RemeasuredRecord`
+for each measurement in order of arrival.
 
 A record's JSON form (`to_json`, `from_json`) is an object of its `kind` and its fields. Numbers are
 read back bit for bit; NaN and infinities, which JSON cannot represent, are null.
@@ -162,14 +164,87 @@ class UpdateRecord:
     time: float = dataclasses.field(default_factory=now)
 
 
-Record = ExperimentRecord | ProposalsRecord | ResultRecord | UpdateRecord
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemeasureRecord:
+    """Beginning of a round of measurements of the best networks so far.
 
-KINDS: dict[str, type[Record]] = {
-    ExperimentRecord.kind: ExperimentRecord,
-    ProposalsRecord.kind: ProposalsRecord,
-    ResultRecord.kind: ResultRecord,
-    UpdateRecord.kind: UpdateRecord,
-}
+    selection  how they were selected
+    top        number of networks that were wanted
+    seeds      number of measurements of each, those of earlier rounds included
+    results    number of results of the search so far
+    trials     the networks' trials, best first; fewer than `top` where the search has fewer
+    time       seconds since the epoch
+    """
+
+    kind: ClassVar[str] = "remeasure"
+    selection: str
+    top: int
+    seeds: int
+    results: int
+    trials: tuple[int, ...]
+    time: float = dataclasses.field(default_factory=now)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemeasuredRecord:
+    """A further measurement of a trial's network; fields as of `ResultRecord`.
+
+    number  of the measurement, from 0
+    """
+
+    kind: ClassVar[str] = "remeasured"
+    trial: int
+    number: int
+    seed: int
+    reward: float
+    accuracy: float | None
+    latency_ms: float | None = None
+    epochs: int = 0
+    error: str | None = None
+    seconds: float = 0.0
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    time: float = dataclasses.field(default_factory=now)
+
+    @classmethod
+    def of(cls, result: Result, number: int) -> "RemeasuredRecord":
+        """Return the record of a measurement's result, with the present time."""
+        evaluation = result.evaluation
+        return cls(
+            trial=result.trial.number,
+            number=number,
+            seed=result.trial.seed,
+            reward=result.reward,
+            accuracy=finite_or_none(evaluation.accuracy),
+            latency_ms=evaluation.latency_ms,
+            epochs=evaluation.epochs,
+            error=evaluation.error,
+            seconds=evaluation.seconds,
+            timings=evaluation.timings,
+        )
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Return the evaluation as it was recorded."""
+        return Evaluation(
+            accuracy=number_or_nan(self.accuracy),
+            latency_ms=self.latency_ms,
+            epochs=self.epochs,
+            seconds=self.seconds,
+            error=self.error,
+            timings=self.timings,
+        )
+
+
+Record = (
+    ExperimentRecord
+    | ProposalsRecord
+    | ResultRecord
+    | UpdateRecord
+    | RemeasureRecord
+    | RemeasuredRecord
+)
+
+KINDS: dict[str, type[Record]] = {kind.kind: kind for kind in typing.get_args(Record)}
 
 
 def to_json(record: Record) -> dict[str, Any]:

@@ -23,15 +23,13 @@ would have recorded. A snapshot (`mnas.loop.snapshot`) only spares it updates of
 
 import collections
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mnas.architecture.cost import network_cost
 from mnas.controller import Controller, Proposals, State
-from mnas.errors import RunFailure, UsageError, shown
+from mnas.errors import RunFailure, UsageError
 from mnas.evaluation import Evaluation, plain_evaluation
 from mnas.loop.config import SearchConfig
 from mnas.loop.early_stopping import Curves, StoppingRule
@@ -40,11 +38,15 @@ from mnas.loop.journal import Journal
 from mnas.loop.records import (
     ProposalsRecord,
     Record,
+    RemeasuredRecord,
+    RemeasureRecord,
     ResultRecord,
     UpdateRecord,
     finite_or_none,
     number_or_nan,
 )
+from mnas.loop.replay import misplaced, require_close, require_equal
+from mnas.loop.rounds import Rounds
 from mnas.loop.snapshot import Snapshots
 from mnas.loop.stateful_controller import StatefulController
 from mnas.loop.trial import Result, Trial
@@ -65,6 +67,7 @@ class Search:
     results       every result so far by trial number, duplicates included
     best          the successful result of highest reward, the earliest of equals; a network that
                   was stopped early only if none was trained to its end
+    rounds        further measurements of its best networks (`mnas.loop.remeasuring`)
     snapshots     of the controller's state, beside the journal; None: all updates are replayed
     observers     called with each record that is added to the journal, after it is on disk and the
                   search has the fact
@@ -88,6 +91,7 @@ class Search:
         self.trials = space.cardinality() if config.trials is None else config.trials
         self.results: dict[int, Result] = {}
         self.best: Result | None = None
+        self.rounds = Rounds()
         self._stateful = StatefulController(controller, config.seed, snapshots)
         self._curves = Curves()  # Of complete batches.
         self._failed_reward = FailedReward(config.failed_reward, reward)
@@ -189,15 +193,7 @@ class Search:
 
     def _trial(self, number: int, decisions: np.ndarray, report: StoppingRule | None) -> Trial:
         architecture = self.space.decode(decisions)
-        return Trial(
-            number=number,
-            decisions=decisions,
-            architecture=architecture,
-            hash=architecture.canonical_hash(),
-            cost=network_cost(architecture),
-            seed=int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0]),
-            report=report,
-        )
+        return Trial.of(number, decisions, architecture, self.config.seed, report)
 
     # --- a result arrives ---
 
@@ -205,7 +201,7 @@ class Search:
         self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None = None
     ) -> Result:
         """Score an evaluation, record the result and keep it."""
-        result = self._score(trial, plain_evaluation(evaluation), duplicate_of)
+        result = self.score(trial, plain_evaluation(evaluation), duplicate_of)
         record = ResultRecord.of(result)
         self.journal.append(record)
         self._keep(result)
@@ -218,7 +214,9 @@ class Search:
         cost = self.reward.cost
         return latency if cost == "latency_ms" else getattr(trial.cost, cost)
 
-    def _score(self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None) -> Result:
+    def score(
+        self, trial: Trial, evaluation: Evaluation, duplicate_of: int | None = None
+    ) -> Result:
         """Return the result with its reward; an evaluation without the reward's cost has failed."""
         cost = self._cost(trial, evaluation)
         if evaluation.error is None and cost is None:
@@ -301,6 +299,12 @@ class Search:
 
     # --- the journal ---
 
+    def record(self, record: RemeasureRecord | RemeasuredRecord) -> None:
+        """Record the beginning of a round of measurements, or one of its measurements."""
+        self.journal.append(record)
+        self.rounds.add(record)
+        self._notify(record)
+
     def _notify(self, record: Record) -> None:
         for observe in self.observers:
             observe(record)
@@ -311,11 +315,13 @@ class Search:
             ProposalsRecord: self._replay_proposals,
             ResultRecord: self._replay_result,
             UpdateRecord: self._replay_update,
+            RemeasureRecord: self._replay_round,
+            RemeasuredRecord: self._replay_measurement,
         }
         for number, record in enumerate(self.journal.records[1:], start=1):
             try:
                 if type(record) not in steps:
-                    raise _misplaced(f"record of kind {record.kind}", "proposals, result or update")
+                    raise misplaced(f"record of kind {record.kind}", "a step of the search")
                 steps[type(record)](record)
             except UsageError as error:
                 raise UsageError(f"{self.journal.path}, line {number + 1}: {error}") from None
@@ -328,17 +334,17 @@ class Search:
     def _replay_proposals(self, record: ProposalsRecord) -> None:
         where = f"proposals of batch {record.batch}"
         if self._batch:
-            raise _misplaced(where, f"the update of batch {self.batches_done}")
-        _require_equal(f"{where}: batch", record.batch, self.batches_done)
-        _require_equal(f"{where}: first_trial", record.first_trial, len(self.results))
+            raise misplaced(where, f"the update of batch {self.batches_done}")
+        require_equal(f"{where}: batch", record.batch, self.batches_done)
+        require_equal(f"{where}: first_trial", record.first_trial, len(self.results))
         if not 1 <= len(record.decisions) <= self.config.batch:
-            _require_equal(f"{where}: number", len(record.decisions), self.config.batch)
-        _require_equal(f"{where}: log_probs", len(record.log_probs), len(record.decisions))
+            require_equal(f"{where}: number", len(record.decisions), self.config.batch)
+        require_equal(f"{where}: log_probs", len(record.log_probs), len(record.decisions))
         try:
             decisions = self.space.canonical(np.array(record.decisions))
         except ValueError as error:
             raise UsageError(f"{where}: {error}") from None
-        _require_equal(
+        require_equal(
             f"{where}: decisions", record.decisions, tuple(map(tuple, decisions.tolist()))
         )
         log_probs = np.array([number_or_nan(value) for value in record.log_probs], np.float32)
@@ -348,42 +354,47 @@ class Search:
         where = f"result of trial {record.trial}"
         trial = self._waiting(record.trial)
         if trial is None:
-            raise _misplaced(where, "a result of a trial that waits for one")
+            raise misplaced(where, "a result of a trial that waits for one")
         first = self._first_by_hash[trial.hash]
-        _require_equal(f"{where} of space {self.space.name}: hash", record.hash, trial.hash)
-        _require_equal(f"{where}: seed", record.seed, trial.seed)
-        _require_equal(f"{where}: params", record.params, trial.cost.params)
-        _require_equal(f"{where}: mult_adds", record.mult_adds, trial.cost.mult_adds)
+        require_equal(f"{where} of space {self.space.name}: hash", record.hash, trial.hash)
+        require_equal(f"{where}: seed", record.seed, trial.seed)
+        require_equal(f"{where}: params", record.params, trial.cost.params)
+        require_equal(f"{where}: mult_adds", record.mult_adds, trial.cost.mult_adds)
         duplicate_of = None if first == trial.number else first
-        _require_equal(f"{where}: duplicate_of", record.duplicate_of, duplicate_of)
+        require_equal(f"{where}: duplicate_of", record.duplicate_of, duplicate_of)
         if duplicate_of is not None and first not in self.results:
-            raise _misplaced(where, f"the result of trial {first}")
-        result = self._score(trial, record.evaluation, record.duplicate_of)
-        _require_equal(f"{where}: error", record.error, result.evaluation.error)
-        # Machines differ in the last bits of a power.
-        if not math.isclose(record.reward, result.reward, rel_tol=1e-9, abs_tol=1e-12):
-            _require_equal(f"{where}: reward", record.reward, result.reward)
+            raise misplaced(where, f"the result of trial {first}")
+        result = self.score(trial, record.evaluation, record.duplicate_of)
+        require_equal(f"{where}: error", record.error, result.evaluation.error)
+        require_close(f"{where}: reward", record.reward, result.reward)
         self._keep(dataclasses.replace(result, reward=record.reward))
 
     def _replay_update(self, record: UpdateRecord) -> None:
         where = f"update of batch {record.batch}"
-        _require_equal(f"{where}: batch", record.batch, self.batches_done)
+        require_equal(f"{where}: batch", record.batch, self.batches_done)
         missing = [trial.number for trial in self._batch if trial.number not in self.results]
         if missing or not self._batch:
-            raise _misplaced(where, f"the result of trial {[*missing, len(self.results)][0]}")
+            raise misplaced(where, f"the result of trial {[*missing, len(self.results)][0]}")
         rewards = self._update()
         mean = sum(rewards) / len(rewards)
-        if not math.isclose(record.mean_reward, mean, rel_tol=1e-9, abs_tol=1e-12):
-            _require_equal(f"{where}: mean_reward", record.mean_reward, mean)
+        require_close(f"{where}: mean_reward", record.mean_reward, mean)
 
+    def _replay_round(self, record: RemeasureRecord) -> None:
+        where = f"measurements after {record.results} results"
+        if self._batch:
+            raise misplaced(where, f"the update of batch {self.batches_done}")
+        require_equal(f"{where}: results", record.results, len(self.results))
+        for number in record.trials:
+            result = self.results.get(number)
+            if result is None or result.evaluation.error or result.duplicate_of is not None:
+                raise misplaced(f"{where}: trial {number}", "trials of evaluated networks")
+        self.rounds.add(record)
 
-def _require_equal(field: str, recorded: Any, expected: Any) -> None:
-    if recorded != expected:
-        raise UsageError(
-            f"{field} = {shown(recorded)}, and {shown(expected)} in this search; accepted: the "
-            "journal of a search with the same space and settings"
-        )
-
-
-def _misplaced(record: str, accepted: str) -> UsageError:
-    return UsageError(f"{record} out of turn; accepted here: {accepted}")
+    def _replay_measurement(self, record: RemeasuredRecord) -> None:
+        where = f"measurement {record.number} of trial {record.trial}"
+        self.rounds.add(record)
+        trial = self.results[record.trial].trial.again(self.config.seed, record.number)
+        require_equal(f"{where}: seed", record.seed, trial.seed)
+        result = self.score(trial, record.evaluation)
+        require_equal(f"{where}: error", record.error, result.evaluation.error)
+        require_close(f"{where}: reward", record.reward, result.reward)

@@ -1,32 +1,98 @@
 """Selection of the network that a search exports.
 
     measured  the network of the highest reward
-    model     the network of the highest posterior mean under a Gaussian process
+    model     the network of the highest reward at its accuracy as `mnas.loop.smoothing` estimates
+              it from all accuracies
 
-With noisy rewards, as training gives, the highest of many rewards overestimates its network. A
-Gaussian process over decisions (`mnas.loop.kernel`), fitted to all rewards, denoises them without
-further evaluations. Its noise variance is that of `NOISES` with the highest marginal likelihood
-(Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 5.4.1). The
-controllers' model is another one (`mnas.controllers.core.gaussian_process`). Imports no JAX.
+With noisy accuracies, as training gives, the highest of many rewards overestimates its network; the
+model removes noise without further evaluations. Networks that were measured again
+(`mnas.loop.rounds`) come before all others:
 
-Shapes: N networks, D decisions.
+    measured  by the mean reward of these measurements, without the one by which they were selected
+    model     as above, with all their measurements in the model
+
+A network whose further measurements all failed is ranked with those that have none, by the search's
+own. Imports no JAX.
 """
 
+import dataclasses
+import functools
+import json
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import linalg
+from scipy import special
 
-from mnas.loop import kernel
-from mnas.loop.records import ResultRecord
+from mnas.architecture.architecture import Architecture
+from mnas.architecture.cost import depth
+from mnas.errors import UsageError
+from mnas.loop.records import RemeasuredRecord, ResultRecord
+from mnas.loop.smoothing import covariates, posterior_means
+from mnas.reward import RewardConfig
 
 Selection = Literal["measured", "model"]
+MOST = 10**18  # mult-adds or params in the model
 
-# Candidate noise variances, in units of the rewards' variance; the likeliest is used.
-NOISES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-# The model is fitted to this many of the latest rewards: O(N³), seconds at this size.
-LARGEST = 4000
+
+@dataclasses.dataclass(frozen=True)
+class Remeasured:
+    """Further measurements of a network that succeeded.
+
+    failed  number of those that failed
+    """
+
+    records: tuple[RemeasuredRecord, ...]
+    failed: int = 0
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Return the accuracies, without the search's own."""
+        return [record.evaluation.accuracy for record in self.records]
+
+    @property
+    def mean(self) -> float | None:
+        """Return the mean accuracy; None where all failed."""
+        return statistics.fmean(self.accuracies) if self.records else None
+
+    @property
+    def reward(self) -> float:
+        """Return the mean reward of at least one measurement."""
+        return statistics.fmean(record.reward for record in self.records)
+
+    @property
+    def half_interval(self) -> float | None:
+        """Return half of the 95% interval of the mean accuracy; None for fewer than two."""
+        if len(self.records) < 2:
+            return None
+        return half_interval(statistics.stdev(self.accuracies), len(self.records))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """A network that may be exported.
+
+    score       reward by which it is ranked; minus infinity where the model is not fitted to it
+    smoothed    accuracy by the model; None under the selection "measured", and where the model is
+                not fitted to the network
+    remeasured  None where it was not measured again
+    """
+
+    result: ResultRecord
+    score: float
+    smoothed: float | None = None
+    remeasured: Remeasured | None = None
+
+
+def half_interval(std: float, n: int) -> float:
+    """Return half of the 95% interval of a mean of n > 1 values, by Student's t distribution.
+
+    std  their sample standard deviation
+    """
+    # t(0.975, n - 1) · s / √n
+    return float(special.stdtrit(n - 1, 0.975)) * std / n**0.5
 
 
 def candidates(results: Iterable[ResultRecord]) -> list[ResultRecord]:
@@ -43,67 +109,107 @@ def ranking(
     selection: Selection,
     results: Iterable[ResultRecord],
     decisions: Mapping[int, Sequence[int]],
-) -> list[ResultRecord]:
+    reward: RewardConfig | None,
+    remeasured: Iterable[RemeasuredRecord] = (),
+) -> list[Ranked]:
     """Return the results that may be exported, best first; of equals, the earliest.
 
-    results    in order of their trials
-    decisions  by trial number
+    results     in order of their trials
+    decisions   by trial number
+    reward      of the search; may be None under the selection "measured"
+    remeasured  further measurements (`Rounds.counted`)
     """
-    exportable = candidates(results)
-    scores = selection_scores(
-        selection,
-        [decisions[result.trial] for result in exportable],
-        [result.reward for result in exportable],
+    exportable, again = candidates(results), grouped(remeasured)
+    found = [
+        Ranked(
+            result, _measured_reward(result, again.get(result.trial)), None, again.get(result.trial)
+        )
+        for result in exportable
+    ]
+    if selection == "model":
+        if reward is None:
+            raise ValueError("reward = None; accepted with the selection model: a reward")
+        means = smoothed(exportable, decisions, again)
+        found = [_by_model(ranked, means, reward) for ranked in found]
+    return sorted(found, key=lambda ranked: (not _measured_again(ranked), -ranked.score))
+
+
+def smoothed(
+    results: Sequence[ResultRecord],
+    decisions: Mapping[int, Sequence[int]],
+    remeasured: Mapping[int, Remeasured],
+) -> dict[int, float]:
+    """Return the accuracies by the model of networks that it is fitted to, by trial.
+
+    results  successful ones of different networks
+
+    Raises UsageError where decisions are no vectors of one space, as in a damaged journal.
+    """
+    known = [result for result in results if result.evaluation.error is None]
+    vectors = [decisions[result.trial] for result in known]
+    if len(set(map(len, vectors))) > 1:
+        raise UsageError("decisions of different lengths; accepted: vectors of one space")
+    if not known:
+        return {}
+    measured = [_accuracies(result, remeasured.get(result.trial)) for result in known]
+    means = posterior_means(
+        np.array(vectors),
+        covariates(
+            np.array([min(result.mult_adds, MOST) for result in known], float),
+            np.array([min(result.params, MOST) for result in known], float),
+            np.array([_depth(json.dumps(result.architecture)) for result in known]),
+        ),
+        np.array([statistics.fmean(values) for values in measured]),
+        np.array([len(values) for values in measured], float),
     )
-    return [exportable[index] for index in np.argsort(-scores, kind="stable")]
+    pairs = zip(known, means.tolist(), strict=True)
+    return {result.trial: mean for result, mean in pairs if math.isfinite(mean)}
 
 
-def selection_scores(
-    selection: Selection, decisions: Sequence[Sequence[int]], rewards: Sequence[float]
-) -> np.ndarray:
-    """Return the scores by which N different networks are ranked, float64 [N]; higher is better.
-
-    decisions  int [N, D], in order of the trials; unused by "measured"
-    rewards    [N], finite
-    """
-    values = np.array(rewards, float)
-    return posterior_means(np.array(decisions), values) if selection == "model" else values
+def _accuracies(result: ResultRecord, again: Remeasured | None) -> list[float]:
+    """Return all measurements of a network."""
+    return [result.evaluation.accuracy, *(again.accuracies if again else ())]
 
 
-def posterior_means(decisions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-    """Return the model's posterior mean of each network's reward, float64 [N].
-
-    Minus infinity for networks before the last `LARGEST`. The rewards themselves where they are all
-    equal or fewer than three, too few to estimate the noise.
-    """
-    means = np.full(len(rewards), -np.inf)
-    decisions, targets = decisions[-LARGEST:], rewards[-LARGEST:]
-    means[-LARGEST:] = targets
-    if len(targets) < 3 or np.ptp(targets) == 0:
-        return means
-    low, high = np.quantile(targets, [0.25, 0.75])
-    if high > low:
-        targets = np.maximum(targets, low - kernel.OUTLIER_LIMIT * (high - low))
-    center, scale = targets.mean(), targets.std()
-    covariance = _covariance(decisions)
-    fits = [_fit(covariance, (targets - center) / scale, noise) for noise in NOISES]
-    _, weights = max(fits, key=lambda fit: fit[0])
-    means[-LARGEST:] = center + scale * covariance @ weights
-    return means
+def grouped(records: Iterable[RemeasuredRecord]) -> dict[int, Remeasured]:
+    """Return further measurements by trial."""
+    of_trials: dict[int, list[RemeasuredRecord]] = {}
+    for record in records:
+        of_trials.setdefault(record.trial, []).append(record)
+    return {
+        trial: Remeasured(
+            tuple(record for record in found if record.evaluation.error is None),
+            sum(record.evaluation.error is not None for record in found),
+        )
+        for trial, found in of_trials.items()
+    }
 
 
-def _covariance(decisions: np.ndarray) -> np.ndarray:
-    """Return the prior covariances of the networks' values, [N, N]."""
-    agreement = np.zeros((len(decisions), len(decisions)))
-    for column in decisions.T:
-        agreement += column[:, None] == column[None]
-    agreement /= decisions.shape[1]
-    return kernel.covariance(agreement)
+def _measured_again(ranked: Ranked) -> bool:
+    return ranked.remeasured is not None and bool(ranked.remeasured.records)
 
 
-def _fit(covariance: np.ndarray, targets: np.ndarray, noise: float) -> tuple[float, np.ndarray]:
-    """Return (log marginal likelihood up to a constant, weights (K + noise I)⁻¹ y [N])."""
-    factor, lower = linalg.cho_factor(covariance + noise * np.eye(len(targets)), lower=True)
-    weights = linalg.cho_solve((factor, lower), targets)
-    # log p(y) = -yᵀ (K + noise I)⁻¹ y / 2 - Σ log diag L + constant
-    return float(-targets @ weights / 2 - np.log(np.diag(factor)).sum()), weights
+def _measured_reward(result: ResultRecord, again: Remeasured | None) -> float:
+    return again.reward if again is not None and again.records else result.reward
+
+
+def _by_model(ranked: Ranked, means: Mapping[int, float], reward: RewardConfig) -> Ranked:
+    """Return the network with its accuracy by the model, and the reward at that."""
+    result, again = ranked.result, ranked.remeasured
+    if result.trial not in means:
+        return dataclasses.replace(ranked, score=-math.inf)
+    latencies = [record.latency_ms for record in (again.records if again else ())]
+    known = [latency for latency in latencies if latency is not None]
+    cost = {
+        "mult_adds": result.mult_adds,
+        "params": result.params,
+        "latency_ms": statistics.fmean(known) if known else result.latency_ms,
+    }[reward.cost]
+    accuracy = means[result.trial]
+    score = -math.inf if cost is None else reward(accuracy, cost)
+    return dataclasses.replace(ranked, score=score, smoothed=accuracy)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _depth(architecture: str) -> int:
+    return depth(Architecture.from_dict(json.loads(architecture)))

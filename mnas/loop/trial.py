@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.cost import Cost
+from mnas.architecture.cost import Cost, network_cost
 from mnas.evaluation import Evaluation
 from mnas.loop.early_stopping import StoppingRule
 
@@ -30,6 +30,37 @@ class Trial:
     cost: Cost
     seed: int
     report: StoppingRule | None = None
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        decisions: np.ndarray,
+        architecture: Architecture,
+        search_seed: int,
+        report: StoppingRule | None = None,
+    ) -> "Trial":
+        """Return a trial with its seed, its network's hash and its cost."""
+        return cls(
+            number=number,
+            decisions=decisions,
+            architecture=architecture,
+            hash=architecture.canonical_hash(),
+            cost=network_cost(architecture),
+            seed=int(np.random.SeedSequence([search_seed, number]).generate_state(1)[0]),
+            report=report,
+        )
+
+    def again(self, search_seed: int, number: int) -> "Trial":
+        """Return the trial of a further measurement, which nothing stops early.
+
+        search_seed  from which its seed is derived, with the trial and the number
+        number       of the measurement, from 0
+        """
+        # Not number alone: trailing zeros don't change a SeedSequence.
+        sequence = np.random.SeedSequence([search_seed, self.number, 1 + number])
+        seed = int(sequence.generate_state(1)[0])
+        return dataclasses.replace(self, seed=seed, report=None)
 
 
 @dataclasses.dataclass(frozen=True)

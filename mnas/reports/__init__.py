@@ -10,6 +10,8 @@ training_log       history.csv, learning curves and TensorBoard events of a trai
 training_progress  progress of a training
 evaluation_progress  progress of evaluations of listed networks
 proxy_quality      quality of proxies: table, CSV, picture
+remeasuring_progress  progress of further measurements of a search's best networks
+remeasured_table   table of networks that a search measured again, as text
 retraining_table   table of retrained networks as text
 log                records of Python's `logging` as lines or JSON objects: what a command shows
 terminal           console that prints text as it is: no markup

@@ -13,8 +13,15 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from mnas.loop.records import Record, ResultRecord, UpdateRecord
+from mnas.loop.records import (
+    Record,
+    RemeasuredRecord,
+    RemeasureRecord,
+    ResultRecord,
+    UpdateRecord,
+)
 from mnas.loop.search import Search
+from mnas.reports.remeasuring_progress import RemeasuringProgress
 from mnas.reports.terminal import plain_console
 from mnas.reports.text import short_count
 from mnas.reports.time_left import TimeLeft
@@ -58,6 +65,7 @@ class SearchProgress:
         self._left = TimeLeft(0)
         self._last_line_time = self._last_note_time = 0.0
         self._failed = self._stopped = 0
+        self._remeasuring: RemeasuringProgress | None = None
 
     def follow(self, search: Search) -> "SearchProgress":
         """Begin with a search, new or resumed; records before this call are ignored."""
@@ -121,6 +129,10 @@ class SearchProgress:
             self._note(search)
             fields = {"event": "batch", "batch": record.batch, "mean_reward": record.mean_reward}
             self._log_progress(search, fields, f"mean {record.mean_reward:.3f}")
+        elif isinstance(record, RemeasureRecord | RemeasuredRecord):
+            if self._remeasuring is None or isinstance(record, RemeasureRecord):
+                self._remeasuring = RemeasuringProgress(self._bar, search.rounds)
+            self._remeasuring(record)
         self._move_bar(search)
 
     def _note(self, search: Search) -> None:

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnas.analysis.proxy_quality import CALIBRATED, ONE_TRAINING, PROXY, WITH_PROXY, Quality
+from mnas.analysis.proxy_quality import (
+    CALIBRATED,
+    ONE_TRAINING,
+    PROXY,
+    SMOOTHED,
+    WITH_PROXY,
+    Quality,
+)
 from mnas.analysis.rank_agreement import LEVEL, MEASURES, Estimate
 from mnas.errors import UsageError
 from mnas.reports.figures import default_style, label, legend_beside, marker_style, new_figure
@@ -22,7 +29,7 @@ HEADS = {
 assert tuple(HEADS) == MEASURES
 # Measures of the picture.
 SHOWN = ("tau", "tau_equal_depth")
-NOT_FREE = (PROXY, CALIBRATED, WITH_PROXY, ONE_TRAINING)
+NOT_FREE = (PROXY, SMOOTHED, CALIBRATED, WITH_PROXY, ONE_TRAINING)
 DEFAULT_CPU_SECONDS = 1.0  # of proxies whose cost is unknown, in the picture
 
 
@@ -157,14 +164,13 @@ def _best_free(quality: Quality, measure: str) -> tuple[str, float] | None:
 
 
 def summary(qualities: Mapping[str, Quality]) -> tuple[Sequence[str], list[list[str]]]:
-    """Return heads and rows of a table with one row for each proxy."""
+    """Return heads and rows of a table: for each proxy its scores, and these smoothed."""
     heads = ("proxy", "CPU-seconds", *HEADS.values())
-    rows = [
-        [
-            name,
-            "-" if quality.cpu_seconds is None else f"{quality.cpu_seconds:.1f}",
-            *map(text, quality.agreement[PROXY].values()),
-        ]
-        for name, quality in qualities.items()
-    ]
+    rows = []
+    for name, quality in qualities.items():
+        spent = "-" if quality.cpu_seconds is None else f"{quality.cpu_seconds:.1f}"
+        for kind in (PROXY, SMOOTHED):
+            if kind in quality.agreement:
+                title = name + kind.removeprefix(PROXY)
+                rows.append([title, spent, *map(text, quality.agreement[kind].values())])
     return heads, rows

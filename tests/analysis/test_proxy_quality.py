@@ -1,5 +1,6 @@
 """Quality of a proxy: measures beside free predictors, gain, spread over seeds."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from mnas.analysis.proxy_quality import (
     CALIBRATED,
     ONE_TRAINING,
     PROXY,
+    SMOOTHED,
     WITH_PROXY,
     Quality,
     Score,
@@ -17,6 +19,7 @@ from mnas.analysis.proxy_quality import (
     quality,
 )
 from mnas.analysis.rank_agreement import resamples
+from mnas.architecture.cost import depth
 from mnas.architecture.network_table import TableRow
 from mnas.errors import UsageError
 from mnas.evaluators.table import decoder
@@ -36,7 +39,7 @@ def table(count=40):
         architecture = SPACE(rng.integers(0, 3, 8).tolist())
         if architecture.canonical_hash() not in seen:
             seen.add(architecture.canonical_hash())
-            accuracy = 0.5 + 0.05 * free_predictors.depth(architecture) + rng.normal(0, 0.03)
+            accuracy = 0.5 + 0.05 * depth(architecture) + rng.normal(0, 0.03)
             rows.append(TableRow(architecture, accuracy, (accuracy, accuracy + 0.001)))
     return rows
 
@@ -65,7 +68,7 @@ def perfect():
 
 
 def test_counts_of_layers_leave_identities_out():
-    assert free_predictors.depth(network("01000201")) == 3
+    assert depth(network("01000201")) == 3
     assert free_predictors.weighted_depth(network("01000201")) == 1 * 3 + 0 * 2 + 2 * 1
     assert free_predictors.weighted_depth(network("11111111")) == 2 * 3 + 3 * 2 + 3 * 1
     assert free_predictors.layers_by_expansion(network("01000201")) == 3 + 6 + 3
@@ -97,6 +100,28 @@ def test_noise_adds_nothing():
     gain = found.gain["tau"]
     assert gain.low < 0.05 and abs(found.partial_tau["depth"]) < 0.3
     assert found.cpu_seconds is None and found.seed_std is None
+
+
+def test_smoothing_ranks_better_than_noisy_scores_and_sees_no_accuracy(perfect):
+    """Noise of the size of the spread; the same scores are smoothed alike whatever the labels."""
+    assert perfect.agreement[SMOOTHED]["tau"].value > 0.85
+    rng = np.random.default_rng(2)
+    spread = np.std([row.accuracy for row in ROWS])
+    scores = [Score((row.accuracy + spread * rng.normal(),)) for row in ROWS]
+    found = quality(ROWS, scores, KNOWN).agreement
+    assert found[SMOOTHED]["tau"].value > found[PROXY]["tau"].value + 0.1
+    constant = dataclasses.replace(KNOWN, accuracy=KNOWN.accuracy[::-1].copy())
+    opposite = quality(ROWS, scores, constant).agreement
+    assert opposite[SMOOTHED]["tau"].value < found[SMOOTHED]["tau"].value - 0.3
+
+
+def test_networks_with_other_numbers_of_blocks_are_smoothed_by_costs_alone():
+    blocks = network("01000201").blocks
+    mixed = [network("01000201"), network("01000201").replace(blocks=blocks[:-1])]
+    assert free_predictors.settings(mixed).shape == (2, 0)
+    found = free_predictors.settings([network("01000201"), network("02000201")])
+    # Kernel size and expand ratio of the second block.
+    assert found.tolist() == [[0, 0], [1, 1]]
 
 
 def test_cost_and_spread_are_of_single_evaluations(perfect):

@@ -14,6 +14,8 @@ MISTAKES = [
     ("--reward.target-madds -5", ["target_madds = -5.0", "1 to 1e+18"]),
     ("--reward.form sofft", ["sofft", "soft"]),
     ("--search.selection luck", ["luck", "measured", "model"]),
+    ("--search.remeasure -1", ["remeasure = -1", "0 to 1000"]),
+    ("--search.remeasure-seeds 0", ["remeasure_seeds = 0", "1 to 1000"]),
     ("--search.trials many", ["--search.trials", "many"]),
     ("--search.batch 0", ["batch = 0", "at least 1"]),
     ("--search.stopping.quantile 1", ["stopping: quantile = 1.0", "below 1"]),

@@ -52,16 +52,21 @@ def _close_journals():
 
 @pytest.fixture
 def reference(tmp_path):
-    """Function that runs a search on the inline engine and returns its facts."""
+    """Function that runs a search on the inline engine and returns its facts.
+
+    Its best networks are measured again where the search is configured so.
+    """
     from mnas.engines import inline
     from mnas.engines.config import EngineConfig
+    from mnas.loop.remeasuring import Remeasuring
     from tests.engines.evaluators import TableConfig
     from tests.engines.searches import build_search, facts
 
     def run(evaluator=None, **config):
         path = tmp_path / "reference.jsonl"
         search = build_search(path, **config)
-        inline.run(search, evaluator or TableConfig(), EngineConfig(kind="inline"))
+        source = Remeasuring(search)
+        inline.run(source, evaluator or TableConfig(), EngineConfig(kind="inline"))
         return facts(path)
 
     return run

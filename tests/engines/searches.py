@@ -14,7 +14,7 @@ from mnas.architecture.block import Block
 from mnas.controller import Controller, Proposals
 from mnas.loop.config import SearchConfig
 from mnas.loop.journal import Journal, read
-from mnas.loop.records import ResultRecord, to_json
+from mnas.loop.records import RemeasuredRecord, ResultRecord, to_json
 from mnas.loop.search import Search
 from mnas.reward import RewardConfig
 from mnas.space import OneOf, Space
@@ -77,14 +77,19 @@ def build_search(path: Path, filters: tuple[int, ...] = (16, 24, 32), **config) 
 
 
 def facts(path: Path) -> list[str]:
-    """Return a journal's lines without times, with the results of a batch by trial number."""
-    lines, results = [], []
+    """Return a journal's lines without times, with what arrives in any order by trial number.
+
+    These are the results of a batch, and the further measurements of a round.
+    """
+    lines: list[str] = []
+    results: list[tuple[tuple[int, int], str]] = []
     for record in read(path):
         data = to_json(record)
         for name in ("time", "seconds", "timings", "provenance"):
             data.pop(name, None)
-        if isinstance(record, ResultRecord):
-            results.append((record.trial, json.dumps(data)))
+        if isinstance(record, ResultRecord | RemeasuredRecord):
+            number = record.number if isinstance(record, RemeasuredRecord) else 0
+            results.append(((record.trial, number), json.dumps(data)))
         else:
             lines += [line for _, line in sorted(results)]
             lines.append(json.dumps(data))

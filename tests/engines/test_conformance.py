@@ -1,5 +1,6 @@
 """Conformance of engines: the same seed gives the same journal on each of them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from mnas.engines.config import EngineConfig
 from mnas.engines.drive import drive
 from mnas.loop.early_stopping import StoppingConfig
+from mnas.loop.journal import read
+from mnas.loop.remeasuring import Remeasuring
 from tests.engines.evaluators import TableConfig
 from tests.engines.searches import build_search, facts
 
@@ -23,6 +26,7 @@ CONFIGS = [
 ]
 IDS = ["inline", "ray-1", "ray-2", "tune"]
 ROOT = Path(__file__).parents[2]
+REMEASURE = {"trials": 8, "batch": 8, "remeasure": 3, "remeasure_seeds": 3}
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=IDS)
@@ -56,6 +60,19 @@ def test_early_stopping_does_not_depend_on_the_engine(config, tmp_path, referenc
     assert facts(tmp_path / "journal.jsonl") == reference(evaluator, **settings)
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=IDS)
+def test_further_measurements_do_not_depend_on_the_engine(config, tmp_path, reference, local_ray):
+    """Failed ones included."""
+    evaluator = TableConfig(fault="mixed", every=3, seconds=0.02)
+    path = tmp_path / "journal.jsonl"
+    source = Remeasuring(build_search(path, **REMEASURE))
+    drive(source, evaluator, config)
+    counted = source.search.rounds.counted()
+    assert source.done and len(counted) == 9 and len({record.seed for record in counted}) == 9
+    assert len({record.accuracy for record in counted}) > 5
+    assert facts(path) == reference(evaluator, **REMEASURE)
+
+
 @pytest.mark.parametrize("config", CONFIGS[1:], ids=IDS[1:])
 def test_a_journal_is_resumed_on_another_engine(config, tmp_path, reference, local_ray):
     path = tmp_path / "journal.jsonl"
@@ -82,10 +99,27 @@ def test_a_killed_search_resumes_to_the_same_journal(kind, kills, tmp_path, refe
     assert facts(path) == expected
 
 
-def kill_search(kind: str, path: Path, lines: int) -> None:
+@pytest.mark.parametrize("kind", ["inline", "ray"])
+def test_a_search_killed_among_further_measurements_resumes_to_the_same_journal(
+    kind, tmp_path, reference, local_ray
+):
+    path, expected = tmp_path / "journal.jsonl", reference(**REMEASURE)
+    kill_search(kind, path, len(expected) - 5, REMEASURE)
+    kinds = [record.kind for record in read(path)]
+    assert "remeasure" in kinds and kinds.count("remeasured") < 9
+    with open(path, "ab") as file:
+        file.write(b'{"kind":"remeasured","trial":9,"number":')
+    drive(Remeasuring(build_search(path, **REMEASURE)), TableConfig(), EngineConfig(kind=kind))
+    assert facts(path) == expected
+
+
+def kill_search(kind: str, path: Path, lines: int, settings: dict[str, int] | None = None) -> None:
     """Run a search in a process of its own until its journal has some lines, and kill it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.engines.search_process", kind, str(path)],
+        [
+            *(sys.executable, "-m", "tests.engines.search_process"),
+            *(kind, str(path), json.dumps(settings or {})),
+        ],
         cwd=ROOT,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
         stderr=subprocess.PIPE,

@@ -18,7 +18,7 @@ from mnas.loop.records import ProposalsRecord, ResultRecord, UpdateRecord
 from mnas.search_spaces import EfficientNetSpace
 from tests.registered import register
 from tests.runs import ACCURACY, head, proposals, result, run_of, settings, write_run
-from tests.studies import RANDOM, SMALL
+from tests.studies import NOISY, RANDOM, SMALL
 
 
 def test_search_returns_the_finished_run(tmp_path):
@@ -50,6 +50,42 @@ def test_search_takes_other_trials_and_another_seed(tmp_path):
     assert search(RANDOM, tmp_path / "run", trials=8, seed=7).results[:4] == run.results
     with pytest.raises(UsageError, match="search: trials = 0"):
         search(RANDOM, tmp_path / "other", trials=0)
+
+
+def test_search_measures_its_best_networks_again(tmp_path):
+    run = search(NOISY, tmp_path / "run", remeasure=3)
+    again = [network for network in run.ranked if network.remeasured is not None]
+    assert again == run.ranked[:3] and len(run.remeasured) == 9
+    best = run.ranked[0]
+    assert best.result == run.best and best.score == best.remeasured.reward
+    spec = json.loads((run.directory / "best.json").read_text())
+    assert run.spec == spec
+    found = spec["search"]
+    assert (found["accuracy"], found["reward"]) == (run.best.accuracy, run.best.reward)
+    assert found["smoothed_accuracy"] == pytest.approx(run.smoothed[run.best.trial], abs=1e-6)
+    assert found["remeasured"] == {
+        "accuracy": best.remeasured.mean,
+        "low": pytest.approx(best.remeasured.mean - best.remeasured.half_interval),
+        "high": pytest.approx(best.remeasured.mean + best.remeasured.half_interval),
+        "reward": best.score,
+        "n": 3,
+        "failed": 0,
+    }
+    top = json.loads((run.directory / "top.json").read_text())
+    assert [item["search"]["remeasured"] is not None for item in top] == 3 * [True] + 5 * [False]
+
+
+def test_finished_search_can_be_measured_again_and_with_more_seeds(tmp_path):
+    before = search(NOISY, tmp_path / "run")
+    assert before.remeasured == () and before.spec["search"]["remeasured"] is None
+    run = search(NOISY, tmp_path / "run", remeasure=2)
+    assert run.results == before.results and len(run.remeasured) == 6
+    again = dataclasses.replace(NOISY.search, remeasure=2, remeasure_seeds=4)
+    more = search(dataclasses.replace(NOISY, search=again), tmp_path / "run")
+    assert len(more.remeasured) == 8
+    assert all(record in more.remeasured for record in run.remeasured)
+    with pytest.raises(UsageError, match="search: remeasure = -1"):
+        search(NOISY, tmp_path / "run", remeasure=-1)
 
 
 def test_search_has_the_classes_of_its_data(tmp_path, monkeypatch):

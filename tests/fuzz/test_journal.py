@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mnas.experiment.results import Run
 from mnas.loop.journal import Journal
 from mnas.loop.journal import read as read_journal
-from mnas.loop.records import UpdateRecord, to_json
+from mnas.loop.records import RemeasuredRecord, RemeasureRecord, UpdateRecord, to_json
 from tests.fuzz.contract import Quiet, read
 from tests.fuzz.strategies import ODD_FILES, edited_bytes, edited_json, edited_lines, edited_text
 from tests.runs import head, proposals, result, settings
@@ -19,7 +19,7 @@ from tests.runs import head, proposals, result, settings
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory):
-    """A journal of two batches, and its content."""
+    """A journal of two batches and of further measurements, and its content."""
     path = tmp_path_factory.mktemp("fuzz") / "journal.jsonl"
     with Journal(path, head(provenance={})) as journal:
         for batch in range(2):
@@ -29,6 +29,11 @@ def journal(tmp_path_factory):
             for trial in trials:
                 journal.append(result(trial, reward=0.25 * trial, time=1.0, history=((1, 0.5),)))
             journal.append(UpdateRecord(batch=batch, mean_reward=0.5, time=1.0))
+        round_ = {"selection": "measured", "top": 2, "seeds": 1, "results": 4, "trials": (3, 2)}
+        journal.append(RemeasureRecord(**round_, time=1.0))
+        for trial in (2, 3):
+            measured = {"trial": trial, "number": 0, "seed": 1, "reward": 0.5, "accuracy": 0.5}
+            journal.append(RemeasuredRecord(**measured, time=1.0))
     return Quiet((path, path.read_bytes(), read_journal(path)))
 
 
@@ -125,7 +130,9 @@ def test_journal_of_another_program(journal, data):
             assert found[key] == given_value, key
 
     def viewed():
-        run = Run.of(path.parent, settings(), records)
-        return run.decisions, run.ranking, run.spec
+        for selection in ("measured", "model"):
+            run = Run.of(path.parent, settings(selection=selection), records)
+            assert run.ranked or run.spec is None
+        return run.spec
 
     read(viewed, "")

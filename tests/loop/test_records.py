@@ -10,6 +10,8 @@ from mnas.evaluation import Evaluation
 from mnas.loop.records import (
     ExperimentRecord,
     ProposalsRecord,
+    RemeasuredRecord,
+    RemeasureRecord,
     ResultRecord,
     UpdateRecord,
     from_json,
@@ -39,6 +41,10 @@ RECORDS = [
     ProposalsRecord(batch=0, first_trial=0, decisions=((0, 1), (2, 0)), log_probs=(-0.1, None)),
     RESULT,
     UpdateRecord(batch=0, mean_reward=0.5, controller={"baseline": 0.1, "entropy": None}),
+    RemeasureRecord(selection="model", top=3, seeds=2, results=9, trials=(4, 2)),
+    RemeasuredRecord(
+        trial=4, number=1, seed=7, reward=-0.5, accuracy=None, error="lost", timings={"train": 0.25}
+    ),
 ]
 
 

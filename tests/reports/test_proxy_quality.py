@@ -1,8 +1,10 @@
 """Quality of proxies as text, and the picture of cost and fidelity."""
 
+import dataclasses
+
 import pytest
 
-from mnas.analysis.proxy_quality import PROXY, Quality
+from mnas.analysis.proxy_quality import PROXY, SMOOTHED, Quality
 from mnas.analysis.rank_agreement import MEASURES, Estimate
 from mnas.errors import UsageError
 from mnas.reports.proxy_quality import lines, notes, records, signed, summary, text, write_picture
@@ -70,5 +72,19 @@ def test_picture_shows_every_proxy_and_the_best_free_predictor(tmp_path):
         assert part in picture
     heads, rows = summary({"fast": quality(0.4, 10)})
     assert rows[0][:3] == ["fast", "10.0", "0.40 [0.30, 0.50]"] and len(heads) == len(rows[0])
+    assert len(rows) == 1
     with pytest.raises(UsageError, match="can't be written"):
         write_picture(tmp_path / "none" / "q.svg", {"fast": quality(0.4)})
+
+
+def test_smoothed_scores_are_a_row_of_the_comparison_and_no_free_predictor(tmp_path):
+    fast = quality(0.4, 10)
+    fast = dataclasses.replace(fast, agreement={**fast.agreement, SMOOTHED: agreement(0.625)})
+    _, rows = summary({"fast": fast, "slow": quality(0.7)})
+    assert [row[:3] for row in rows] == [
+        ["fast", "10.0", "0.40 [0.30, 0.50]"],
+        ["fast, smoothed", "10.0", "0.62 [0.53, 0.72]"],
+        ["slow", "12.5", "0.70 [0.60, 0.80]"],
+    ]
+    write_picture(tmp_path / "q.svg", {"fast": fast})
+    assert "τ: depth" in (tmp_path / "q.svg").read_text()
