@@ -22,8 +22,8 @@ QUICK = (
 # Directories whose tests trace networks: per-channel arithmetic broadcasts [N, H, W, C] with [C].
 TRACES_NETWORKS = (
     *("nn", "training", "data", "runtime", "export", "interchange", "preparation", "evaluators"),
-    *("benchmark", "chaos", "experiments", "engines", "cli"),
-    *("test_readme.py", "test_contributing.py"),
+    *("benchmark", "chaos", "experiments", "engines", "cli", "examples"),
+    *("test_readme.py", "test_contributing.py", "test_docs.py"),
 )
 # Directories whose tests start Ray, pin cores or measure time: one after the other.
 ONE_AT_A_TIME = ("engines", "preparation", "benchmark", "chaos")
