@@ -74,9 +74,10 @@ class Job:
 
 
 # Median mult-adds of 1,000 random networks: 6.7M and 27.4M of `EfficientNetSpace(filters="b0")` at
-# 32 and 64 px, 415M of `MnasNetSpace` at 224 px. B0 has 386M at 224 px, 8.5M at 32 px.
+# 32 and 64 px, 2.2M at 32 px and width 1/2; 415M of `MnasNetSpace` at 224 px. B0 has 386M at 224
+# px, 8.5M at 32 px.
 JOBS = (
-    Job("digits: 48 samples, 3 epochs of 960 images, 32 px", 48, 960, 3, 6.7e6, 300),
+    Job("digits: 48 samples, width 1/2, 6 epochs of 960 images, 32 px", 48, 960, 6, 2.2e6, 540),
     Job("top 5 of digits, 2 seeds: 30 epochs of 1,437 images", 10, 1437, 30, 6.7e6, 360, False),
     Job("CIFAR-10: 1,000 samples, 5 epochs of 10,000 images", 1000, 10_000, 5, 6.7e6, 5_000),
     Job("CIFAR-10: B0, 100 epochs of 50,000 images, 32 px", 1, 50_000, 100, 8.5e6, 10_000, False),
