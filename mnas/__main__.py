@@ -16,23 +16,24 @@ from mnas.runtime.signals import end_of_program
 # Each verb is the module of that name in `mnas/cli`, with "_" for "-", and its line of help.
 VERBS = {
     "search": "Run a search or a study and export the best architecture.",
-    "list": "List experiments and studies with their cost and expected result.",
+    "list": "List experiments and studies: cost and expected result.",
     "resume": "Continue a search or a study that was stopped.",
     "cost": "Count params and mult-adds of an architecture.",
     "compare": "Compare an architecture with a reference, stage by stage.",
     "draw": "Draw a network as SVG, alone or beside a second one.",
     "scale": "Scale a network in depth, width and resolution.",
     "trials": "Show the trials of a run as a table, as CSV or as JSON.",
-    "front": "Show the trials of a run that no other trial dominates, by rising cost.",
+    "front": "Show the trials that no other dominates, by rising cost.",
     "rescore": "Rank the networks of a run under another reward.",
     "export": "Export an architecture, or a network with its weights.",
     "report": "Write one HTML page about one or several runs.",
     "data": "Describe a data set, or pack it into memory-mapped arrays.",
     "train": "Train a network to the end and score it on the test images.",
     "evaluate": "Score a network with given weights on the images of a data set.",
-    "retrain": "Train the best networks of a run to the end, beside a reference.",
+    "retrain": "Train the best networks of a run, beside a reference.",
     "proxy-quality": "Measure how well a proxy ranks networks of known accuracy.",
-    "benchmark": "Measure the speed of training or inference beside other frameworks.",
+    "benchmark": "Measure the speed of training or inference beside others.",
+    "completion": "Print a script by which the shell completes the words.",
 }
 
 
@@ -41,7 +42,7 @@ GLOBAL_FLAGS = {
     "--quiet": "",
     "-v": "Log every trial too; also --verbose.",
     "--verbose": "",
-    "--log-json": "Log one JSON object per line, in place of lines, bars and tables.",
+    "--log-json": "Log JSON, an object per line, in place of text and bars.",
     "--traceback": "Show where an error arose.",
     "--version": "Print the versions of mnas and of what it computes with.",
 }

@@ -25,7 +25,7 @@ from mnas.loop.config import SearchConfig
 from tests.registered import EXPERIMENTS
 
 # What the command line takes before the flags of a dataclass.
-FORMS = {"--help", "--list", "--resume", "--warm-up", "--latency-table", "--inference"} | {
+FORMS = {"--help", "--help-all", "--config", "--list", "--resume", "--warm-up", "--latency-table", "--inference"} | {
     *mnas_command.GLOBAL_FLAGS,
     *("--space", "--controller", "--evaluator"),
 }

@@ -57,7 +57,7 @@ SEARCHES = [c for c in COMMANDS if c.startswith(("mnas search", "python search.p
 READERS = [
     c
     for c in COMMANDS
-    if re.match("mnas (list|cost|compare|draw|scale|trials|front|rescore|report)", c)
+    if re.match("mnas (list|cost|compare|draw|scale|trials|front|rescore|report|completion)", c)
 ] + ["mnas export runs/digits-1 --format timm"]
 OTHERS = [c for c in COMMANDS if c.startswith("mnas") and c not in {*SEARCHES, *READERS}]
 

@@ -15,20 +15,23 @@ nothing else.
 
 streams           standard streams, whatever the shell has made of them
 command           `run_command`: a function's exceptions as an exit status
+help_text         help that fits 80 columns, basic flags apart from all others
 flags             numbers with suffixes and Booleans with values; the flags of a dataclass
 arguments         typed flags from dataclasses; tables and files that several verbs write
 recipe_flags      flags of a training whose defaults a recipe gives
 logged_training   a training to its end with its log, also as an evaluator
 named_experiment  the experiment that is named on the command line, with exchanged parts
+config_file       settings of a search from a file: experiment.json, or YAML
 search            start a search or a study; `--list`, `--resume`, `--warm-up`, `--latency-table`
 list              table of experiments and studies
 resume            continue a run or a study
 run               run an experiment in its directory, with progress, files and a summary
 study             run a study in its directory
+study_overrides   settings that are changed in all variants of a study
 prepare           compile or time the blocks of an experiment's space
 proxy_scores      scores of the networks of a table, evaluated or read from a file
 cost, compare, draw, scale, trials, front, rescore, export, report, data, train, evaluate, retrain,
-proxy_quality, benchmark  one verb each
+proxy_quality, benchmark, completion  one verb each
 
 May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or
 `mnas.experiments`, whose contents it finds by name through `mnas.experiment.registry`. Importing

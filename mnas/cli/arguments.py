@@ -21,6 +21,7 @@ from rich.table import Table
 from mnas import files
 from mnas.architecture.architecture import Architecture
 from mnas.cli.flags import REGISTRY, flags, naming_flag, with_plain_booleans
+from mnas.cli.help_text import Captured, fitting
 from mnas.errors import UsageError
 
 logger = logging.getLogger(__name__)
@@ -54,12 +55,18 @@ def parse(
     default      values of flags that are not given; None: the defaults of the class
     description  first lines of the help; None: the docstring of `kind`
 
+    Where `kind` has a class variable `BASIC`, a tuple of flags, --help shows these only, and
+    --help-all all flags.
+
     Raises: UsageError for a mistake in the arguments; SystemExit after printing the help.
     """
     errors, known = io.StringIO(), dict(flags(kind, default))
     words = with_plain_booleans(arguments, [name for name in known if known[name] is bool])
+    basic = () if "--help-all" in words else getattr(kind, "BASIC", ())
+    words = ["--help" if word == "--help-all" else word for word in words]
+    shown = Captured()
     try:
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(shown):
             return tyro.cli(
                 kind,
                 prog=program,
@@ -70,6 +77,7 @@ def parse(
             )
     except SystemExit as stop:
         if not stop.code:  # the help was printed
+            print(fitting(shown.getvalue(), basic, program, sys.stdout.encoding))
             raise
         raise UsageError(naming_flag(fold(errors.getvalue()), known)) from None
     except UsageError as error:  # of a dataclass whose flags have no prefix

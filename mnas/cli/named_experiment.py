@@ -2,16 +2,19 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
+from mnas.cli.config_file import Settings, with_class_names, with_numbers
 from mnas.cli.flags import is_given
 from mnas.cli.recipe_flags import flag_value
-from mnas.errors import unknown
+from mnas.errors import UsageError, unknown
 from mnas.evaluation import WrapperConfig
 from mnas.evaluators.presets import PRESETS, with_recipe
 from mnas.experiment import registry
+from mnas.experiment.overrides import override
+from mnas.experiment.run import with_kinds
 from mnas.experiment.settings import KINDS, Experiment
 from mnas.experiment.study import Study
 
@@ -21,6 +24,15 @@ DEFAULT = "digits"
 @dataclasses.dataclass(frozen=True)
 class ExperimentArguments:
     """Settings of an experiment and the directory of its run."""
+
+    BASIC: ClassVar[tuple[str, ...]] = (
+        *("--seed", "--out", "--search.trials", "--search.batch", "--search.selection"),
+        *("--search.stopping.quantile", "--reward.form", "--reward.cost", "--reward.target-madds"),
+        *("--reward.target-params", "--reward.target-latency-ms", "--evaluator.data.source"),
+        *("--evaluator.training.epochs", "--evaluator.fit", "--evaluator.path"),
+        *("--evaluator.latency-table", "--space.resolution", "--engine.kind", "--engine.workers"),
+        *("--engine.gpus-per-worker", "--engine.address", "--engine.time-limit-seconds"),
+    )
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     seed: int | None = None
@@ -56,10 +68,39 @@ def parts_description() -> str:
     )
 
 
-def with_classes_of_data(experiment: Experiment, flags: Sequence[str]) -> Experiment:
-    """Return the experiment with the number of classes of its data, if the flags give none."""
-    given = is_given(flags, "--space.classes")
+def with_classes_of_data(
+    experiment: Experiment, flags: Sequence[str], config: Settings | None = None
+) -> Experiment:
+    """Return the experiment with the number of classes of its data, if none is given.
+
+    It may be given by the flags, or by the settings of a file.
+    """
+    space = (config or {}).get("space", {})
+    given = is_given(flags, "--space.classes") or "classes" in space
     return experiment if given else experiment.with_classes_of_data()
+
+
+def taken(words: Sequence[str], name: str) -> tuple[str | None, list[str]]:
+    """Return the value of the flag `--NAME`, and the other words; UsageError without a value."""
+    value, rest, remaining = None, [], iter(words)
+    for word in remaining:
+        flag, equals, given = word.partition("=")
+        if flag != f"--{name}":
+            rest.append(word)
+            continue
+        if value is not None:
+            raise UsageError(f"--{name} twice; accepted: once")
+        value = given if equals else next(remaining, "")
+        if not value or value.startswith("--"):
+            raise UsageError(f"--{name} needs a file")
+    return value, rest
+
+
+def configured(experiment: Experiment, config: Settings) -> Experiment:
+    """Return the experiment with the parts and settings of a file (`mnas.cli.config_file`)."""
+    experiment = with_kinds(experiment, with_class_names(config).get("kinds", {}))
+    settings = {key: value for key, value in config.items() if key not in ("name", "kinds")}
+    return override(experiment, with_numbers(experiment, settings))
 
 
 def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list[str]]:

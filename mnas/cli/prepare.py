@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
@@ -30,6 +30,7 @@ from mnas.preparation.latency_check import write_check
 from mnas.preparation.space_blocks import space_blocks
 from mnas.preparation.warmup import compile_ahead
 from mnas.reports.terminal import plain_console
+from mnas.reports.time_left import TimeLeftColumn
 from mnas.runtime.cache_directory import compilation_cache
 
 
@@ -94,7 +95,7 @@ def warm_up(name: str, flags: list[str]) -> None:
         "the blocks of random networks",
         soft_wrap=True,
     )
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeLeftColumn())
     start = time.perf_counter()
     with (
         stop_advice("compiled blocks are kept, and the same command continues"),
@@ -138,7 +139,7 @@ def latency_table(path: Path, name: str, flags: list[str]) -> None:
     with (
         stop_advice("timed blocks are kept, and the same command continues"),
         Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+            *columns, TimeLeftColumn(), console=console, disable=not console.is_terminal
         ) as bar,
     ):
         task = bar.add_task("blocks", total=len(blocks))

@@ -8,7 +8,7 @@ from mnas.files import require_unlocked
 
 HELP = """usage: mnas resume DIR [settings]
 
-Continue a search or a study that was stopped, from the journal in its directory.
+Continue a search or a study that was stopped, from its journal.
 
 A run may be resumed with another length, selection and engine (--search.trials,
 --search.selection, --engine.*), with further measurements of its best networks

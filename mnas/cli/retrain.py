@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 from rich.console import Console
@@ -50,6 +50,21 @@ class RetrainArguments:
 
     Example: mnas retrain runs/digits-1 --top 5 --seeds 2 --epochs 30 --out retrained
     """
+
+    BASIC: ClassVar[tuple[str, ...]] = (
+        "--top",
+        "--seeds",
+        "--reference",
+        "--data",
+        "--recipe",
+        "--epochs",
+        "--batch-size",
+        "--learning-rate",
+        "--engine.workers",
+        "--engine.gpus-per-worker",
+        "--out",
+        "--json",
+    )
 
     run: Directory
     """Directory of a run, finished or not."""

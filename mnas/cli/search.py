@@ -6,12 +6,15 @@ from pathlib import Path
 from mnas.cli import list as list_verb
 from mnas.cli import resume, study
 from mnas.cli.arguments import parse
+from mnas.cli.config_file import Settings, read_config
 from mnas.cli.named_experiment import (
     ExperimentArguments,
+    configured,
     described,
     exchange,
     parts_description,
     split_name,
+    taken,
     with_classes_of_data,
 )
 from mnas.cli.run import run_experiment
@@ -24,21 +27,29 @@ HELP = """usage: mnas search [EXPERIMENT | STUDY] [settings]
 
 Run a search and export the best architecture, or do one of the following.
 
-  mnas search                          the default experiment: embedded images, local Ray
-  mnas search EXPERIMENT [settings]    an experiment with some settings changed
-  mnas search EXPERIMENT --controller NAME --space NAME --evaluator NAME [settings]
-                                       with other parts; settings are then those of the parts
-  mnas search STUDY                    many searches side by side, one table
-  mnas search --list                   list experiments and studies (mnas list)
-  mnas search --resume DIR             continue a run or a study (mnas resume DIR)
+  mnas search
+      the default experiment: embedded images, local Ray
+  mnas search EXPERIMENT [settings]
+      an experiment with some settings changed
+  mnas search EXPERIMENT --controller NAME --space NAME --evaluator NAME
+      with other parts; settings are then those of the parts
+  mnas search [EXPERIMENT] --config FILE [settings]
+      with the settings of a file: experiment.json of a run, or YAML of the same
+      form; flags go before them
+  mnas search STUDY [settings]
+      many searches side by side, one table; settings are changed in all of them
+  mnas search --list
+      list experiments and studies (mnas list)
+  mnas search --resume DIR
+      continue a run or a study (mnas resume DIR)
   mnas search --warm-up [EXPERIMENT] [settings]
-                                       compile the blocks of the space, without a search
+      compile the blocks of the space, without a search
   mnas search --latency-table FILE [EXPERIMENT] [settings]
-                                       time the blocks of the space on this device, for
-                                       --evaluator.latency-table FILE, without a search
+      time the blocks of the space on this device, for
+      --evaluator.latency-table FILE, without a search
 
-All settings: mnas search EXPERIMENT --help
-Example: mnas search b0-imagenet --reward.target-madds 300e6 --seed 1
+Settings: mnas search EXPERIMENT --help, all of them --help-all
+Example: mnas search b0-imagenet --reward.target-madds 300M --seed 1
 In a checkout, `python search.py ...` is the same command."""
 
 
@@ -66,16 +77,26 @@ def main(arguments: list[str]) -> None:
             return
         case ["--latency-table", *_]:
             raise UsageError("--latency-table needs a file")
-    name, flags = split_name(arguments)
-    registered = registry.load("experiment", name)
+    file, words = taken(arguments, "config")
+    config = {} if file is None else read_config(Path(file))
+    named = bool(words) and not words[0].startswith("-")
+    name, flags = split_name(words)
+    registered = registry.load("experiment", name if named else config.get("name", name))
     if isinstance(registered, Study):
-        study.start(registered, flags)
-    else:
-        start(registered, flags)
+        study.start(registered, flags, config, file)
+        return
+    try:
+        experiment = configured(registered, config)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
+    start(experiment, flags, config)
 
 
-def start(experiment: Experiment, flags: list[str]) -> None:
-    """Start a new run of a registered experiment with changed settings."""
+def start(experiment: Experiment, flags: list[str], config: Settings) -> None:
+    """Start a new run of an experiment with changed settings.
+
+    config  the settings of a file that `experiment` has
+    """
     name = experiment.name
     purpose = f"Run the experiment {name} and export the best network; all settings are flags."
     head = described(purpose, f"mnas search {name} --search.trials 96 --seed 1", experiment)
@@ -91,7 +112,7 @@ def start(experiment: Experiment, flags: list[str]) -> None:
     if arguments.seed is not None:
         seeded = dataclasses.replace(experiment.search, seed=arguments.seed)
         experiment = dataclasses.replace(experiment, search=seeded)
-    experiment = with_classes_of_data(experiment, flags)
+    experiment = with_classes_of_data(experiment, flags, config)
     run.check(experiment)
     directory = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), name)
     run.create(experiment, directory)

@@ -1,27 +1,38 @@
 """Run a study in its directory: many searches side by side, one table."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from mnas.analysis.study_table import rows, summaries, write_csv
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
+from mnas.cli.config_file import Settings
 from mnas.cli.named_experiment import described
 from mnas.cli.run import resume_command
+from mnas.cli.study_overrides import overridden, split_flags
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.experiment import registry, run
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
 from mnas.reports.study_report import spread_note, summary_table, write_study_report
 from mnas.reports.terminal import plain_console
+from mnas.reports.time_left import TimeLeftColumn
 from mnas.runtime.pinning import usable_cores
 
+logger = logging.getLogger(__name__)
+
 MAX_SEEDS = 1_000_000
+OVERRIDES = (
+    "Settings of the experiments (mnas search EXPERIMENT --help), as --reward.target-madds 300M, "
+    "are changed in all variants; so are those of --config FILE."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +54,16 @@ class StudyArguments:
             require_whole("study", name, getattr(self, name))
 
 
-def start(study: Study, flags: list[str]) -> None:
-    """Run a new study, all variants and seeds."""
+def start(
+    study: Study, words: list[str], config: Settings | None = None, file: str | None = None
+) -> None:
+    """Run a new study, all variants and seeds.
+
+    words   flags, of settings of all variants too
+    config  settings of a file for all variants
+    """
+    flags, settings = split_flags(words)
+    overrides = {"config": _without_name(config or {}), "flags": settings}
     defaults = StudyArguments(study.seeds, study.trials, usable_cores())
     arguments = parse(
         StudyArguments,
@@ -56,8 +75,11 @@ def start(study: Study, flags: list[str]) -> None:
             f"({', '.join(study.variants)}), several seeds of each, in one table.",
             f"mnas search {study.name} --seeds 3",
             study,
-        ),
+        )
+        + "\n\n"
+        + OVERRIDES,
     )
+    study = _with_overrides(study, overrides, file)
     if (arguments.seeds, arguments.trials) != (study.seeds, study.trials):
         study = study.resized(arguments.seeds, arguments.trials)
     study = study.with_classes_of_data()
@@ -73,7 +95,7 @@ def start(study: Study, flags: list[str]) -> None:
     else:
         directory = run.new_directory(Path("runs"), study.name)
     head = {"name": study.name, "seeds": study.seeds, "trials": study.trials}
-    write_json(directory / "study.json", head)
+    write_json(directory / "study.json", {**head, "overrides": overrides})
     run_study(study, directory, arguments.workers)
 
 
@@ -103,6 +125,7 @@ def read_study(path: Path) -> Study:
         study = registry.load("experiment", name)
         if not isinstance(study, Study):
             raise rejected("study", "name", name, "a study's name")
+        study = _with_overrides(study, head.get("overrides", {"config": {}, "flags": []}))
         seeds, trials = (head.get(field) for field in ("seeds", "trials"))
         require_whole("study", "seeds", seeds, most=MAX_SEEDS)
         require_whole("study", "trials", trials)
@@ -110,6 +133,26 @@ def read_study(path: Path) -> Study:
         return study if same else study.resized(seeds, trials)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def _with_overrides(study: Study, overrides: Any, file: str | None = None) -> Study:
+    """Return a study with the overrides of its study.json; UsageError where they don't fit.
+
+    file  that holds the settings, for messages
+    """
+    config = overrides.get("config") if isinstance(overrides, dict) else None
+    flags = overrides.get("flags") if isinstance(overrides, dict) else None
+    valid = isinstance(config, dict) and isinstance(flags, list)
+    if not valid or not all(isinstance(word, str) for word in flags or ()):
+        raise rejected("study", "overrides", overrides, "config, settings, and flags, words")
+    try:
+        return overridden(study, config or {}, flags or [])
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}" if file and not flags else str(error)) from None
+
+
+def _without_name(config: Settings) -> Settings:
+    return {key: value for key, value in config.items() if key != "name"}
 
 
 def run_study(study: Study, directory: Path, workers: int) -> None:
@@ -124,7 +167,7 @@ def run_study(study: Study, directory: Path, workers: int) -> None:
         f"{study.trials:,} samples each, in {directory}",
         soft_wrap=True,
     )
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("searches"), TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("searches"), TimeLeftColumn())
     with (
         stop_advice(f"to continue: {resume_command(directory)}"),
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
@@ -133,8 +176,9 @@ def run_study(study: Study, directory: Path, workers: int) -> None:
 
         def done(variant: str, seed: int) -> None:
             bar.advance(task)
-            if not console.is_terminal:
-                console.print(f"done: {variant}, seed {seed}", soft_wrap=True)
+            level = logging.DEBUG if console.is_terminal else logging.INFO
+            fields = {"event": "search", "variant": variant, "seed": seed}
+            logger.log(level, "done: %s, seed %d", variant, seed, extra={"fields": fields})
 
         outcomes = drive(study, directory, workers, done)
     write_tables(study, outcomes, directory, console)

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 from rich.console import Console
@@ -38,6 +38,22 @@ class TrainArguments:
 
     Example: mnas train runs/digits-1 --data cifar10.npz --recipe cifar --out trained
     """
+
+    BASIC: ClassVar[tuple[str, ...]] = (
+        "--data",
+        "--validation",
+        "--resolution",
+        "--recipe",
+        "--epochs",
+        "--batch-size",
+        "--learning-rate",
+        "--precision",
+        "--init",
+        "--freeze",
+        "--seed",
+        "--out",
+        "--json",
+    )
 
     spec: Spec
     data: str = "digits"

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_help_lists_every_verb_with_its_line(capsys):
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
     for verb, line in VERBS.items():
         assert any(shown.split()[:1] == [verb] and shown.endswith(line) for shown in lines)
 
@@ -47,6 +48,7 @@ def test_help_of_a_verb_says_what_it_does_with_an_example(verb, capsys):
     assert usage.startswith(f"usage: mnas {verb}")
     assert first[0].isupper() and first.split()[0].lower() == VERBS[verb].split()[0].lower()
     assert any(f"mnas {verb}" in line for line in rest)
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_missing_or_unknown_verb_is_a_usage_error(capsys):

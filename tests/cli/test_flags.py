@@ -108,7 +108,7 @@ def test_flags_are_those_of_the_help(capsys):
         (TrainArguments, None),
     ):
         with pytest.raises(SystemExit):
-            parse(kind, "test", ["--help"], default)
+            parse(kind, "test", ["--help-all"], default)
         shown = capsys.readouterr().out
         names = [name for name, _ in flags(kind, default)]
         assert len(names) > 15

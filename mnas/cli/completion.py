@@ -1,0 +1,89 @@
+"""`mnas completion`: a script by which the shell completes verbs, names and flags."""
+
+import dataclasses
+import importlib
+import shlex
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from mnas.cli.arguments import parse
+from mnas.cli.flags import flags
+from mnas.experiment import registry
+from mnas.experiment.settings import KINDS
+
+# Words that verbs take before the flags of a dataclass.
+WORDS = {
+    "search": ("--list", "--resume", "--warm-up", "--latency-table", "--config"),
+    "data": ("show", "pack"),
+    "benchmark": ("--inference",),
+}
+SCRIPT = """\
+# Completion of mnas for bash: source <(mnas completion bash)
+_mnas() {{
+    local word="${{COMP_WORDS[COMP_CWORD]}}" words
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        words={verbs}
+    else
+        case "${{COMP_WORDS[1]}}" in
+{cases}
+        esac
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+}}
+complete -o default -F _mnas mnas"""
+
+
+@dataclasses.dataclass(frozen=True)
+class CompletionArguments:
+    """Print a script by which the shell completes verbs, names of experiments, and flags.
+
+    What is no verb, name or flag is completed as a file. The flags of mnas search are those of the
+    experiment digits. For all shells to come: mnas completion bash >> ~/.bashrc
+
+    Example: source <(mnas completion bash)
+    """
+
+    shell: Annotated[Literal["bash"], tyro.conf.Positional] = "bash"
+    """Shell; bash."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run `mnas completion`."""
+    from mnas.__main__ import GLOBAL_FLAGS, VERBS
+
+    parse(CompletionArguments, "mnas completion", arguments)
+    cases = [
+        f"            {verb}) words={shlex.quote(' '.join([*_words(verb), *GLOBAL_FLAGS]))} ;;"
+        for verb in VERBS
+    ]
+    verbs = shlex.quote(" ".join([*VERBS, "--help", *GLOBAL_FLAGS]))
+    print(SCRIPT.format(verbs=verbs, cases="\n".join(cases)))
+
+
+def _words(verb: str) -> list[str]:
+    """Return what a verb takes: names of experiments and parts, words and flags."""
+    from mnas.cli.named_experiment import DEFAULT, ExperimentArguments  # imports JAX
+
+    found = [*WORDS.get(verb, ()), "--help", "--help-all"]
+    if verb in ("search", "resume"):
+        default = ExperimentArguments(registry.load_experiment(DEFAULT))
+        found += dict(flags(ExperimentArguments, default))
+    if verb == "search":
+        found += registry.entries("experiment")
+        for part in KINDS:
+            found += [f"--{part}", *registry.entries(part)]
+    module = importlib.import_module(f"mnas.cli.{verb.replace('-', '_')}")
+    for kind in vars(module).values():
+        if _is_arguments(kind) and kind.__module__ == module.__name__:
+            found += dict(flags(kind))
+    return list(dict.fromkeys(found))
+
+
+def _is_arguments(kind: Any) -> bool:
+    """Return whether an object is a dataclass of a verb's arguments."""
+    return (
+        isinstance(kind, type)
+        and dataclasses.is_dataclass(kind)
+        and kind.__name__.endswith("Arguments")
+    )
