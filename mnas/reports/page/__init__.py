@@ -14,6 +14,7 @@ trials        all trials as columns
 curves        curves over trials and batches, thinned
 front_chart, reward_chart  figures of one run
 comparison    several runs: table, fronts, means with bands over runs of one experiment
+exported      figures as SVG and PNG, tables as CSV and LaTeX
 page.html.j2, macros.html.j2, page.css, page.js, table.js  the page itself
 vega.js       Vega and Vega-Lite; vega.LICENSES.txt has their notices
 """
