@@ -1,6 +1,7 @@
 """What tests of the README and of the documentation share: code blocks, commands and flags."""
 
 import dataclasses
+import functools
 import importlib
 import pkgutil
 import re
@@ -25,9 +26,18 @@ from mnas.loop.config import SearchConfig
 from tests.registered import EXPERIMENTS
 
 # What the command line takes before the flags of a dataclass.
-FORMS = {"--help", "--help-all", "--config", "--list", "--resume", "--warm-up", "--latency-table", "--inference"} | {
+FORMS = {
+    "--help",
+    "--help-all",
+    "--config",
+    "--list",
+    "--resume",
+    "--warm-up",
+    "--latency-table",
+    "--inference",
+} | {
     *mnas_command.GLOBAL_FLAGS,
-    *("--space", "--controller", "--evaluator"),
+    *("--space", "--controller", "--evaluator", "--config", "--help-all"),
 }
 OTHER_PROGRAMS = (
     *("pip", "pytest", "ruff", "bash", "python -m", "pre-commit", "mkdocs", "tensorboard"),
@@ -128,7 +138,8 @@ def verb_modules() -> list[ModuleType]:
     return [importlib.import_module(f"mnas.cli.{name}") for name in names]
 
 
-def known_flags() -> set[str]:
+@functools.cache
+def known_flags() -> frozenset[str]:
     """Return the flags of all verbs, experiments and registered parts."""
     found = set(FORMS)
     for experiment in EXPERIMENTS.values():
@@ -139,10 +150,10 @@ def known_flags() -> set[str]:
             found |= dict(flags(kind, kind(), part)).keys()
     for module in verb_modules():
         for name, kind in vars(module).items():
-            # Those with an experiment have its flags, which are above.
-            if name.endswith("Arguments") and kind.__module__ == module.__name__:
+            own = getattr(kind, "__module__", "") == module.__name__
+            if name.endswith("Arguments") and own and dataclasses.is_dataclass(kind):
                 found |= dict(flags(kind)).keys()
-    return found | {re.sub(r"([^.-][^.]*)$", r"no-\1", flag) for flag in found}
+    return frozenset(found | {re.sub(r"([^.-][^.]*)$", r"no-\1", flag) for flag in found})
 
 
 def named_flags(page: Path) -> set[str]:
