@@ -1,4 +1,4 @@
-"""Noisy accuracies: the best of many is too good; what to report in its place. Ten seconds."""
+"""Noisy accuracies: the best of many is too good; what to report in its place. Three seconds."""
 
 import dataclasses
 

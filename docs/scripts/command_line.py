@@ -1,4 +1,4 @@
-"""The reference of the command line, from the `--help` of every verb."""
+"""The reference of the command line, from the help of every verb, with all its flags."""
 
 import contextlib
 import io
@@ -29,6 +29,12 @@ FORMS: dict[str, dict[str, list[str]]] = {
         "benchmark --inference": ["benchmark", "--inference"],
     },
 }
+# Words whose help has no `--help-all`, or whose other flags are those of an experiment, see there.
+BASIC_HELP: tuple[list[str], ...] = (
+    *([], ["search"], ["data"], ["resume"]),
+    FORMS["search"]["search --warm-up EXPERIMENT"],
+    FORMS["search"]["search --latency-table FILE EXPERIMENT"],
+)
 NOTES = {
     "search EXPERIMENT": "The flags of `mnas search digits`. Those of the parts (`--space.`, "
     "`--controller.`, `--evaluator.`) follow from the parts that an experiment has.",
@@ -39,7 +45,7 @@ NOTES = {
 def page() -> str:
     """Return the page, in Markdown."""
     sections = [
-        "# Command line\n\nGenerated from the `--help` of the installed version.\n",
+        "# Command line\n\nGenerated from `mnas VERB --help-all` of this version.\n",
         f"## mnas\n\n{_fenced(help_of([]))}",
     ]
     for verb, line in command.VERBS.items():
@@ -55,15 +61,16 @@ def page() -> str:
 
 
 def help_of(words: list[str]) -> str:
-    """Return what `mnas WORDS --help` prints. Raises RuntimeError where it fails."""
+    """Return the help of `mnas WORDS`. Raises RuntimeError where there is none."""
+    flag = "--help" if words in BASIC_HELP else "--help-all"
     out, err = io.StringIO(), io.StringIO()
     with _plain_terminal(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            status = command.main([*words, "--help"])
+            status = command.main([*words, flag])
         except SystemExit as end:
             status = end.code or 0
     if status != 0:
-        raise RuntimeError(f"mnas {' '.join(words)} --help: status {status}: {err.getvalue()}")
+        raise RuntimeError(f"mnas {' '.join(words)} {flag}: status {status}: {err.getvalue()}")
     text = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 

@@ -1,0 +1,89 @@
+"""The examples run as they are, in an empty directory, and print what their pages promise."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def output(tmp_path, monkeypatch, capsys):
+    """Return a function that runs an example and returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name):
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def numbers(text):
+    return [float(number) for number in re.findall(r"\d+\.?\d*", text)]
+
+
+def test_own_evaluator_decides_the_reward(output):
+    printed = output("own_evaluator")
+    assert "64 trials" in printed
+    assert 0.5 < numbers(printed)[1] < 1.5
+
+
+def test_own_space_counts_networks_and_rejects_others(output):
+    printed = output("own_space")
+    # Per stage: 3 kernels × 3 depths × (3 expand ratios of mbconv + 1 of separable).
+    assert f"{(3 * 3 * (3 + 1)) ** 3:,} networks" in printed
+    assert "active: [ True  True False  True]" in printed
+    assert "one network: True" in printed
+    assert "resolution = 64 (accepted: 32)" in printed
+
+
+@pytest.mark.slow
+def test_own_controller_is_better_than_random_search(output):
+    climber, random = output("own_controller").splitlines()
+    assert climber.startswith("HillClimber") and random.startswith("RandomSearch")
+    assert numbers(climber)[0] > numbers(random)[0]
+
+
+@pytest.mark.slow
+def test_budgets_are_kept_and_larger_ones_give_more_accuracy(output):
+    rows = [numbers(line) for line in output("budget_sweep").splitlines()]
+    assert [budget for budget, *_ in rows] == [200, 300, 400]
+    assert all(0.9 * budget < mult_adds <= budget for budget, mult_adds, *_ in rows)
+    accuracies = [accuracy for *_, accuracy, _ in rows]
+    assert accuracies == sorted(accuracies)
+
+
+@pytest.mark.slow
+def test_latency_is_the_cost_of_each_device(output):
+    lines = output("latency_as_cost").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["zcu102", "vck190"]
+    for line in lines:
+        latency, target = numbers(line.split(":")[1])[:2]
+        assert 0.5 * target < latency < 2 * target
+
+
+def test_a_killed_search_ends_as_the_undisturbed_one(output):
+    printed = output("resume_and_rescore")
+    assert "the same search: True" in printed
+    assert re.search(r"killed after \d+ results", printed)
+    costs = [float(cost) for cost in re.findall(r", (\d+)M mult-adds", printed)]
+    assert costs[0] > costs[1]  # of a larger and a smaller target
+
+
+def test_noise_biases_the_highest_accuracy_upwards(output):
+    luckiest, exported, again = output("noise_and_intervals").splitlines()
+    _, measured, exact = numbers(luckiest)
+    assert measured > exact + 0.01
+    assert exported.startswith("exported: trial")
+    mean, half = numbers(again)[1:3]
+    assert abs(mean - numbers(exported)[2]) < 3 * half
+
+
+@pytest.mark.slow
+def test_own_data_give_the_classes_of_the_space(output):
+    printed = output("own_data")
+    assert printed.startswith("3 classes")
+    assert numbers(printed)[1] > 0.4  # 1/3 by chance
