@@ -43,7 +43,7 @@ def test_presets_are_ordered_by_the_images_of_a_child():
         for name, preset in PRESETS.items()
         if name != "bank"
     ]
-    assert images == [10_000, 30_000, 60_000]
+    assert images == [7_500, 22_500, 45_000]
 
 
 def test_a_preset_within_a_wrapper_and_from_another_evaluator():
