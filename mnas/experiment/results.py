@@ -260,12 +260,11 @@ def result_spec(
 
 def _measurements(remeasured: Remeasured) -> dict[str, Any]:
     """Return mean accuracy, 95% interval, and numbers of further measurements."""
-    mean, half = remeasured.mean, remeasured.half_interval
-    known = mean is not None and half is not None
+    low, high = remeasured.interval or (None, None)
     return {
-        "accuracy": mean,
-        "low": max(mean - half, 0.0) if known else None,
-        "high": min(mean + half, 1.0) if known else None,
+        "accuracy": remeasured.mean,
+        "low": low,
+        "high": high,
         "reward": remeasured.reward if remeasured.records else None,
         "n": len(remeasured.records),
         "failed": remeasured.failed,

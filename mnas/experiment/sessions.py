@@ -20,6 +20,7 @@ from mnas.errors import UsageError, is_finite
 from mnas.experiment.results import Run
 from mnas.experiment.settings import Experiment
 from mnas.files import read_json
+from mnas.loop.records import ProposalsRecord, RemeasuredRecord, ResultRecord, UpdateRecord
 from mnas.runtime.provenance import provenance
 
 LIMIT = 1000  # sessions that are kept, the latest
@@ -68,7 +69,9 @@ def seconds(run: Run) -> float | None:
     Without recorded sessions, it is the time from the first record to the last; None without
     records.
     """
-    times = sorted(record.time for record in (*run.proposals, *run.results, *run.updates))
+    timed: list[ProposalsRecord | ResultRecord | UpdateRecord | RemeasuredRecord]
+    timed = [*run.proposals, *run.results, *run.updates, *run.remeasured]
+    times = sorted(record.time for record in timed)
     if not times:
         return None
     starts = [session["started"] for session in recorded(run.settings)]

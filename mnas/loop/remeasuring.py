@@ -58,18 +58,10 @@ class Remeasuring:
 
     def __init__(self, search: Search) -> None:
         self.search = search
+        self.space: Space = search.space
+        self.config: SearchConfig = search.config
         self._queue: collections.deque[Trial] | None = None  # None: the round has not begun here
         self._running: dict[int, Key] = {}  # by the number of the trial that was handed out
-
-    @property
-    def space(self) -> Space:
-        """Return the search's space."""
-        return self.search.space
-
-    @property
-    def config(self) -> SearchConfig:
-        """Return the search's settings."""
-        return self.search.config
 
     @property
     def results(self) -> Mapping[int, Result]:

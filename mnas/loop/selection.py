@@ -69,6 +69,14 @@ class Remeasured:
             return None
         return half_interval(statistics.stdev(self.accuracies), len(self.records))
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Return the 95% interval of the mean accuracy, within 0 to 1; None for fewer than two."""
+        mean, half = self.mean, self.half_interval
+        if mean is None or half is None:
+            return None
+        return max(mean - half, 0.0), min(mean + half, 1.0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Ranked:

@@ -104,7 +104,7 @@ def test_noise_adds_nothing():
 
 def test_smoothing_ranks_better_than_noisy_scores_and_sees_no_accuracy(perfect):
     """Noise of the size of the spread; the same scores are smoothed alike whatever the labels."""
-    assert perfect.agreement[SMOOTHED]["tau"].value > 0.85
+    assert perfect.agreement[SMOOTHED]["tau"].value > 0.7
     rng = np.random.default_rng(2)
     spread = np.std([row.accuracy for row in ROWS])
     scores = [Score((row.accuracy + spread * rng.normal(),)) for row in ROWS]

@@ -26,7 +26,7 @@ CONFIGS = [
 ]
 IDS = ["inline", "ray-1", "ray-2", "tune"]
 ROOT = Path(__file__).parents[2]
-REMEASURE = {"trials": 8, "batch": 8, "remeasure": 3, "remeasure_seeds": 3}
+REMEASURE = {"trials": 8, "batch": 8, "remeasure": 3, "remeasure_seeds": 2}
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=IDS)
@@ -68,8 +68,8 @@ def test_further_measurements_do_not_depend_on_the_engine(config, tmp_path, refe
     source = Remeasuring(build_search(path, **REMEASURE))
     drive(source, evaluator, config)
     counted = source.search.rounds.counted()
-    assert source.done and len(counted) == 9 and len({record.seed for record in counted}) == 9
-    assert len({record.accuracy for record in counted}) > 5
+    assert source.done and len(counted) == 6 and len({record.seed for record in counted}) == 6
+    assert len({record.accuracy for record in counted}) > 3
     assert facts(path) == reference(evaluator, **REMEASURE)
 
 
@@ -106,7 +106,7 @@ def test_a_search_killed_among_further_measurements_resumes_to_the_same_journal(
     path, expected = tmp_path / "journal.jsonl", reference(**REMEASURE)
     kill_search(kind, path, len(expected) - 5, REMEASURE)
     kinds = [record.kind for record in read(path)]
-    assert "remeasure" in kinds and kinds.count("remeasured") < 9
+    assert "remeasure" in kinds and kinds.count("remeasured") < 6
     with open(path, "ab") as file:
         file.write(b'{"kind":"remeasured","trial":9,"number":')
     drive(Remeasuring(build_search(path, **REMEASURE)), TableConfig(), EngineConfig(kind=kind))

@@ -116,7 +116,10 @@ def test_interval_matches_hand_computation():
     assert found.mean == pytest.approx(0.6)
     assert found.half_interval == pytest.approx(0.248414, abs=1e-6)
     assert half_interval(0.1, 3) == pytest.approx(0.248414, abs=1e-6)
-    assert Remeasured(tuple(again(4, 0.5))).half_interval is None
+    assert found.interval == pytest.approx((0.6 - 0.248414, 0.6 + 0.248414), abs=1e-6)
+    assert grouped(again(4, 0.9, 0.95, 1.0))[4].interval[1] == 1
+    alone = Remeasured(tuple(again(4, 0.5)))
+    assert alone.half_interval is None and alone.interval is None
 
 
 def test_networks_that_the_model_is_not_fitted_to_come_last(monkeypatch):
