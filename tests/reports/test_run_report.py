@@ -211,7 +211,7 @@ def test_the_page_needs_no_network(tmp_path):
 def test_figures_have_titles_and_descriptions(tmp_path):
     html = page(tmp_path, [result(0, 0.4), result(1, 0.5, mult_adds=2)])
     figures = re.findall(r'<div class="chart" role="img" aria-label="([^"]+)"', html)
-    assert len(figures) == len(data(html)["charts"]) == 3
+    assert len(figures) == len(data(html)["charts"]) == 5
     assert figures[0].startswith("All trials and the front of mult-adds. Front of 2 networks from")
     body = body_of(html)
     assert body.count("<table") == len(re.findall(r'role="region"[^>]*><table', body))

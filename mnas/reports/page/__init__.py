@@ -12,7 +12,7 @@ accuracies    what is known of the accuracy of networks, with intervals
 costs         the cost that the reward trades accuracy against
 trials        all trials as columns
 curves        curves over trials and batches, thinned
-front_chart, reward_chart  figures of one run
+front_chart, reward_chart, decision_charts, time_chart  figures of one run
 comparison    several runs: table, fronts, means with bands over runs of one experiment
 exported      figures as SVG and PNG, tables as CSV and LaTeX
 page.html.j2, macros.html.j2, page.css, page.js, table.js  the page itself

@@ -18,9 +18,12 @@ from mnas.reports.page.accuracies import Accuracies
 from mnas.reports.page.chart import Chart
 from mnas.reports.page.costs import CostAxis, cost_axis
 from mnas.reports.page.curves import GROUPS, batches, box_of
+from mnas.reports.page.decision_charts import SHOWN as SHOWN_DECISIONS
+from mnas.reports.page.decision_charts import effects_chart, found, heat_map
 from mnas.reports.page.front_chart import front_chart, front_results
 from mnas.reports.page.head import Pair, facts, formula, numbers, pair, progress
 from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart
+from mnas.reports.page.time_chart import time_chart
 from mnas.reports.page.trials import STATUSES, columns, status
 
 SHOWN = 10  # networks in the table of the best
@@ -39,12 +42,13 @@ class Section:
     networks: Pair | None
     front: Chart | None
     rewards: list[Chart]
+    decisions: list[Chart]
     drawn: list[ResultRecord]
 
     @property
     def charts(self) -> list[Chart]:
         """Return the figures in the order of the page."""
-        return [chart for chart in (self.front, *self.rewards) if chart is not None]
+        return [chart for chart in (self.front, *self.rewards, *self.decisions) if chart]
 
 
 def sections(runs: Sequence[Run], predict: Predict | None) -> list[Section]:
@@ -75,7 +79,8 @@ def _section(
     step = max(1, -(-len(of_front) * count // DRAWN_OF_FRONT))
     drawn |= {result.trial: result for result in of_front[::step]}
     rewards = _rewards(index, run, axis, box)
-    return Section(run, axis, accuracies, networks, shown, rewards, [*drawn.values()])
+    chosen = _decisions(run)
+    return Section(run, axis, accuracies, networks, shown, rewards, chosen, [*drawn.values()])
 
 
 def _front_caption(run: Run, axis: CostAxis, drawn: int) -> str:
@@ -110,7 +115,7 @@ def _front_description(run: Run, axis: CostAxis) -> str:
 
 
 def _rewards(index: int, run: Run, axis: CostAxis, box: Box | None) -> list[Chart]:
-    found = []
+    charts = []
     if body := reward_chart(run):
         _, size = batches(run)
         group = "batch" if size == 1 else f"{size} batches"
@@ -121,7 +126,7 @@ def _rewards(index: int, run: Run, axis: CostAxis, box: Box | None) -> list[Char
             f"the 90% quantile of its children{thinned}. {_marks(run)}"
         )
         described = f"{len(run.results)} trials; the best reward is {best:.4f}."
-        found.append(Chart("rewards", "Reward of every trial", caption, described, body, index))
+        charts.append(Chart("rewards", "Reward of every trial", caption, described, body, index))
     if box is not None and (body := hypervolume_chart(run, axis, box)):
         caption = (
             f"Hypervolume: part of the rectangle from {box.cheapest:.4g} to {box.most:.4g} "
@@ -129,10 +134,48 @@ def _rewards(index: int, run: Run, axis: CostAxis, box: Box | None) -> list[Char
             "trials so far dominate."
         )
         described = "It rises as the front advances."
-        found.append(
+        charts.append(
             Chart("hypervolume", "Hypervolume of the front", caption, described, body, None)
         )
-    return found
+    return [*charts, *_time(run)]
+
+
+def _time(run: Run) -> list[Chart]:
+    body = time_chart(run)
+    if body is None:
+        return []
+    caption = (
+        "Time of evaluations by phase, all workers together. Compiling, tracing and reading "
+        "programs are taken out of the training, in which they happen."
+    )
+    return [Chart("time", "Time of evaluations, seconds", caption, "", body, None)]
+
+
+def _decisions(run: Run) -> list[Chart]:
+    """Return the figures of decisions; none where all networks are alike."""
+    every, size = found(run)
+    if not every or not run.ranking:
+        return []
+    group = "batch" if size == 1 else f"{size} batches"
+    charts = [
+        Chart(
+            "decisions",
+            "Frequency of every choice over the search",
+            f"Share of the networks of each {group} that have a value; decisions in which all "
+            "networks agree are left out.",
+            f"{len(every)} decisions.",
+            heat_map(run, every, size),
+        )
+    ]
+    if (body := effects_chart(every)) is not None:
+        caption = (
+            "Mean reward of the complete networks with a value, minus that of all, with its 95% "
+            f"interval; the {SHOWN_DECISIONS} decisions of the largest spread. The controller "
+            "chose these networks, so that a difference is no effect of the choice alone."
+        )
+        title = "Choices and the reward"
+        charts.append(Chart("effects", title, caption, "", body))
+    return charts
 
 
 def _marks(run: Run) -> str:
@@ -164,6 +207,7 @@ def variables(section: Section, index: int, predict: Predict | None) -> dict[str
         "reference": reference,
         "front": section.front,
         "rewards": section.rewards,
+        "decisions": section.decisions,
         "statuses": [STATUSES[code] for code in sorted({status(r) for r in run.results})],
         "cost_name": axis.name,
         "cost_unit": axis.unit,

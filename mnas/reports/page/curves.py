@@ -68,8 +68,8 @@ def steps(trials: Sequence[int], values: np.ndarray) -> list[dict[str, Any]]:
 def batches(run: Run) -> tuple[list[dict[str, Any]], int]:
     """Return (mean and quantiles of the rewards of every batch, batches in each group).
 
-    A row: `trial`, the last of the group; `mean`; `low` and `high`, its quantiles. Failed children
-    do not count. Groups of several batches are made where there are more than `GROUPS`.
+    A row: `trial`, the last of the group with a result; `mean`; `low` and `high`, its quantiles.
+    Failed children do not count. Of more than `GROUPS` batches, several make a group.
     """
     rewards = {r.trial: bounded(r.reward) for r in run.results if r.error is None}
     size = max(1, math.ceil(len(run.proposals) / GROUPS))
@@ -83,5 +83,5 @@ def batches(run: Run) -> tuple[list[dict[str, Any]], int]:
         low, high = np.quantile(values, QUANTILES)
         row = {"mean": np.mean(values), "low": low, "high": high}
         rounded = {name: float(f"{value:.5g}") for name, value in row.items()}
-        rows.append({"trial": numbers[-1], **rounded})
+        rows.append({"trial": min(numbers[-1], run.results[-1].trial), **rounded})
     return rows, size

@@ -9,7 +9,7 @@ from mnas.reports.page.curves import batches, best_so_far, bounded, hypervolume,
 from mnas.reports.page.style import color
 
 HEIGHT = 300
-CROWD = 2000  # trials whose marks are smaller and fainter
+FEW, CROWD = 200, 2000  # trials whose marks are larger; smaller and fainter
 # Room at the right for the names of lines, pixels.
 LABELS = 92
 
@@ -72,6 +72,8 @@ def _trials(count: int) -> dict[str, Any]:
     """Return the layer of trials: filled, or hollow for duplicates, or triangles if stopped."""
     duplicate, stopped = "datum.status === 'duplicate'", "datum.status === 'stopped early'"
     size, opacity = (14, 0.45) if count < CROWD else (7, 0.3)
+    if count < FEW:
+        size, opacity = 36, 0.7
     mark = {"type": "point", "strokeWidth": 0.9, "stroke": color("point")}
     return {
         "data": {"name": "trials"},

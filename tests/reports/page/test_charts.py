@@ -175,7 +175,9 @@ def test_vega_lite_accepts_every_figure():
         result(2, 0.0, **FAILED), result(3, 0.4, stopped=True), result(4, 0.5, duplicate_of=0),
     ]  # fmt: skip
     (section,) = content.sections([a_run(results, reward)], None)
-    assert [chart.name for chart in section.charts] == ["front", "rewards", "hypervolume"]
+    assert [chart.name for chart in section.charts] == [
+        *("front", "rewards", "hypervolume", "decisions", "effects")
+    ]
     data = content.data_of([section], section.charts)
     for chart in data["charts"]:
         whole = {**chart, "datasets": {"trials": rows(data["runs"][0])}, "width": 600}

@@ -105,7 +105,7 @@ def test_page_of_several_runs_has_table_and_figures(tmp_path):
     write_report(directories, tmp_path / "both.html")
     html = (tmp_path / "both.html").read_text()
     assert "Comparison of 2 runs" in html and html.count('<table class="runs">') == 1
-    assert html.count('class="chart"') == 3 + 2 * 3
+    assert html.count('class="chart"') == 3 + 2 * 5
 
 
 def test_vega_lite_accepts_the_figures():

@@ -10,14 +10,15 @@ from mnas.__main__ import main
 from mnas.errors import UsageError
 from mnas.reports.page.exported import booktabs, latex
 from mnas.reports.run_report import write_report
-from tests.runs import head, proposals, result, settings, write_run
+from tests.runs import head, network, proposals, result, settings, write_run
 
 
 def a_run(directory, seed=0):
     failed = {"accuracy": None, "error": "out of memory & <more>"}
+    same = {"architecture": network().to_dict()}  # No decisions, whose figures take time.
     records = [
-        proposals([[0], [1], [2]]), result(0, 0.4), result(1, 0.5, mult_adds=2),
-        result(2, 0.0, **failed),
+        proposals([[0], [1], [2]]), result(0, 0.4, **same), result(1, 0.5, mult_adds=2, **same),
+        result(2, 0.0, **failed, **same),
     ]  # fmt: skip
     return write_run(directory, records, head(settings=settings(seed=seed)))
 

@@ -1,0 +1,115 @@
+"""The page in Chromium: figures, hover, pin, filter, sort, copy. Skipped where it is missing."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from mnas.architecture.published import PUBLISHED
+from mnas.architecture.spec import from_spec
+from mnas.reports.run_report import write_report
+from tests.runs import head, network, proposals, result, settings, write_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+A1 = PUBLISHED["mnasnet-a1"]
+
+# Waits for the figures, acts as a reader does, and leaves what happened in the page.
+READER = """
+const wait = test => new Promise(done => {
+  const timer = setInterval(() => { if (test()) { clearInterval(timer); done(); } }, 20);
+});
+const found = {errors: []};
+window.addEventListener("error", event => found.errors.push(event.message));
+document.addEventListener("securitypolicyviolation", event => found.errors.push(event.blockedURI));
+function move(kind, target) {
+  const box = target.getBoundingClientRect();
+  const at = {bubbles: true, clientX: box.x + box.width / 2, clientY: box.y + box.height / 2};
+  target.dispatchEvent(new PointerEvent(kind, {...at, pointerType: "mouse"}));
+}
+function cells(column) {
+  return [...document.querySelectorAll("table.trials tbody tr")]
+    .map(row => row.children[column].textContent);
+}
+function filter(name, value) {
+  const field = document.querySelector(".filters").elements[name];
+  field.value = value;
+  field.dispatchEvent(new Event("input", {bubbles: true}));
+  const shown = cells(0);
+  field.value = "";
+  field.dispatchEvent(new Event("input", {bubbles: true}));
+  return shown;
+}
+(async () => {
+  document.querySelectorAll(".chart").forEach(place => draw(place));
+  await wait(() => [...document.querySelectorAll(".chart")].every(p => p.querySelector("svg")));
+  found.figures = document.querySelectorAll(".chart svg").length;
+  found.text = [...document.querySelectorAll(".chart svg text")].map(text => text.textContent);
+  const point = [...document.querySelectorAll(".chart svg .mark-symbol path")]
+    .find(path => path.__data__ && path.__data__.datum && path.__data__.datum.trial === 1);
+  move("pointermove", point);
+  found.tip = [tip.hidden, tip.textContent];
+  point.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+  await wait(() => !document.querySelector(".pinned").hidden);
+  found.pinned = document.querySelector(".pinned").dataset.trial;
+  found.drawing = document.querySelectorAll(".pinned svg.net").length;
+  found.sorted = cells(0);
+  document.querySelector("table.trials th button").click();
+  found.by_trial = cells(0);
+  document.querySelector("table.trials th button").click();
+  found.reversed = cells(0);
+  found.failed = filter("status", "failed");
+  found.kernel = filter("text", "k11");
+  found.cause = filter("text", "memory");
+  found.cheap = filter("most", "2.5");
+  found.accurate = filter("least", "45");
+  found.spec = specOf(rowOf(0, 0));
+  const copied = [];
+  document.execCommand = () => copied.push(document.activeElement.value) > 0;
+  Object.defineProperty(navigator, "clipboard", {value: {writeText: () => Promise.reject()}});
+  document.querySelector("table.trials tbody tr td:last-child button").click();
+  await wait(() => copied.length);
+  found.copied = JSON.parse(copied[0]).name;
+  document.title = JSON.stringify(found);
+})();
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_reader_can_hover_pin_filter_sort_and_copy(tmp_path):
+    failed = {"accuracy": None, "error": "out of memory"}
+    records = [
+        proposals([[0], [1], [2], [3]]),
+        result(0, 0.4, architecture=A1.to_dict(), mult_adds=3_000_000),
+        result(1, 0.5, mult_adds=4_000_000),
+        result(2, 0.0, mult_adds=1_000_000, **failed),
+        result(3, 0.3, architecture=network(11).to_dict(), mult_adds=2_000_000),
+    ]
+    run = write_run(tmp_path / "run", records, head(settings=settings()))
+    write_report([run], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    before, _, after = page.rpartition("</body>")
+    script = f"<script>{READER}</script></body>"
+    (tmp_path / "read.html").write_text(before + script + after, encoding="utf-8")
+    command = [
+        *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+        *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,3000"),
+        *("--virtual-time-budget=10000", (tmp_path / "read.html").as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+    (title,) = re.findall(r"<head>.*?<title>(.*?)</title>", done.stdout, re.DOTALL)
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        title = title.replace(entity, character)
+    found = json.loads(title)
+    assert found["errors"] == [] and found["figures"] == 5
+    assert {"best", "best so far", "batch mean", "mult-adds, M"} <= set(found["text"])
+    hidden, tip = found["tip"]
+    assert not hidden and tip.startswith("trial 1") and "50.00%" in tip and "4.000" in tip
+    assert found["pinned"] == "1" and found["drawing"] == 1
+    assert found["sorted"] == ["1", "0", "3", "2"]
+    assert found["by_trial"] == ["0", "1", "2", "3"] and found["reversed"] == ["3", "2", "1", "0"]
+    assert found["failed"] == found["cause"] == ["2"] and found["kernel"] == ["3"]
+    assert found["cheap"] == ["3", "2"] and found["accurate"] == ["1"]
+    assert from_spec(json.loads(found["spec"])).canonical_hash() == A1.canonical_hash()
+    assert found["copied"] == "trial-3"
