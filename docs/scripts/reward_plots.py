@@ -22,7 +22,7 @@ def plot(reward: RewardConfig) -> bytes:
     """Return the reward over the cost, for several accuracies, as SVG."""
     style = {"svg.fonttype": "none", "svg.hashsalt": "mnas", "font.size": 11}
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
         axes = figure.subplots()
         for accuracy in ACCURACIES:
             values = [reward(accuracy, cost) for cost in COSTS]
@@ -30,7 +30,7 @@ def plot(reward: RewardConfig) -> bytes:
         axes.axvline(TARGET / 1e6, color="gray", linestyle="dotted")
         axes.set(xlabel="mult-adds, M", ylabel="reward", title=f"{reward.form}, T = 400M")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        figure.legend(loc="outside right center", frameon=False)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()
