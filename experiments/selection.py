@@ -3,9 +3,8 @@
 Command   mnas search ablate-selection
           mnas search ablate-selection --seeds 3 --trials 60
 Cost      10 minutes on 2 cores
-Expect    of 100 random networks, Kendall's τ with the true accuracies of 0.45 becomes 0.68 by
-          smoothing; exported networks are better by the model than by the measured rewards, and
-          measuring the best five again adds to either
+Expect    Kendall's τ with the true accuracies rises from 0.49 to 0.69 by smoothing (random search);
+          the exported networks gain 0.004 of reward by the model, or by measuring again
 Results   docs/results/proxy.md
 
 The ridge fit of the ImageNet surrogate is the truth. Searches see it with Gaussian noise as large
@@ -96,7 +95,7 @@ def _row(variant: str, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
 STUDY = Study(
     name="ablate-selection",
     takes="10 minutes on 2 cores",
-    expect="by the model and measured again is best; either gains over the measured rewards alone",
+    expect="rewards gain 0.004 by the model or by measuring again; τ of 0.49 becomes 0.69",
     variants={
         f"{name}, {selection}{', again' if again else ''}": dataclasses.replace(
             b0_imagenet.EXPERIMENT,
