@@ -115,15 +115,19 @@ def test_a_search_that_fails_is_not_requeued(cluster, start, status):
 
 def test_several_nodes_are_one_ray_cluster(cluster, start):
     variables = {"SLURM_JOB_NUM_NODES": "3", "SLURM_JOB_NODELIST": "node[1-3]"}
-    job = start("digits", "run", FINISHES="yes", **variables)
-    assert job.wait(WAIT_SECONDS) == 0
+    job = start("digits", "run", **variables)
+    # One for the address, one for the head, one for the other nodes.
+    wait_until(lambda: len([call for call in calls(cluster) if call.startswith("srun")]) == 3, job)
+    wait_until((cluster / "running").exists, job)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(WAIT_SECONDS) == 143
     made = calls(cluster)
     head = "--nodes=1 --ntasks=1 --nodelist=node1"
     address = "10.0.0.1:20042"
     assert f"srun {head} ray start --head --node-ip-address=10.0.0.1 --port=20042 --block" in made
     others = "--nodes=2 --ntasks-per-node=1 --exclude=node1"
     assert f"srun {others} ray start --address={address} --block" in made
-    (search,) = (call for call in made if call.startswith("mnas"))
+    (search,) = (call for call in made if call.startswith("mnas search"))
     assert search == f"mnas search digits --out run --engine.address {address} --engine.no-pin"
     assert f"ray health-check --address {address}" in made
 
