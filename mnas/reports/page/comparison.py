@@ -150,9 +150,9 @@ def _curves(
         last = max(last, length - 1)
     if not ends:
         return None
-    low, high = min(shown), max(shown)
-    margin = 0.06 * (high - low) or 0.05 * max(1.0, abs(low))
-    domain = [low - margin, high + margin]
+    least, most = min(shown), max(shown)
+    margin = 0.06 * (most - least) or 0.05 * max(1.0, abs(least))
+    domain = [least - margin, most + margin]
     return {
         "height": 280,
         "padding": {"left": 0, "top": 5, "bottom": 0, "right": LABELS if len(ends) > 1 else 0},

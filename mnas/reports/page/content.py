@@ -65,14 +65,18 @@ def _section(
     index: int, run: Run, axis: CostAxis, box: Box | None, predict: Predict | None, count: int
 ) -> Section:
     accuracies, networks = Accuracies(run, predict), pair(run)
-    front = None if networks is None else front_chart(run, networks, axis, accuracies)
-    shown = front and Chart(
-        "front",
-        f"All trials and the front of {axis.name}",
-        _front_caption(run, axis, DRAWN // count),
-        _front_description(run, axis),
-        front,
-        index,
+    body = None if networks is None else front_chart(run, networks, axis, accuracies)
+    front = (
+        None
+        if body is None
+        else Chart(
+            "front",
+            f"All trials and the front of {axis.name}",
+            _front_caption(run, axis, DRAWN // count),
+            _front_description(run, axis),
+            body,
+            index,
+        )
     )
     drawn = {result.trial: result for result in run.ranking[: DRAWN // count]}
     of_front = front_results(run, axis)
@@ -80,7 +84,7 @@ def _section(
     drawn |= {result.trial: result for result in of_front[::step]}
     rewards = _rewards(index, run, axis, box)
     chosen = _decisions(run)
-    return Section(run, axis, accuracies, networks, shown, rewards, chosen, [*drawn.values()])
+    return Section(run, axis, accuracies, networks, front, rewards, chosen, [*drawn.values()])
 
 
 def _front_caption(run: Run, axis: CostAxis, drawn: int) -> str:

@@ -201,7 +201,7 @@ def _published(
 
     They are resized to the run's resolution and classes; `row` keeps their labels apart.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for name, network in PUBLISHED.items():
         same = resized(network, best)
         cost = axis.of(same)

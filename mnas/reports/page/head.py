@@ -115,7 +115,8 @@ def _reward(networks: Pair, axis: CostAxis, ours: Known | None, theirs: Known | 
             interval = f"[{ends[0]:.4f}, {ends[1]:.4f}]"
     if networks.reference is None:
         return Number("reward", f"{reward:.4f}", interval, note=note)
-    value = theirs and reward_at(axis, theirs.value, axis.of(networks.reference))
+    accuracy = None if theirs is None else theirs.value
+    value = reward_at(axis, accuracy, axis.of(networks.reference))
     if value is None:
         return Number("reward", f"{reward:.4f}", interval, "not evaluated", "", note)
     return Number(
