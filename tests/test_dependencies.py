@@ -23,6 +23,7 @@ OPTIONAL = {
     "mnas/data/hub.py": {"datasets", "pyarrow"},
     "mnas/data/hugging_face.py": {"pyarrow"},
     "mnas/data/streaming.py": {"absl", "grain"},
+    "mnas/experiment/notebook.py": {"pandas"},
     "mnas/export/onnx.py": {"onnx"},
     "mnas/benchmark/contenders/inference_torch.py": {"torch"},
     "mnas/benchmark/contenders/torch_eager.py": {"torch"},

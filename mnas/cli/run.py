@@ -19,6 +19,7 @@ from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import automatic, registry, run, sessions
 from mnas.experiment.settings import Experiment
 from mnas.loop.early_stopping import savings
+from mnas.loop.records import ResultRecord
 from mnas.loop.remeasuring import ranked as ranked_results
 from mnas.loop.search import Search
 from mnas.loop.spending import spending
@@ -37,7 +38,7 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
     """
     console = plain_console(stderr=True)
     progress = SearchProgress(registry.accuracy_word(experiment.kinds()))
-    events = TensorBoard(directory)
+    events = TensorBoard(directory, experiment.settings())
     with (
         run.opened(experiment, directory, (events, progress)) as search,
         stop_advice(f"to continue: {resume_command(directory)}"),
@@ -53,6 +54,7 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
         if search.results:
             console.print(f"resumed after {len(search.results)} trials")
         try:
+            events.follow(map(ResultRecord.of, search.results.values()))
             with progress.follow(search):
                 run.drive(experiment, search, progress.prepare)
         except (KeyboardInterrupt, RunFailure):
@@ -136,10 +138,10 @@ def print_summary(
     word = registry.accuracy_word(experiment.kinds())
     console.print(
         f"best{by}: trial {best.trial.number}, reward {best.reward:.4f}, "
-        f"{word} {best.evaluation.accuracy:.4f}, {best.cost.params:,} params, "
-        f"{best.cost.mult_adds:,} mult-adds",
+        f"{word} {best.evaluation.accuracy:.4f}",
         soft_wrap=True,
     )
+    console.print(f"  {best.cost.params:,} params, {best.cost.mult_adds:,} mult-adds")
     for string in best.trial.architecture.to_dict()["blocks"]:
         console.print(f"  {string}")
     if experiment.reference and isinstance(unwrapped(experiment.evaluator), SurrogateConfig):

@@ -77,18 +77,18 @@ def main(arguments: list[str]) -> None:
             return
         case ["--latency-table", *_]:
             raise UsageError("--latency-table needs a file")
-    file, words = taken(arguments, "config")
-    config = {} if file is None else read_config(Path(file))
+    settings, words = taken(arguments, "config")
+    config = {} if settings is None else read_config(Path(settings))
     named = bool(words) and not words[0].startswith("-")
     name, flags = split_name(words)
     registered = registry.load("experiment", name if named else config.get("name", name))
     if isinstance(registered, Study):
-        study.start(registered, flags, config, file)
+        study.start(registered, flags, config, settings)
         return
     try:
         experiment = configured(registered, config)
     except UsageError as error:
-        raise UsageError(f"{file}: {error}") from None
+        raise UsageError(f"{settings}: {error}") from None
     start(experiment, flags, config)
 
 

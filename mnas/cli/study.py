@@ -22,6 +22,7 @@ from mnas.experiment import registry, run
 from mnas.experiment.study import Outcome, Study, drive
 from mnas.files import read_json, write_json
 from mnas.reports.study_report import spread_note, summary_table, write_study_report
+from mnas.reports.tensorboard import write_run
 from mnas.reports.terminal import plain_console
 from mnas.reports.time_left import TimeLeftColumn
 from mnas.runtime.pinning import usable_cores
@@ -176,6 +177,7 @@ def run_study(study: Study, directory: Path, workers: int) -> None:
 
         def done(variant: str, seed: int) -> None:
             bar.advance(task)
+            write_run(directory / variant / f"seed-{seed}")
             level = logging.DEBUG if console.is_terminal else logging.INFO
             fields = {"event": "search", "variant": variant, "seed": seed}
             logger.log(level, "done: %s, seed %d", variant, seed, extra={"fields": fields})

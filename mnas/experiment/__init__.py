@@ -5,13 +5,14 @@ the specs of its best networks, and a `Run`, the view of such a directory.
 
     run = search("b0-imagenet", out="runs/b0")
     run = load_run("runs/b0")
-    run.best.reward, run.architecture, run.results, run.ranked, run.remeasured
+    run.best.reward, run.architecture, run.results, run.trials, run.ranked, run.remeasured
 
 settings      `Experiment`: everything that determines a search, as one frozen dataclass
 overrides     strict, typed changes of nested settings
 registry      spaces, controllers, evaluators and experiments by name, through entry points
 results       `Run`: read-only view of a run's directory
 trials        the trials of a run as rows of plain values
+notebook      data frame of a run's trials, and its summary in HTML
 sessions      the processes that began or resumed a run, in its experiment.json
 automatic     settings that follow from the backend of the workers
 run           check an experiment; create, resume, drive and export its run

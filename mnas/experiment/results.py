@@ -11,6 +11,8 @@ from typing import Any, get_args
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import to_spec
 from mnas.errors import UsageError, require_one_of, require_whole, shown
+from mnas.experiment.notebook import data_frame, summary_html
+from mnas.experiment.registry import accuracy_word
 from mnas.files import read_json
 from mnas.loop import journal
 from mnas.loop.records import (
@@ -124,6 +126,20 @@ class Run:
     def best(self) -> ResultRecord | None:
         """Return the result that the run exports; None where no evaluation succeeded."""
         return next(iter(self.ranking), None)
+
+    @property
+    def trials(self) -> Any:
+        """Return a pandas data frame of all trials (`mnas.experiment.trials.trial_rows`).
+
+        Raises ImportError where pandas is not installed.
+        """
+        return data_frame(self.results)
+
+    def _repr_html_(self) -> str:
+        """Return the counts of trials and the best networks, for notebooks."""
+        title = f"{self.experiment_name} in {self.directory}"
+        word = accuracy_word(self.head.settings.get("kinds", {}))
+        return summary_html(title, self.results, self.ranking, word)
 
     @property
     def architecture(self) -> Architecture | None:

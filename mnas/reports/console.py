@@ -156,8 +156,10 @@ class SearchProgress:
             text = f"{self._accuracy} {record.accuracy:.4f}, reward {record.reward:.4f}"
         if record.duplicate_of is not None:
             text += f", as trial {record.duplicate_of}"
-        names = ("trial", "reward", "accuracy", "mult_adds", "params", "latency_ms", "seconds")
-        names += ("error", "duplicate_of", "stopped")
+        names = (
+            *("trial", "reward", "accuracy", "mult_adds", "params", "latency_ms", "seconds"),
+            *("error", "duplicate_of", "stopped"),
+        )
         fields = {"event": "trial", **{name: getattr(record, name) for name in names}}
         logger.debug(
             "trial %d: %s, %s mult-adds, %.1f s",

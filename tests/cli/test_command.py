@@ -43,11 +43,11 @@ def test_help_of_a_verb_says_what_it_does_with_an_example(verb, capsys):
     except SystemExit as stop:
         status = stop.code or 0
     out, err = capsys.readouterr()
-    usage, _, first, *rest = out.splitlines()
+    usage, first, *rest = out.split("\n\n")
     assert status == 0 and err == ""
     assert usage.startswith(f"usage: mnas {verb}")
     assert first[0].isupper() and first.split()[0].lower() == VERBS[verb].split()[0].lower()
-    assert any(f"mnas {verb}" in line for line in rest)
+    assert any(f"mnas {verb}" in part for part in rest)
     assert max(map(len, out.splitlines())) <= 80
 
 

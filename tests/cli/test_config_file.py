@@ -135,7 +135,10 @@ def test_settings_are_changed_in_all_variants_and_kept_for_resuming(small, tmp_p
         (["--search.seed=5"], "search.seed is the study's; accepted: --seeds"),
         (["--reward.target-mads", "1"], "variant exact: "),
         (["--evaluator.std-points", "1"], "variant exact: "),
-        (["--evaluator", "surrogate"], "variants exact and noisy would be equal"),
+        (
+            ["--evaluator", "noisy", "--evaluator.std-points", "3"],
+            "variants exact and noisy would be equal",
+        ),
         (["--controller", "nobody"], "unknown controller 'nobody'"),
     ],
 )
