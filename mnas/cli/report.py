@@ -1,7 +1,7 @@
 """`mnas report`: one page about runs."""
 
 import dataclasses
-import sys
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,8 @@ import tyro
 from mnas.cli.arguments import parse
 from mnas.errors import UsageError
 from mnas.evaluators.surrogate_fits import predict
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,4 +47,4 @@ def main(arguments: list[str]) -> None:
     figures = Path(options.figures) if options.figures else None
     written = write_report(directories, out, predict, figures)
     more = f", and {len(written) - 1} files in {figures}" if figures else ""
-    print(f"written: {out}{more}", file=sys.stderr)
+    logger.info("written: %s%s", out, more)
