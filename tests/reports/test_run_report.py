@@ -10,6 +10,7 @@ import pytest
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import from_spec
 from mnas.errors import UsageError
+from mnas.loop.records import RemeasuredRecord, RemeasureRecord, UpdateRecord
 from mnas.reports.page import content
 from mnas.reports.page.document import to_json
 from mnas.reports.run_report import write_report
@@ -67,6 +68,26 @@ def test_head_has_best_beside_reference_with_interval_and_n(tmp_path):
     assert "311.6M" in madds and "385.8M" in madds and "×0.81" in madds
     assert "3.887M" in params and "5.289M" in params
     assert "0.8000" in reward and "0.7000" in reward and "+0.1000" in reward
+
+
+def test_further_measurements_replace_the_one_that_a_network_was_selected_by(tmp_path):
+    again = [
+        RemeasureRecord(selection="measured", top=1, seeds=2, results=1, trials=(0,)),
+        *(
+            RemeasuredRecord(trial=0, number=n, seed=n, reward=value, accuracy=value)
+            for n, value in enumerate((0.6, 0.7))
+        ),
+    ]
+    described = {"name": "hand", **settings()}
+    batch = [proposals([[0]]), result(0, 0.9)]
+    update = UpdateRecord(batch=0, mean_reward=0.9, mean_log_prob=0.0)
+    run = write_run(tmp_path, [*batch, update, *again], described=described)
+    write_report([run], tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    accuracy, *_, reward = numbers(html)
+    assert "65.00% [1.5, 100.0]" in accuracy and "n = 2 further measurements" in accuracy
+    assert "0.6500" in reward and "mean of the further measurements" in reward
+    assert "Measured again" in html and "Measured again" not in page(tmp_path / "once", batch[1:])
 
 
 def test_accuracy_that_nobody_measured_is_not_invented(tmp_path):

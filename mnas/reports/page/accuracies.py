@@ -14,6 +14,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.experiment import sessions
 from mnas.experiment.results import Run
 from mnas.loop.records import ResultRecord
+from mnas.loop.selection import grouped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Known:
 
     source     how value and interval were obtained, in a few words
     predicted  whether it is a prediction; the interval is then value ± standard deviation
+    reward     mean reward of further measurements; None where there are none
     """
 
     value: float
@@ -29,6 +31,7 @@ class Known:
     high: float | None
     source: str
     predicted: bool = False
+    reward: float | None = None
 
 
 class Accuracies:
@@ -40,6 +43,7 @@ class Accuracies:
             for result in reversed(run.results)
             if result.accuracy is not None and not result.stopped
         }
+        self._again = grouped(run.remeasured)
         self._fit = _fit(run) if predict else None
         self._predict = predict
         self.images = images(run)
@@ -48,6 +52,13 @@ class Accuracies:
         """Return what is known of a trial's network; None where the evaluation failed."""
         if result.accuracy is None:
             return None
+        again = self._again.get(result.trial)
+        if again is not None and again.mean is not None:
+            low, high = again.interval or (None, None)
+            count = len(again.records)
+            note = f"mean of n = {count} further measurement{'s' if count > 1 else ''}"
+            note += ", 95% interval" if count > 1 else ""
+            return Known(again.mean, low, high, note, reward=again.reward)
         value = result.accuracy
         if (std := self._std(architecture)) is not None:
             return self._predicted(value, std)

@@ -11,7 +11,7 @@ from mnas.analysis.front import Box
 from mnas.architecture.architecture import Architecture
 from mnas.experiment.results import Run
 from mnas.loop.records import ResultRecord
-from mnas.reports import comparison_tables
+from mnas.reports import comparison_tables, remeasured_table
 from mnas.reports.drawing import draw, without_style
 from mnas.reports.failures import failure_rows
 from mnas.reports.page.accuracies import Accuracies
@@ -219,6 +219,7 @@ def variables(section: Section, index: int, predict: Predict | None) -> dict[str
         "best_rows": rows,
         "table_note": "",
         "failures": failure_rows(run.results),
+        "remeasured": remeasured_table.table(run.ranked),
         "facts": facts(run),
         "settings": [(key, str(value)) for key, value in flat(run.head.settings)],
         "drawings": [_drawing(result) for result in section.drawn],

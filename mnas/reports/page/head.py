@@ -107,6 +107,8 @@ def _cost(networks: Pair, kind: str) -> Number:
 
 def _reward(networks: Pair, axis: CostAxis, ours: Known | None, theirs: Known | None) -> Number:
     reward, note = networks.result.reward, "of the measured accuracy and cost"
+    if ours is not None and ours.reward is not None:
+        reward, note = ours.reward, "mean of the further measurements"
     interval = ""
     cost = axis.of_result(networks.result)
     if ours is not None and ours.low is not None:
