@@ -106,7 +106,7 @@ def _cost(networks: Pair, kind: str) -> Number:
 
 
 def _reward(networks: Pair, axis: CostAxis, ours: Known | None, theirs: Known | None) -> Number:
-    reward, note = networks.result.reward, "of the measured accuracy and cost"
+    reward, note = networks.result.reward, "of this accuracy and cost"
     if ours is not None and ours.reward is not None:
         reward, note = ours.reward, "mean of the further measurements"
     interval = ""
