@@ -47,19 +47,26 @@ def epoch_batches(
     the first step yielded, for a training that was stopped within the epoch.
     """
     order = TrainingOrder(len(feed), batch_size, seed)
-    rng = np.random.default_rng([seed, *b"augment", epoch])
-    keys = np.random.default_rng([seed, *b"pixels", epoch])
+    draws = _draws(augmentation, batch_size, seed, epoch)
     batches = feed.batches(order, (epoch - 1) * order.steps + start)
     for step in range(order.steps):
+        moves, key = next(draws)
+        if step >= start:
+            images, labels = next(batches)
+            yield _prepared(augmentation, images, labels, feed.mean, feed.std, moves, key)
+
+
+def _draws(augmentation: Augmentation, batch_size: int, seed: int, epoch: int):
+    """Yield for each batch its random moves and the key of the rest, as `_prepared` takes them."""
+    rng = np.random.default_rng([seed, *b"augment", epoch])
+    keys = np.random.default_rng([seed, *b"pixels", epoch])
+    while True:
         moves = None
         if augmentation.flip or augmentation.padding:
             mirrored = rng.integers(0, 2, batch_size, np.int8) * augmentation.flip > 0
             most = 2 * augmentation.padding
             moves = mirrored, rng.integers(0, most + 1, (batch_size, 2), np.int32)
-        key = keys.integers(0, 2**32, 2, np.uint32) if augmentation.draws else None
-        if step >= start:
-            images, labels = next(batches)
-            yield _prepared(augmentation, images, labels, feed.mean, feed.std, moves, key)
+        yield moves, keys.integers(0, 2**32, 2, np.uint32) if augmentation.draws else None
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -102,14 +109,21 @@ def _moved(images, mirrored, shift, padding):
 
 
 def calibration_batches(
-    feed: Feed, batch_size: int, seed: int, max_batches: int
+    feed: Feed,
+    batch_size: int,
+    seed: int,
+    max_batches: int,
+    augmentation: Augmentation = NONE,
 ) -> Iterator[jax.Array]:
-    """Yield up to `max_batches` complete batches without augmentation, equal for equal seeds."""
+    """Yield up to `max_batches` complete batches of images, equal for equal seeds."""
     order = np.random.default_rng([seed, *b"calibrate"]).permutation(len(feed))
     count = min(max_batches, len(order) // batch_size)
     batches = order[: count * batch_size].astype(np.int32).reshape(count, batch_size)
-    for images, labels in feed.batches(FixedOrder(batches)):
-        yield _prepared(NONE, images, labels, feed.mean, feed.std, None, None)[0]
+    draws = _draws(augmentation, batch_size, seed, epoch=0)  # those of training begin at 1
+    for (images, labels), (moves, key) in zip(
+        feed.batches(FixedOrder(batches)), draws, strict=False
+    ):
+        yield _prepared(augmentation, images, labels, feed.mean, feed.std, moves, key)[0]
 
 
 def ordered_batches(feed: Feed, batch_size: int) -> Iterator[tuple[jax.Array, jax.Array]]:

@@ -25,7 +25,6 @@ import jax
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.batches import calibration_batches
 from mnas.data.images import NOT_IDENTIFYING, Images
 from mnas.errors import UsageError, rejected, require_one_of, require_whole
 from mnas.evaluation import CPU_SECONDS, SHARED_CPU_SECONDS, Evaluation, Report
@@ -35,7 +34,7 @@ from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.machine import available_bytes
 from mnas.space import Space
 from mnas.training.bank_training import BankTraining
-from mnas.training.batches import batch_size_of
+from mnas.training.batches import batch_size_of, statistics_batches
 from mnas.training.child import Child
 from mnas.training.config import TrainingConfig
 from mnas.training.optimizer import optimizer_of
@@ -171,9 +170,10 @@ class WeightBankEvaluator(BlockEvaluator):
                 start=jax.device_put(self._weights.trained(trained)),
                 precision=config.training.precision,
             )
-            variables = child.variables(
-                calibration_batches(feed, batch_size, config.seed, calibration)
+            batches = statistics_batches(
+                feed, config.training, trained.classes, config.seed, batch_size, calibration
             )
+            variables = child.variables(batches)
             calibrated = time.perf_counter()
             scores = held_out_scores(child.inference, variables, validation, batch_size)
         end = time.perf_counter()

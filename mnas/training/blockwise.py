@@ -16,14 +16,14 @@ import jax
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.batches import calibration_batches, check_images
+from mnas.data.batches import check_images
 from mnas.data.feeds import DeviceImages, Feed
 from mnas.data.images import Subset
 from mnas.evaluation import Report
 from mnas.nn.network import Variables, network_blocks
 from mnas.runtime.backends import Program
 from mnas.runtime.compile_stats import Recording
-from mnas.training.batches import batch_size_of, training_batches
+from mnas.training.batches import batch_size_of, statistics_batches, training_batches
 from mnas.training.child import Child, inference
 from mnas.training.config import TrainingConfig, learning_rate
 from mnas.training.optimizer import optimizer_of
@@ -138,7 +138,13 @@ def _train(
     )
     batch_size = batch_size_of(feed, config)
     calibration = functools.partial(
-        calibration_batches, feed, batch_size, seed, config.calibration_batches
+        statistics_batches,
+        feed,
+        config,
+        architecture.classes,
+        seed,
+        batch_size,
+        config.calibration_batches,
     )
     held_out, value, history = None, None, []
     for epoch in range(1, config.epochs + 1):

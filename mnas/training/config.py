@@ -85,7 +85,8 @@ class TrainingConfig:
     rises linearly to the network's; None for the network's in all epochs. Every resolution, at most
     five, is compiled."""
     calibration_batches: int = 16
-    """Maximum number of training batches for BatchNorm's final statistics."""
+    """Maximum number of training batches, augmented as in the last epoch, for BatchNorm's final
+    statistics."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Type of activations and their gradients, by the backend for 'auto': float32 on CPUs. Weights,
     statistics and loss are float32."""

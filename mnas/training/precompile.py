@@ -1,12 +1,12 @@
 """Compilation of everything `mnas.training.blockwise` runs, part by part, ahead of a search."""
 
 from mnas.architecture.architecture import Architecture
-from mnas.data.batches import calibration_batches, ordered_batches
+from mnas.data.batches import ordered_batches
 from mnas.data.feeds import Feed
 from mnas.nn import ops
 from mnas.nn.blocks import without_drop
 from mnas.nn.network import block_shapes, blocks_with_inputs
-from mnas.training.batches import batch_size_of, training_batches
+from mnas.training.batches import batch_size_of, statistics_batches, training_batches
 from mnas.training.child import compile_loss
 from mnas.training.config import TrainingConfig, resolution_epochs
 from mnas.training.optimizer import optimizer_of
@@ -22,7 +22,7 @@ def compile_batches(
         images, targets = next(training_batches(feed, config, architecture.classes, 0, epoch))
         feed.stop()
         ops.cast(images, config.precision)
-    next(calibration_batches(feed, batch_size, 0, config.calibration_batches))
+    next(statistics_batches(feed, config, architecture.classes, 0, batch_size, max_batches=1))
     next(ordered_batches(validation, batch_size))
     compile_loss(config.label_smoothing, architecture.classes, targets)
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.spec import to_spec
-from mnas.data.batches import calibration_batches, check_images
+from mnas.data.batches import check_images
 from mnas.data.feeds import Feed, Feeding, Statistics
 from mnas.data.images import DataConfig, Images, Subset
 from mnas.errors import UsageError
@@ -35,7 +35,7 @@ from mnas.nn.weights import save_weights
 from mnas.runtime import signals
 from mnas.training import checkpoint
 from mnas.training.accuracy import Score
-from mnas.training.batches import batch_size_of, training_batches
+from mnas.training.batches import batch_size_of, statistics_batches, training_batches
 from mnas.training.checkpoint import Checkpoint, CheckpointConfig, Epoch
 from mnas.training.child import pooled_statistics
 from mnas.training.config import TrainingConfig, epoch_resolution, learning_rate
@@ -315,10 +315,12 @@ class Retraining:
         """Return (averaged) weights with batch statistics, block by block, as NumPy arrays."""
         weights = self._state.params if self._state.average is None else self._state.average
         program = dataclasses.replace(self._program, dtype="float32")
-        batches = calibration_batches(
+        batches = statistics_batches(
             self._feed,
-            self._part_size,
+            self._config,
+            self.architecture.classes,
             self._seed,
+            self._part_size,
             self._config.calibration_batches * self._config.accumulation,
         )
         statistics = [

@@ -86,6 +86,19 @@ def test_calibration_batches_are_equal_for_equal_seeds(feed):
     assert len(list(calibration_batches(feed, 4, 0, max_batches=1))) == 1
 
 
+def test_calibration_batches_are_augmented(feed):
+    plain = np.array(list(calibration_batches(feed, 4, 0, max_batches=9)))
+    augmentation = Augmentation(flip=True, padding=1)
+    moved, again = (
+        np.array(list(calibration_batches(feed, 4, 0, 9, augmentation))) for _ in range(2)
+    )
+    np.testing.assert_array_equal(moved, again)
+    assert moved.shape == plain.shape and not np.array_equal(moved, plain)
+    # An image moved by a pixel in either direction shows the mean, 0, along two of its edges.
+    edges = (moved[:, :, [0, -1]] == 0).all((-1, -2)), (moved[:, :, :, [0, -1]] == 0).all((-1, 2))
+    assert all(edge.any() for edge in edges)
+
+
 def test_ordered_batches_have_all_images_and_one_size(feed):
     batches = list(ordered_batches(feed, 4))
     assert [images.shape for images, _ in batches] == [(4, 4, 4, 3)] * 3

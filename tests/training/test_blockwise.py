@@ -11,6 +11,8 @@ import pytest
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
+from mnas.data.augmentation import Augmentation
+from mnas.data.batches import calibration_batches
 from mnas.data.feeds import DeviceImages
 from mnas.data.images import Subset
 from mnas.nn.network import (
@@ -267,13 +269,19 @@ def test_precompiled_networks_of_other_blocks_learn(architecture):
     assert result.accuracy == (predicted == held_out[1]).mean()
 
 
-def test_calibration_gives_statistics_over_all_pixels():
+@pytest.mark.parametrize("padding", [0, 2])
+def test_calibration_gives_statistics_over_all_pixels_of_images_as_trained(padding):
     # Four batches; the stem's BatchNorm, whose input depends on no other statistics.
-    config = dataclasses.replace(CONFIG, epochs=1)
+    config = dataclasses.replace(CONFIG, epochs=1, crop_padding=padding)
     result = train(TINY, FEED, config, seed=5)
     stem = result.variables["stem"]
+    images = normalized(IMAGES)
+    if padding:
+        moved = calibration_batches(FEED, CONFIG.batch_size, 5, 4, Augmentation(padding=padding))
+        images = np.concatenate(list(moved))
+        assert not np.allclose(images.mean(), normalized(IMAGES).mean(), atol=1e-3)
     y = jax.lax.conv_general_dilated(
-        normalized(IMAGES),
+        images,
         stem["params"]["conv"]["kernel"],
         (2, 2),
         "SAME",
