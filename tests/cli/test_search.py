@@ -101,7 +101,7 @@ def test_the_summary_and_the_report_compare_with_b0_by_both_fits(tmp_path, capsy
     assert out == ""
     assert "reward by mlp: best 0." in err and "reward by ridge: best 0." in err
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Compared with efficientnet-b0" in page and "reward by ridge" in page
+    assert "best network beside efficientnet-b0" in page and "reward by ridge" in page
     assert "16 epochs" in page and "favours small networks" in page
 
 
