@@ -112,11 +112,12 @@ class TensorBoard:
         self._events = EventFile(directory)
         self._hyperparameters = flat(settings or {})
         self._end: Any = None  # summary that ends the session, once it has begun
+        self._best: ResultRecord | None = None
         self._forget()
 
     def _forget(self) -> None:
         self._trials = 0
-        self._best: ResultRecord | None = None
+        self._best = None
         self._best_is_written = True
         self._counts = dict.fromkeys(("failed", "stopped", "duplicates"), 0)
 
