@@ -28,7 +28,7 @@ def statistics_batches(
 
     They are augmented as in the last epoch, like those that running averages would be over: the
     weights were trained with statistics of such images. With statistics of plain ones, networks
-    trained with shifts and flips were up to 0.9 points worse (docs/results/training.md).
+    trained with shifts and flips were up to 0.7 points worse (docs/results/training.md).
     """
     augmentation = augmentation_of(config, classes, feed.resolution, config.epochs)
     return calibration_batches(feed, batch_size, seed, max_batches, augmentation)
