@@ -124,6 +124,10 @@ def test_package_imports_only_what_it_may(name):
     assert not {module: others for module, others in wrong.items() if others}
 
 
+def test_only_the_script_imports_the_command():
+    assert {m for m in MODULES if "mnas.__main__" in imports(m)} == {"search"}
+
+
 def test_table_of_packages_has_no_cycle():
     waiting = {name: set(below) for name, below in MAY_IMPORT.items()}
     while waiting:

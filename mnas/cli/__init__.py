@@ -3,7 +3,7 @@
 In   the words after `mnas VERB`
 Out  an exit status; results on standard output, progress and messages on standard error
 
-Each verb of `mnas.__main__.VERBS` is the module of that name, imported when it is called, with a
+Each verb of `verbs.VERBS` is the module of that name, imported when it is called, with a
 function
 
     main(arguments: list[str]) -> int | None
@@ -13,6 +13,7 @@ that returns the exit status (None is 0) and raises `UsageError` for a mistake o
 the table; a defect keeps its traceback. With `--json`, standard output is one JSON object and
 nothing else.
 
+verbs             names of the verbs with a line each; flags of all of them
 streams           standard streams, whatever the shell has made of them
 command           `run_command`: a function's exceptions as an exit status
 help_text         help that fits 80 columns, basic flags apart from all others
@@ -35,8 +36,8 @@ proxy_quality, benchmark, completion  one verb each
 
 May import every other package of `mnas`, but not `mnas.controllers`, `mnas.search_spaces` or
 `mnas.experiments`, whose contents it finds by name through `mnas.experiment.registry`. Importing
-`command` loads nothing outside the standard library, `mnas.errors`, `mnas.reports.log` and
-`mnas.runtime`.
+`command` or `verbs` loads nothing outside the standard library, `mnas.errors`, `mnas.reports.log`
+and `mnas.runtime`.
 
 What people see beside results is logged, at level INFO of Python's `logging` (`mnas.reports.log`),
 or printed on a `plain_console` of standard error; `-q`, `-v` and `--log-json`, which every verb

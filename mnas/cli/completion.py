@@ -9,6 +9,7 @@ import tyro
 
 from mnas.cli.arguments import parse
 from mnas.cli.flags import flags
+from mnas.cli.verbs import GLOBAL_FLAGS, VERBS
 from mnas.experiment import registry
 from mnas.experiment.settings import KINDS
 
@@ -50,8 +51,6 @@ class CompletionArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas completion`."""
-    from mnas.__main__ import GLOBAL_FLAGS, VERBS
-
     parse(CompletionArguments, "mnas completion", arguments)
     cases = [
         f"            {verb}) words={shlex.quote(' '.join([*_words(verb), *GLOBAL_FLAGS]))} ;;"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mnas.__main__ import VERBS, main
+from mnas.__main__ import main
 from mnas.cli.arguments import fold
 from mnas.cli.command import run_command
+from mnas.cli.verbs import VERBS
 from mnas.errors import UsageError
 from tests.cli.commands import assert_one_line
 

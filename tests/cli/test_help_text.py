@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from mnas.__main__ import VERBS, main
+from mnas.__main__ import main
 from mnas.cli.arguments import Spec, parse
+from mnas.cli.verbs import VERBS
 
 BASH = shutil.which("bash") or "/bin/bash"
 
