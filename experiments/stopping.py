@@ -44,7 +44,7 @@ class Arguments:
     """Networks sampled by each search."""
     batch: int = 6
     """Networks of a batch; the rule stops no child of the first one."""
-    epochs: int = 3
+    epochs: int = digits.EXPERIMENT.evaluator.training.epochs
     """Passes over the training images."""
     train_images: int = 960
     """Training images."""

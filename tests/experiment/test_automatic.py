@@ -14,6 +14,7 @@ from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.whole_network import WholeNetworkConfig
 from mnas.experiment import automatic, run
 from mnas.experiments import digits
+from mnas.loop.config import SearchConfig
 from mnas.loop.journal import read_head
 from mnas.runtime.backends import Backend
 from tests.studies import RANDOM
@@ -106,10 +107,12 @@ def test_searches_that_train_nothing_have_no_backend(tmp_path):
 
 
 def test_workers_get_the_resolved_evaluator(monkeypatch):
-    driven, search = [], types.SimpleNamespace(done=True)
+    driven, search = [], types.SimpleNamespace(done=True, space=None, config=SearchConfig())
     monkeypatch.setattr(run, "drive_engine", lambda *arguments: driven.append(arguments))
     run.drive(on_gpu(PROXY), search)
-    assert driven == [(search, PROXY.evaluator.for_backend("gpu"), on_gpu(PROXY).engine)]
+    ((source, *others),) = driven
+    assert source.search is search
+    assert others == [PROXY.evaluator.for_backend("gpu"), on_gpu(PROXY).engine]
 
 
 def test_the_precision_of_retrained_networks_is_resolved_too(tmp_path):

@@ -37,8 +37,12 @@ def summaries(directory):
 
 
 def events(directory, *tags):
-    """Return (tag, step, value) of the events with these tags."""
-    return [(v.tag, step, v.simple_value) for step, _, v in summaries(directory) if v.tag in tags]
+    """Return (tag, step, value) of the events with these tags; of all without tags."""
+    return [
+        (value.tag, step, value.simple_value)
+        for step, _, value in summaries(directory)
+        if not tags or value.tag in tags
+    ]
 
 
 UPDATE = UpdateRecord(
