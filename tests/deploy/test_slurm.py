@@ -20,7 +20,8 @@ WAIT_SECONDS = 300.0
 
 SCONTROL = """
 echo "scontrol $*" >> calls
-[ "$1" = show ] && printf 'node1\\nnode2\\nnode3\\n' || true
+# More than a pipe holds: a reader that stops after the first line would end this by SIGPIPE.
+[ "$1" = show ] && printf 'node%d\\n' {1..20000} || true
 """
 # A search that ends at once (FINISHES), fails (FAILS), or runs until SIGTERM.
 MNAS = """
