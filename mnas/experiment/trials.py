@@ -9,11 +9,11 @@ Status = Literal["complete", "duplicate", "stopped", "failed"]
 
 
 def status(result: ResultRecord) -> Status:
-    """Return what became of a trial; a duplicate of a failed or stopped one is a duplicate."""
-    if result.duplicate_of is not None:
-        return "duplicate"
+    """Return what became of a trial; a duplicate of a failed one has failed too."""
     if result.error is not None:
         return "failed"
+    if result.duplicate_of is not None:
+        return "duplicate"
     return "stopped" if result.stopped else "complete"
 
 

@@ -1,25 +1,22 @@
 """The trials of a run as plain data for the page: columns, and block strings stored once each."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from mnas.experiment import trials
 from mnas.experiment.results import Run
 from mnas.loop.records import ResultRecord
 from mnas.reports.page.costs import CostAxis
 from mnas.reports.page.curves import bounded
 
+# Names on the page of what becomes of trials, in the order of `Status`.
 STATUSES = ("complete", "duplicate", "stopped early", "failed")
-COMPLETE, DUPLICATE, STOPPED, FAILED = range(4)
 LONGEST_CAUSE = 300
 
 
 def status(result: ResultRecord) -> int:
-    """Return the index in `STATUSES` of a result; that of a failed one's duplicate is failed."""
-    if result.error is not None:
-        return FAILED
-    if result.duplicate_of is not None:
-        return DUPLICATE
-    return STOPPED if result.stopped else COMPLETE
+    """Return the index in `STATUSES` of a result (`mnas.experiment.trials.status`)."""
+    return get_args(trials.Status).index(trials.status(result))
 
 
 def columns(run: Run, axis: CostAxis) -> dict[str, Any]:

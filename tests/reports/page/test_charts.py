@@ -8,6 +8,7 @@ import pytest
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.published import PUBLISHED
 from mnas.experiment.results import Run
+from mnas.experiment.trials import trial_rows
 from mnas.reports.page import content, style
 from mnas.reports.page.accuracies import Accuracies
 from mnas.reports.page.costs import CostAxis, cost_axis
@@ -15,7 +16,7 @@ from mnas.reports.page.curves import LARGEST, batches, best_so_far, box_of, step
 from mnas.reports.page.front_chart import front_chart, front_results
 from mnas.reports.page.head import pair
 from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart
-from mnas.reports.page.trials import rows
+from mnas.reports.page.trials import STATUSES, rows, status
 from mnas.reward import RewardConfig
 from tests.runs import ACCURACY, head, proposals, result, run_of, settings
 
@@ -198,3 +199,11 @@ def test_hypervolume_has_a_figure_where_the_rectangle_has_an_area():
 def test_networks_of_the_drawings_are_architectures():
     (section,) = content.sections([a_run([result(0, 0.5), result(1, 0.4)])], None)
     assert [Architecture.from_dict(r.architecture) is not None for r in section.drawn] == [True] * 2
+
+
+def test_statuses_are_those_of_the_table_of_trials():
+    results = [result(0), result(1, 0.0, **FAILED), result(2, 0.0, **FAILED, duplicate_of=1)]
+    results += [result(3, duplicate_of=0), result(4, stopped=True)]
+    names = [row["status"] for row in trial_rows(results)]
+    assert names == ["complete", "failed", "failed", "duplicate", "stopped"]
+    assert [STATUSES[status(each)].split()[0] for each in results] == names
