@@ -50,8 +50,8 @@ class ProxyConfig:
     width: float = 1.0
     """Factor on the filters of children in training; costs are those of the whole networks."""
     inherit: str | None = None
-    """File of a weight bank (evaluator weight-bank, same images, width and resolution) in whose
-    blocks children start; blocks that it lacks start anew."""
+    """File of a weight bank (evaluator weight-bank, same width, resolution and images, or all
+    training images of the same split) in whose blocks children start; others start anew."""
     resolution: int | None = None
     """Resolution of children in training, pixels; costs are those at the network's own."""
     measure_latency: bool = False
@@ -206,8 +206,9 @@ class ProxyEvaluator:
     def inherited(self, architecture: Architecture, seed: int) -> Inherited | None:
         """Return what a child starts from that takes blocks from the bank; None without a bank.
 
-        Raises UsageError for a bank of another width or resolution, or of other images, some of
-        which may be held out of the child's; and for one without any block of the network.
+        The bank may have been trained on more images than the child (`train_images`). Raises
+        UsageError for a bank of another width or resolution, or of other images, some of which may
+        be held out of the child's; and for one without any block of the network.
         """
         bank = self._bank
         if bank is None:
@@ -215,11 +216,12 @@ class ProxyEvaluator:
         config = self.config
         trained = config.trained(architecture)
         if trained.resolution not in self._checked:
-            settings = {
-                "data": self.images_for(architecture).digest(),
-                "resolution": config.resolution,
-                "width": config.width,
-            }
+            data = self.images_for(architecture).digest()
+            everything = dataclasses.replace(config.data, train_images=None)
+            unlimited = load(everything, trained.resolution).digest()
+            if bank.identity.get("data") == unlimited:  # what is held out is the same
+                data = unlimited
+            settings = {"data": data, "resolution": config.resolution, "width": config.width}
             bank.require_identity(settings, only=tuple(settings))
             self._checked.add(trained.resolution)
         found = inherited(bank, trained, seed, zero_residual=config.training.zero_residual)

@@ -55,6 +55,19 @@ def test_a_child_starts_with_the_weights_of_the_bank(bank, program):
     assert afresh != pytest.approx(score, rel=1e-2)
 
 
+def test_a_child_may_have_fewer_images_than_its_bank(bank, tmp_path):
+    everything = trained(tmp_path, data=dataclasses.replace(DATA, train_images=None))
+    config = inheriting(everything)
+    config.check(BOTH)
+    assert config.build()(BOTH, 0).timings["new_blocks"] == 0
+    another_split = dataclasses.replace(DATA, split_seed=1)  # holds out images of the bank
+    with pytest.raises(UsageError, match="weight bank of other settings: data was"):
+        dataclasses.replace(config, data=another_split).check(BOTH)
+    unlimited = dataclasses.replace(DATA, train_images=None)
+    with pytest.raises(UsageError, match="weight bank of other settings: data was"):
+        dataclasses.replace(inheriting(bank), data=unlimited).check(BOTH)
+
+
 def test_blocks_that_a_bank_lacks_are_counted(bank):
     evaluate = inheriting(bank).build()
     spent = BankFile(Path(bank.bank)).cpu_seconds
