@@ -11,7 +11,14 @@ from mnas.architecture.block import Block
 from mnas.experiment.results import Run
 from mnas.loop.config import SearchConfig
 from mnas.loop.journal import Journal
-from mnas.loop.records import ExperimentRecord, ProposalsRecord, Record, ResultRecord
+from mnas.loop.records import (
+    ExperimentRecord,
+    ProposalsRecord,
+    Record,
+    RemeasuredRecord,
+    RemeasureRecord,
+    ResultRecord,
+)
 from mnas.reward import RewardConfig
 
 ACCURACY = RewardConfig(w=0.0)  # reward = accuracy
@@ -54,6 +61,22 @@ def proposals(
         first_trial=first_trial,
         decisions=tuple(map(tuple, decisions)),
         log_probs=(0.0,) * len(decisions),
+    )
+
+
+def remeasure(trials: Sequence[int], seeds: int, **changes: Any) -> RemeasureRecord:
+    """Return the beginning of a round of further measurements."""
+    fields = {"selection": "measured", "top": len(trials), "results": 6}
+    return RemeasureRecord(**(fields | changes), seeds=seeds, trials=tuple(trials))
+
+
+def remeasured(
+    trial: int, number: int, accuracy: float | None, error: str | None = None
+) -> RemeasuredRecord:
+    """Return a further measurement whose reward is its accuracy."""
+    fields = {"trial": trial, "number": number, "seed": 1, "seconds": 3.0, "error": error}
+    return RemeasuredRecord(
+        reward=-1.0 if accuracy is None else accuracy, accuracy=accuracy, **fields
     )
 
 

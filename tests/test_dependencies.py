@@ -25,6 +25,8 @@ OPTIONAL = {
     "mnas/data/streaming.py": {"absl", "grain"},
     "mnas/experiment/notebook.py": {"pandas"},
     "mnas/export/onnx.py": {"onnx"},
+    "mnas/trackers/mlflow.py": {"mlflow"},
+    "mnas/trackers/wandb.py": {"wandb"},
     "mnas/benchmark/contenders/inference_torch.py": {"torch"},
     "mnas/benchmark/contenders/torch_eager.py": {"torch"},
     "experiments/performance/cifar_peer.py": {"timm", "torch"},

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "engines": BASE | CONTRACTS | {"loop", "runtime"},
     "experiment": BASE | CONTRACTS | {"engines", "loop", "preparation", "runtime"},
     "preparation": BASE | CONTRACTS | {"engines", "evaluators", "nn", "runtime", "training"},
+    "trackers": {"experiment", "loop"},
     "analysis": BASE | CONTRACTS | {"experiment", "loop"},
     "reports": BASE | CONTRACTS | {"analysis", "experiment", "loop"},
     "export": BASE | {"nn"},

@@ -26,7 +26,7 @@ class ExperimentArguments:
     """Settings of an experiment and the directory of its run."""
 
     BASIC: ClassVar[tuple[str, ...]] = (
-        *("--seed", "--out", "--search.trials", "--search.batch", "--search.selection"),
+        *("--seed", "--out", "--track", "--search.trials", "--search.batch", "--search.selection"),
         *("--search.stopping.quantile", "--reward.form", "--reward.cost", "--reward.target-madds"),
         *("--reward.target-params", "--reward.target-latency-ms", "--evaluator.data.source"),
         *("--evaluator.training.epochs", "--evaluator.fit", "--evaluator.path"),
@@ -39,6 +39,8 @@ class ExperimentArguments:
     """Short for --search.seed."""
     out: str | None = None
     """Directory of the run; None: runs/EXPERIMENT-N."""
+    track: tuple[str, ...] = ()
+    """Trackers by name that the search is logged to, beside TensorBoard: wandb, mlflow."""
 
 
 def split_name(arguments: list[str]) -> tuple[str, list[str]]:

@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> None:
     from mnas.cli.named_experiment import ExperimentArguments, with_classes_of_data
     from mnas.cli.run import run_experiment
     from mnas.experiment import run
+    from mnas.experiment.tracking import trackings
 
     if (directory / "study.json").is_file():
         study.resume(directory, flags)
@@ -57,5 +58,6 @@ def main(arguments: list[str]) -> None:
         )
     run.require_files(parsed.experiment, directory)
     experiment = with_classes_of_data(parsed.experiment, flags)
+    trackers = trackings(parsed.track, experiment, directory)
     run.check(experiment)
-    run_experiment(experiment, directory)
+    run_experiment(experiment, directory, trackers)

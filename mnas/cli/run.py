@@ -18,6 +18,7 @@ from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import automatic, registry, run, sessions
 from mnas.experiment.settings import Experiment
+from mnas.experiment.tracking import Tracking, tracked
 from mnas.loop.early_stopping import savings
 from mnas.loop.records import ResultRecord
 from mnas.loop.remeasuring import ranked as ranked_results
@@ -30,7 +31,9 @@ from mnas.reports.tensorboard import TensorBoard
 from mnas.reports.terminal import plain_console
 
 
-def run_experiment(experiment: Experiment, directory: Path) -> None:
+def run_experiment(
+    experiment: Experiment, directory: Path, trackers: Sequence[Tracking] = ()
+) -> None:
     """Run a new or resumed search until it is done or interrupted, and write its files.
 
     Progress and summary go to standard error. Raises KeyboardInterrupt and RunFailure after writing
@@ -40,8 +43,9 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
     progress = SearchProgress(registry.accuracy_word(experiment.kinds()))
     events = TensorBoard(directory, experiment.settings())
     with (
-        run.opened(experiment, directory, (events, progress)) as search,
+        run.opened(experiment, directory, (events, progress, *trackers)) as search,
         stop_advice(f"to continue: {resume_command(directory)}"),
+        tracked(trackers, search),
     ):
         run.write_experiment(experiment, directory, sessions.extended(directory, experiment))
         size = search.space.cardinality()
@@ -54,7 +58,13 @@ def run_experiment(experiment: Experiment, directory: Path) -> None:
         if search.results:
             console.print(f"resumed after {len(search.results)} trials")
         try:
-            events.follow(map(ResultRecord.of, search.results.values()))
+            events.follow(
+                [
+                    *map(ResultRecord.of, search.results.values()),
+                    *search.rounds.all,
+                    *search.rounds.measured.values(),
+                ]
+            )
             with progress.follow(search):
                 run.drive(experiment, search, progress.prepare)
         except (KeyboardInterrupt, RunFailure):

@@ -22,6 +22,7 @@ from mnas.errors import UsageError
 from mnas.experiment import registry, run
 from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Study
+from mnas.experiment.tracking import load_tracker, trackings
 
 HELP = """usage: mnas search [EXPERIMENT | STUDY] [settings]
 
@@ -113,7 +114,9 @@ def start(experiment: Experiment, flags: list[str], config: Settings) -> None:
         seeded = dataclasses.replace(experiment.search, seed=arguments.seed)
         experiment = dataclasses.replace(experiment, search=seeded)
     experiment = with_classes_of_data(experiment, flags, config)
+    for tracker in arguments.track:
+        load_tracker(tracker)
     run.check(experiment)
     directory = Path(arguments.out) if arguments.out else run.new_directory(Path("runs"), name)
     run.create(experiment, directory)
-    run_experiment(experiment, directory)
+    run_experiment(experiment, directory, trackings(arguments.track, experiment, directory))

@@ -16,6 +16,7 @@ notebook      data frame of a run's trials, and its summary in HTML
 sessions      the processes that began or resumed a run, in its experiment.json
 automatic     settings that follow from the backend of the workers
 run           check an experiment; create, resume, drive and export its run
+tracking      contract of trackers, and the thread in which they run
 network_list  listed networks, each with several seeds: a search of the list for each seed
 study         `Study`: variants of an experiment and several seeds of each
 api           `search`: a whole run in one call

@@ -1,4 +1,4 @@
-"""Spaces, controllers, evaluators, experiments and studies by name, from all installed packages.
+"""Spaces, controllers, evaluators, experiments, studies and trackers by name, of all packages.
 
 Each is an entry point in the group of its part and imported when it is used. A plug-in registers
 its own in its `pyproject.toml`:
@@ -21,6 +21,7 @@ GROUPS = {
     "controller": "mnas.controllers",
     "evaluator": "mnas.evaluators",
     "experiment": "mnas.experiments",
+    "tracker": "mnas.trackers",
 }
 
 
@@ -47,7 +48,7 @@ def load(part: str, name: str) -> Any:
     """Return the object registered as `name`; UsageError for an unknown name.
 
     For a space, controller or evaluator it is a configuration class, for an experiment an
-    `Experiment` or a `Study`.
+    `Experiment` or a `Study`, for a tracker what `mnas.experiment.tracking` describes.
     """
     known = entries(part)
     if name not in known:

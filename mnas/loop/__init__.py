@@ -23,6 +23,7 @@ spending        processor time of evaluations, with that of what they share
 smoothing       accuracies estimated from those of all networks, by a Gaussian process
 rounds          rounds of further measurements of the best networks, as journals record them
 selection       which evaluated network a search exports
+metrics         values of records by tag, for TensorBoard and other trackers
 replay          checks of records that a search replays
 snapshot        the controller's state on disk, which spares a resumed search its updates
 stateful_controller   a controller together with its state

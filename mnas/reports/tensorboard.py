@@ -12,9 +12,11 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import hparams, scalar, text
 
-from mnas.experiment.results import load_run
+from mnas.experiment.results import read_settings
 from mnas.experiment.settings import PARTS
-from mnas.loop.records import Record, ResultRecord, UpdateRecord
+from mnas.loop import journal
+from mnas.loop.metrics import Metrics, flat
+from mnas.loop.records import Record, ResultRecord
 
 logger = logging.getLogger(__name__)
 
@@ -94,58 +96,34 @@ class EventFile:
 
 
 class TensorBoard:
-    """Observer of a search that writes TensorBoard events into a directory.
+    """Observer of a search that writes TensorBoard events into a directory (`mnas.loop.metrics`).
 
     settings  nested settings of the search, as hyperparameters (`Experiment.settings`)
 
     A search that never begins leaves no file; where it can't be written, the search goes on.
-
-    child/accuracy, reward, madds, params, latency_ms, seconds   at each trial; the last three not
-                              of duplicates, accuracy and reward not of failures
-    search/best_reward, best_accuracy   of the best network so far, at the number of trials so far
-    search/failed, stopped, duplicates  counts of trials, at the same
-    controller/reward, log_prob, and the controller's summary   at the number of trials so far
-    best                      the best network as text, at each update that follows a new one
     """
 
     def __init__(self, directory: Path, settings: Mapping[str, Any] | None = None) -> None:
         self._events = EventFile(directory)
         self._hyperparameters = flat(settings or {})
         self._end: Any = None  # summary that ends the session, once it has begun
-        self._best: ResultRecord | None = None
-        self._forget()
+        self._metrics = Metrics()
 
-    def _forget(self) -> None:
-        self._trials = 0
-        self._best = None
-        self._best_is_written = True
-        self._counts = dict.fromkeys(("failed", "stopped", "duplicates"), 0)
-
-    def follow(self, results: Iterable[ResultRecord]) -> "TensorBoard":
-        """Begin with the results of a resumed search, whose events are written already."""
-        self._forget()
-        for result in results:
-            self._count(result)
-        self._best_is_written = True
+    def follow(self, records: Iterable[Record]) -> "TensorBoard":
+        """Begin with the records of a resumed search, whose events are written already."""
+        self._metrics = Metrics().follow(records)
         return self
 
     def __call__(self, record: Record) -> None:
+        step = self._metrics.step(record)
+        if step is None:
+            return
         if isinstance(record, ResultRecord):
-            self._begin(record.time)
-            self._count(record)
-            self._events.write(_values(record), record.trial, record.time)
-        elif isinstance(record, UpdateRecord):
-            values = {"reward": record.mean_reward, "log_prob": record.mean_log_prob}
-            named = {f"controller/{k}": v for k, v in {**record.controller, **values}.items()}
-            named |= {f"search/{name}": count for name, count in self._counts.items()}
-            if self._best is not None:
-                named["search/best_reward"] = self._best.reward
-                named["search/best_accuracy"] = self._best.accuracy
-            self._events.write(named, self._trials, record.time)
-            if not self._best_is_written and self._best is not None:
-                summary = text("best", best_text(self._best))
-                self._events.add([summary], self._trials, record.time)
-                self._best_is_written = True
+            self._begin(step.time)
+        self._events.write(step.values, step.number, step.time)
+        self._events.add(
+            [text(tag, content) for tag, content in step.texts.items()], step.number, step.time
+        )
 
     def _begin(self, seconds: float) -> None:
         """Write the hyperparameters before the first result, where there are any."""
@@ -154,23 +132,10 @@ class TensorBoard:
             *begin, self._end = hparams(self._hyperparameters, dict.fromkeys(names))
             self._events.add(begin, 0, seconds)
 
-    def _count(self, record: ResultRecord) -> None:
-        """Count a result, and keep the best so far, the first trial of equals."""
-        self._trials = max(self._trials, record.trial + 1)
-        is_failure, is_duplicate = record.error is not None, record.duplicate_of is not None
-        self._counts["failed"] += is_failure
-        self._counts["stopped"] += record.stopped
-        self._counts["duplicates"] += is_duplicate
-        if is_failure or is_duplicate or record.stopped:
-            return
-        rank = (-record.reward, record.trial)
-        if self._best is None or rank < (-self._best.reward, self._best.trial):
-            self._best, self._best_is_written = record, False
-
     def close(self) -> None:
         """Write outstanding events and close the file."""
         if self._end is not None:
-            self._events.add([self._end], self._trials, time.time())
+            self._events.add([self._end], self._metrics.trials, time.time())
         self._events.close()
 
 
@@ -181,52 +146,10 @@ def write_run(directory: Path) -> None:
     """
     if any(directory.glob("events.out.tfevents.*")):
         return
-    run = load_run(directory)
-    settings = {part: value for part, value in run.settings.items() if isinstance(value, Mapping)}
-    board = TensorBoard(run.directory, {name: settings.get(name, {}) for name in PARTS})
-    updates = {update.batch: update for update in run.updates}
-    results = {result.trial: result for result in run.results}
-    for proposals in run.proposals:
-        first = proposals.first_trial
-        for trial in range(first, first + len(proposals.decisions)):
-            if trial in results:
-                board(results[trial])
-        if proposals.batch in updates:
-            board(updates[proposals.batch])
+    settings = read_settings(directory)
+    parts = {name: settings.get(name) for name in PARTS}
+    known = {name: part for name, part in parts.items() if isinstance(part, Mapping)}
+    board = TensorBoard(directory, known)
+    for record in journal.read(directory / "journal.jsonl")[1:]:
+        board(record)
     board.close()
-
-
-def flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted paths; lists as text, without what is None."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{path}.{key}".lstrip(".")
-        if isinstance(value, Mapping):
-            found |= flat(value, name)
-        elif value is not None:
-            found[name] = value if isinstance(value, str | bool | int | float) else str(value)
-    return found
-
-
-def best_text(best: ResultRecord) -> str:
-    """Return a result as Markdown: its figures and the block strings of its network."""
-    blocks = "\n".join(f"    {string}" for string in best.architecture["blocks"])
-    return (
-        f"Trial {best.trial}: reward {best.reward:.4f}, accuracy {best.accuracy:.4f}, "
-        f"{best.mult_adds:,} mult-adds, {best.params:,} params\n\n{blocks}"
-    )
-
-
-def _values(record: ResultRecord) -> dict[str, float | None]:
-    """Return the values of one result by tag."""
-    values: dict[str, float | None] = {
-        "child/accuracy": record.accuracy,
-        "child/madds": record.mult_adds,
-    }
-    if record.error is None:
-        values["child/reward"] = record.reward
-    if record.duplicate_of is None:
-        values["child/params"] = record.params
-        values["child/latency_ms"] = record.latency_ms
-        values["child/seconds"] = record.seconds
-    return values

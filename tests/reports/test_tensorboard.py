@@ -13,7 +13,7 @@ from tensorboardX.record_writer import RecordWriter
 from mnas.loop.records import UpdateRecord
 from mnas.reports.tensorboard import TensorBoard, write_run
 from tests.cli.commands import quick, run_search
-from tests.runs import proposals, result
+from tests.runs import proposals, remeasure, remeasured, result
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,20 @@ def test_a_resumed_search_goes_on_from_its_counts_and_its_best(tmp_path):
     board.close()
     assert events(tmp_path, "search/best_reward") == [("search/best_reward", 6, pytest.approx(0.7))]
     assert events(tmp_path, *COUNTS) == [(name, 6, 1.0) for name in COUNTS]
+
+
+def test_further_measurements_are_events_and_their_table_a_text(tmp_path):
+    board = TensorBoard(tmp_path)
+    board(remeasure([5, 0], seeds=1))
+    board(remeasured(5, 0, 0.6))
+    board(remeasured(0, 0, 0.25))
+    board.close()
+    assert events(tmp_path, "remeasured/accuracy") == [
+        ("remeasured/accuracy", 0, pytest.approx(0.6)),
+        ("remeasured/accuracy", 1, 0.25),
+    ]
+    (text,) = [v for _, _, v in summaries(tmp_path) if v.tag == "remeasured/text_summary"]
+    assert text.tensor.string_val[0].decode().startswith("| trial | accuracy |")
 
 
 def test_events_of_a_finished_run_are_those_of_its_observer(finished, tmp_path):
