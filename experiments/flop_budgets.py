@@ -9,8 +9,9 @@ Results   docs/results/surrogate.md
 
 Each budget has its own searches on the `mlp` fit of the ImageNet surrogate. Of all networks that
 the study evaluated within a budget, the one with the best *lower* prediction of both fits is
-exported, because a search overrates most what its own fit prefers. The study's directory also gets
-100M.json ... 600M.json (specs), budgets.csv, front.csv (the Pareto front) and front.svg.
+exported, because a search overrates most what its own fit prefers. The study's page has the front
+of all networks with those of the budgets, and its directory also 100M.json ... 600M.json (specs),
+budgets.csv, front.csv (the Pareto front) and, for papers, front.svg.
 """
 
 import dataclasses
@@ -32,7 +33,10 @@ from mnas.experiments import b0_imagenet
 from mnas.files import write_csv, write_json
 from mnas.loop.config import SearchConfig
 from mnas.reports.figures import default_style, new_figure, write_svg
+from mnas.reports.page.chart import Chart
+from mnas.reports.page.style import color, series
 from mnas.reports.terminal import plain_console
+from mnas.reports.text import magnitude
 from mnas.reward import RewardConfig
 
 BUDGETS_M = (100, 200, 300, 400, 500, 600)
@@ -76,8 +80,8 @@ class Network:
         return min(self.top1.values())
 
 
-def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
-    """Export the best network of each budget, and write the tables and the plot."""
+def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> list[Chart]:
+    """Export the best network of each budget, write the tables and the plot; return the figure."""
     evaluated = networks(outcomes)
     rows = []
     for variant, experiment in study.variants.items():
@@ -97,7 +101,7 @@ def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
         write_json(directory / f"{variant}.json", to_spec(architecture, provenance))
         rows.append(_row(variant, architecture) | {"budget_fraction": best.mult_adds / budget})
     if not rows:
-        return
+        return []
     rows.append(_row(REFERENCE, PUBLISHED[REFERENCE]))
     write_csv(directory / "budgets.csv", rows)
     front = pareto_front(evaluated)
@@ -112,6 +116,7 @@ def finish(study: Study, outcomes: Sequence[Outcome], directory: Path) -> None:
     write_csv(directory / "front.csv", described)
     _print_table(rows)
     _plot(rows, front, directory / "front.svg")
+    return [front_figure(rows, front)]
 
 
 def networks(outcomes: Sequence[Outcome]) -> list[Network]:
@@ -188,6 +193,100 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     console = plain_console(stderr=True)
     console.print(table)
     console.print("measured: the best of 4,623 trained networks within the budget")
+
+
+def front_figure(rows: Sequence[dict[str, Any]], front: Sequence[Network]) -> Chart:
+    """Return the figure of the front with the networks of the budgets and the reference."""
+    return Chart(
+        "front",
+        "Front of all networks, and the network of each budget",
+        "Line: networks that no other beats in the lower prediction of both fits with as many "
+        "mult-adds. Circles: the exported network of each budget; diamonds: "
+        f"{REFERENCE}; each by both fits. Crosses: the best of 4,623 trained networks within the "
+        "budget, one training each, so biased upwards.",
+        f"Front of {len(front)} networks from {front[0].mult_adds / 1e6:.0f}M to "
+        f"{front[-1].mult_adds / 1e6:.0f}M mult-adds.",
+        _front_body(rows, front),
+        None,
+        _key(),
+        True,
+    )
+
+
+MARKS = {"exported": "circle", "reference": "diamond", "measured": "cross"}
+
+
+def _key() -> tuple[tuple[str, str], ...]:
+    fits = tuple((f"predicted by {fit}", series(n)) for n, fit in enumerate(FITS))
+    return (*fits, ("front, by the lower fit", color("rule")), ("measured", color("ink")))
+
+
+def _front_body(rows: Sequence[dict[str, Any]], front: Sequence[Network]) -> dict[str, Any]:
+    line = [
+        {
+            "cost": network.mult_adds / 1e6,
+            "accuracy": network.lower_top1,
+            "tip": _tip(
+                f"{network.variant}, seed {network.seed}, trial {network.trial}",
+                network.mult_adds,
+                {f"by {fit}": value for fit, value in network.top1.items()},
+            ),
+        }
+        for network in front
+    ]
+    step = {"type": "line", "interpolate": "step-after", "color": color("rule"), "aria": False}
+    dot = {"type": "point", "filled": True, "size": 12, "color": color("rule"), "opacity": 1}
+    hover = {"tooltip": {"content": "data"}, "aria": False}
+    layers = [
+        {"data": {"values": line}, "mark": step | {"strokeWidth": 1.2}},
+        {"data": {"values": line}, "mark": dot | hover},
+    ]
+    for number, fit in enumerate(FITS):
+        for name, some in (("exported", rows[:-1]), ("reference", rows[-1:])):
+            points = [
+                {
+                    "cost": row["mult_adds"] / 1e6,
+                    "accuracy": row[f"top1_{fit}"],
+                    "tip": _tip(row["name"], row["mult_adds"], {f"by {fit}": row[f"top1_{fit}"]}),
+                }
+                for row in some
+            ]
+            mark = {"type": "point", "shape": MARKS[name], "size": 75, "color": series(number)}
+            layers.append({"data": {"values": points}, "mark": mark | {"filled": True} | hover})
+    measured = [
+        {
+            "cost": cost,
+            "accuracy": accuracy,
+            "tip": _tip(f"best measured within {budget}M", cost * 1e6, {"measured": accuracy}),
+        }
+        for budget, (cost, accuracy) in BEST_MEASURED.items()
+    ]
+    cross = {"type": "point", "shape": "cross", "angle": 45, "size": 60, "color": color("ink")}
+    layers.append({"data": {"values": measured}, "mark": cross | {"filled": True} | hover})
+    return {
+        "height": 360,
+        "layer": layers,
+        "encoding": {
+            "x": {
+                "field": "cost",
+                "type": "quantitative",
+                "scale": {"zero": False, "padding": 12},
+                "axis": {"title": "mult-adds, M", "tickCount": 8},
+            },
+            "y": {
+                "field": "accuracy",
+                "type": "quantitative",
+                "scale": {"zero": False, "padding": 12},
+                "axis": {"title": "top-1 after 16 epochs", "format": ".1%", "tickCount": 6},
+            },
+        },
+    }
+
+
+def _tip(title: str, mult_adds: float, top1: Mapping[str, float]) -> list[Any]:
+    """Return [title, facts], which the page shows beside a point."""
+    accuracies = [[name, f"{100 * value:.2f}%"] for name, value in top1.items()]
+    return [title, [["mult-adds", magnitude(mult_adds)], *accuracies]]
 
 
 @default_style()

@@ -6,6 +6,7 @@ and plain data; `mnas.reports` and `mnas.cli` present them as tables and plots.
 comparison    two architectures stage by stage: decisions, costs, predicted accuracies
 front         non-dominated sets of cost and accuracy, hypervolume
 decisions     frequency of each choice over a search, and its relation to the reward
+importance    importance of each decision by a Gaussian process, with intervals
 intervals     95% intervals of proportions and of means of curves
 rescoring     a run's networks ranked under another reward
 grid_ranking  the points of a grid search of compound scaling, ranked

@@ -91,6 +91,18 @@ def decisions(run: Run, groups: Sequence[Iterable[int]]) -> list[Decision]:
     ]
 
 
+def coded(every: Sequence[Decision], results: Sequence[ResultRecord]) -> np.ndarray:
+    """Return the index of each network's value among those of each decision, int [N, D]."""
+    places = [{value: place for place, value in enumerate(each.values)} for each in every]
+    rows = []
+    for result in results:
+        choices = _choices(result)
+        rows.append(
+            [place[_text(choices.get(d.name))] for d, place in zip(every, places, strict=True)]
+        )
+    return np.array(rows, int).reshape(len(results), len(every))
+
+
 def _choices(result: ResultRecord) -> dict[str, Any]:
     """Return the value of every field of a network by its name."""
     blocks = result.architecture.get("blocks", ())

@@ -13,9 +13,9 @@ from typing import Any
 
 from scipy import special, stats
 
-from mnas.analysis.study_table import half_interval
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
+from mnas.loop.selection import half_interval
 
 MIN_NETWORKS = 5  # of a rank correlation with an interval
 

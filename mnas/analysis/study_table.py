@@ -1,17 +1,15 @@
 """Tables of a study: a row per search and sample count, and summaries over seeds."""
 
 import dataclasses
-import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-
-from scipy import special
 
 from mnas import files
 from mnas.architecture.architecture import Architecture
 from mnas.evaluation import Evaluator
 from mnas.experiment.study import Outcome, Study
+from mnas.loop.selection import half_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +58,6 @@ class Summary:
     def reward_interval(self) -> float | None:
         """Half of the 95% interval of the mean reward; None for a single seed."""
         return half_interval(self.reward_std, self.seeds) if self.seeds > 1 else None
-
-
-def half_interval(std: float, n: int) -> float:
-    """Return half of the 95% interval of a mean of n > 1 values, by Student's t distribution.
-
-    std  their sample standard deviation
-    """
-    # t(0.975, n - 1) · s / √n
-    return float(special.stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
 
 
 def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:

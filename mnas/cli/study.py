@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from mnas.analysis.study_table import rows, summaries, write_csv
+from mnas.analysis.study_table import Row, Summary, rows, summaries, write_csv
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
 from mnas.cli.config_file import Settings
@@ -19,7 +19,7 @@ from mnas.cli.run import resume_command
 from mnas.cli.study_overrides import overridden, split_flags
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.experiment import registry, run
-from mnas.experiment.study import Outcome, Study, drive
+from mnas.experiment.study import Study, drive
 from mnas.files import read_json, write_json
 from mnas.reports.study_report import spread_note, summary_table, write_study_report
 from mnas.reports.tensorboard import write_run
@@ -183,21 +183,25 @@ def run_study(study: Study, directory: Path, workers: int) -> None:
             logger.log(level, "done: %s, seed %d", variant, seed, extra={"fields": fields})
 
         outcomes = drive(study, directory, workers, done)
-    write_tables(study, outcomes, directory, console)
-    if study.finish is not None:
-        study.finish(study, outcomes, directory)
+    table_rows = rows(study, outcomes)
+    summarized = summaries(table_rows)
+    write_tables(study, table_rows, summarized, directory, console)
+    figures = study.finish(study, outcomes, directory) if study.finish is not None else ()
+    page = directory / "report.html"
+    write_study_report(study, outcomes, table_rows, summarized, page, figures or ())
     console.print(f"written: {directory}/report.html, table.csv, runs.csv", soft_wrap=True)
 
 
 def write_tables(
-    study: Study, outcomes: Sequence[Outcome], directory: Path, console: Console
+    study: Study,
+    table_rows: Sequence[Row],
+    summarized: Sequence[Summary],
+    directory: Path,
+    console: Console,
 ) -> None:
-    """Write runs.csv, table.csv and report.html of a finished study, and print the table."""
-    table_rows = rows(study, outcomes)
-    summarized = summaries(table_rows)
+    """Write runs.csv and table.csv of a finished study, and print the table."""
     write_csv(directory / "runs.csv", table_rows)
     write_csv(directory / "table.csv", summarized)
-    write_study_report(study, outcomes, table_rows, summarized, directory / "report.html")
     heads, lines = summary_table(study, summarized)
     table = Table(*heads, box=None, pad_edge=False)
     for line in lines:

@@ -4,7 +4,7 @@ study.json               name, number of seeds and trials
 VARIANT/seed-N/          the run of one search (`mnas.experiment.run`)
 runs.csv                 one row per search and sample count (`mnas.analysis.study_table`)
 table.csv                one row per variant and sample count, over seeds
-report.html              the table and plots (`mnas.reports.study_report`)
+report.html              the table and figures (`mnas.reports.study_report`)
 
 Searches are compared by the network that each would export after so many samples
 (`mnas.loop.selection`). With noisy evaluations, the rewards that a search measured do not tell its
@@ -16,6 +16,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mnas.engines.environment import prepare_driver
 from mnas.engines.processes import run_tasks
@@ -37,7 +38,7 @@ class Study:
     marks     sample counts at which the searches are compared, ascending
     judge     evaluator of the table's accuracies; None: the search's own evaluations
     finish    called at the end with the study, the outcomes and the directory, to write further
-              files
+              files; returns further figures of the page (`mnas.reports.page.chart.Chart`), or None
     takes     duration on stated hardware
     expect    expected result
     """
@@ -47,7 +48,7 @@ class Study:
     seeds: int
     marks: tuple[int, ...]
     judge: EvaluatorConfig | None = None
-    finish: Callable[["Study", Sequence["Outcome"], Path], None] | None = None
+    finish: Callable[["Study", Sequence["Outcome"], Path], Sequence[Any] | None] | None = None
     takes: str = ""
     expect: str = ""
 

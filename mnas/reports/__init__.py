@@ -17,13 +17,13 @@ log                records of Python's `logging` as lines or JSON objects: what 
 terminal           console that prints text as it is: no markup
 time_left          time left of a work, told once it is known
 text               numbers as text
-figures            pieces of the page about a study: figures as SVG, tables
+figures            figures as SVG files by matplotlib, for papers and logs
 drawing            drawing of a network as SVG, alone or beside a second one
 failures           failed children by cause
 comparison_tables  a comparison of two architectures as text
 run_report         HTML page about one run or several
 page               its pieces: figures in Vega-Lite, tables, drawings, templates, scripts
-study_report       HTML page about a study, and its table
+study_report       HTML page about a study, of the same pieces, and its table
 
 "±" is half of the 95% interval of the mean over seeds; for predictions of accuracy, their standard
 deviation.

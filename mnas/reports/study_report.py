@@ -1,35 +1,17 @@
-"""Table of a study as text, and a self-contained HTML page with the table and plots.
+"""Table of a study as text, and a self-contained HTML page with the table and figures.
 
-"±" is half of the 95% interval of the mean over seeds, by Student's t distribution, in the table as
-in the bands of the plot.
+"±" is half of the 95% interval of the mean over seeds (`mnas.analysis.intervals.mean_band`), in the
+table as in the bands of the figures.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from mnas.analysis.study_table import Row, Summary, half_interval
+from mnas.analysis.study_table import Row, Summary
 from mnas.experiment.study import Outcome, Study
-from mnas.reports.failures import failure_groups, shortened
-from mnas.reports.figures import (
-    END,
-    default_style,
-    drawable,
-    label,
-    legend_beside,
-    limits,
-    line_style,
-    marker_style,
-    new_figure,
-    paragraph,
-    svg,
-    table,
-    thinned,
-    write_page,
-)
+from mnas.reports.page import content, study_charts, study_content
+from mnas.reports.page.chart import Chart
+from mnas.reports.page.document import write_document
 from mnas.reports.text import plus_minus
 
 
@@ -66,37 +48,6 @@ def _reward_cell(summary: Summary | None, most: int) -> str:
     return f"{plus_minus(summary.reward, summary.reward_interval)} ({summary.reward_worst:.4f}){n}"
 
 
-def write_study_report(
-    study: Study,
-    outcomes: Sequence[Outcome],
-    rows: Sequence[Row],
-    summaries: Sequence[Summary],
-    out: Path,
-) -> None:
-    """Write the page; UsageError where the file cannot be written."""
-    accuracy = "at the judge's accuracy" if study.judge else "as the search measured it"
-    text = (
-        f"{spread_note(summaries)} Reward {accuracy}, of the network that a search would export "
-        "after so many samples."
-    )
-    heads, lines = summary_table(study, summaries)
-    with default_style():
-        figures = svg(curves(study, outcomes)), svg(front(study, rows))
-    sections = [paragraph(text), table(heads, lines), *figures, _failures(study, outcomes)]
-    write_page(out, study.name, sections)
-
-
-def _failures(study: Study, outcomes: Sequence[Outcome]) -> str:
-    """Return a table in HTML of failed children by variant; nothing where none failed."""
-    rows = []
-    for variant in study.variants:
-        own = [result for o in outcomes if o.variant == variant for result in o.results]
-        if groups := failure_groups(own):
-            failed = sum(len(trials) for _, trials in groups)
-            rows.append((variant, f"{failed:,} of {len(own):,}", shortened(groups[0][0])))
-    return table(("failed children", "number", "commonest cause"), rows) if rows else ""
-
-
 def spread_note(summaries: Sequence[Summary]) -> str:
     """Return what the numbers of the table are, in a sentence."""
     n = max((summary.seeds for summary in summaries), default=0)
@@ -105,64 +56,43 @@ def spread_note(summaries: Sequence[Summary]) -> str:
     return f"Mean ± half of its 95% interval over n = {n} seeds (worst seed in parentheses)."
 
 
-def curves(study: Study, outcomes: Sequence[Outcome]) -> Figure:
-    """Return the best measured reward by samples: mean over seeds and its 95% interval."""
-    title = "Best measured reward so far: mean over seeds, 95% interval"
-    figure, axes = new_figure(title, "samples", "reward", lines=len(study.variants))
-    shown: list[np.ndarray] = []
-    for index, variant in enumerate(study.variants):
-        of_seeds = [_best_so_far(o) for o in outcomes if o.variant == variant and o.results]
-        if not of_seeds:
-            continue
-        samples, mean, half = _interval(of_seeds)
-        style = line_style(index)
-        axes.plot(samples, mean, label=f"{label(variant)}, n = {len(of_seeds)}", **style, **END)
-        band: dict[str, Any] = {
-            "color": style["color"],
-            "alpha": min(0.15, 0.5 / len(study.variants)),
-            "lw": 0,
-        }
-        axes.fill_between(samples, mean - half, mean + half, **band)
-        late = samples > samples[-1] // 20  # The first samples would dominate the axis.
-        shown.append(mean[late])
-    values = np.concatenate([*shown, []])
-    if np.isfinite(values).any():
-        # By the means: the intervals of few seeds are far wider than the differences.
-        axes.set_ylim(*limits(np.nanmin(values), np.nanmax(values), margin=0.25))
-    legend_beside(figure)
-    return figure
+def write_study_report(
+    study: Study,
+    outcomes: Sequence[Outcome],
+    rows: Sequence[Row],
+    summaries: Sequence[Summary],
+    out: Path,
+    figures: Sequence[Chart] = (),
+) -> None:
+    """Write the page; UsageError where the file cannot be written.
 
-
-def _interval(of_seeds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (samples, mean, half of the 95% interval of the mean) of curves, as far as all go."""
-    length, n = min(map(len, of_seeds)), len(of_seeds)
-    indices = thinned(length)
-    values = np.array([curve[indices] for curve in of_seeds])
-    mean = values.mean(0)
-    half = half_interval(1.0, n) * values.std(0, ddof=1) if n > 1 else 0 * mean
-    return indices + 1, mean, half
-
-
-def _best_so_far(outcome: Outcome) -> np.ndarray:
-    complete = [result.error is None and not result.stopped for result in outcome.results]
-    rewards = drawable(result.reward for result in outcome.results)
-    best = np.maximum.accumulate(np.where(complete, rewards, -np.inf))
-    return np.where(np.isfinite(best), best, np.nan)
-
-
-def front(study: Study, rows: Sequence[Row]) -> Figure:
-    """Return accuracy against mult-adds of the networks exported at the last mark."""
-    title = f"Networks exported after {study.marks[-1]:,} samples, one point a seed"
-    figure, axes = new_figure(title, "mult-adds, M", "accuracy", lines=len(study.variants))
-    for index, variant in enumerate(study.variants):
-        own = [row for row in rows if row.variant == variant and row.samples == study.marks[-1]]
-        if own:
-            axes.scatter(
-                [row.mult_adds / 1e6 for row in own],
-                [row.accuracy for row in own],
-                s=18,
-                label=label(variant),
-                **marker_style(index),
-            )
-    legend_beside(figure)
-    return figure
+    figures  further ones of the study (`Study.finish`)
+    """
+    numbers = study_charts.colors(study, summaries)
+    links = study_content.links(outcomes, out)
+    curves = study_charts.reward_charts(study, outcomes, summaries, numbers)
+    exported = study_charts.network_chart(study, rows, numbers, links)
+    networks = [*figures, *([exported] if exported else [])]
+    charts = [*curves, *networks]
+    accuracy = "at the judge's accuracy" if study.judge else "as the search measured it"
+    heads, lines = summary_table(study, summaries)
+    differing, settings = study_content.settings(study, outcomes)
+    variables = {
+        **content.written(),
+        "title": study.name,
+        "kind": study_content.kind(study),
+        "directory": str(out.parent),
+        "summary": {"heads": heads, "rows": lines},
+        "note": f"{spread_note(summaries)} Reward {accuracy}, of the network that a search would "
+        "export after so many samples.",
+        "curves": curves,
+        "networks": networks,
+        "charts": charts,
+        "searches": study_content.searches(study, outcomes, rows, links),
+        "failures": study_content.failures(study, outcomes),
+        "facts": study_content.facts(outcomes),
+        "differing": differing,
+        "settings": settings,
+    }
+    data = {"runs": [], "charts": [chart.specification for chart in charts]}
+    write_document(out, variables, data, "study.html.j2")

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import binomtest
 
-from mnas.analysis.intervals import bootstrap_band, wilson
+from mnas.analysis.intervals import mean_band, wilson
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 10), (253, 300), (300, 300)])
@@ -13,21 +14,27 @@ def test_wilson_is_that_of_scipy(right, n):
     assert wilson(right / n, n) == pytest.approx((expected.low, expected.high))
 
 
-def test_band_of_one_curve_is_the_curve():
-    curve = np.array([[0.1, 0.2]])
-    assert all((part == curve[0]).all() for part in bootstrap_band(curve))
+def test_band_of_one_curve_has_no_width():
+    mean, half = mean_band(np.array([[0.1, 0.2]]))
+    assert mean.tolist() == [0.1, 0.2] and half.tolist() == [0.0, 0.0]
 
 
-def test_band_of_many_curves_is_near_the_normal_interval_of_the_mean():
-    curves = np.random.default_rng(0).normal(5.0, 2.0, (200, 3))
-    mean, low, high = bootstrap_band(curves)
-    half = 1.96 * curves.std(0) / np.sqrt(200)
-    assert mean == pytest.approx(curves.mean(0))
-    assert mean - low == pytest.approx(half, rel=0.15)
-    assert high - mean == pytest.approx(half, rel=0.15)
+def test_band_is_the_interval_of_the_mean_by_the_bootstraps_standard_error():
+    mean, half = mean_band(np.array([[0.60], [0.64], [0.65]]))
+    # Deviations -0.03, 0.01, 0.02: variance 0.0014 / 2; t(0.975, 2) = 4.3027.
+    assert mean == pytest.approx([0.63])
+    assert half == pytest.approx([4.3027 * 0.0007**0.5 / 3**0.5], rel=1e-4)
 
 
-def test_band_is_the_same_in_every_call():
-    curves = np.random.default_rng(0).normal(size=(4, 5))
-    first, second = bootstrap_band(curves), bootstrap_band(curves)
-    assert all((one == other).all() for one, other in zip(first, second, strict=True))
+def test_error_is_that_of_means_of_resamples_but_for_its_narrowness():
+    values = np.random.default_rng(0).normal(5.0, 2.0, 10)
+    drawn = np.random.default_rng(1).integers(0, 10, (20_000, 10))
+    resampled = values[drawn].mean(1).std() * (10 / 9) ** 0.5
+    _, half = mean_band(values[:, None])
+    assert half / stats.t.ppf(0.975, 9) == pytest.approx([resampled], rel=0.02)
+
+
+def test_intervals_of_four_curves_hold_the_mean_in_95_percent():
+    curves = np.random.default_rng(0).normal(0.0, 1.0, (4, 4000))
+    mean, half = mean_band(curves)
+    assert np.mean(np.abs(mean) <= half) == pytest.approx(0.95, abs=0.015)

@@ -96,13 +96,13 @@ def test_the_study_has_a_variant_for_every_budget():
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """(study, outcomes, directory) of two tiny searches, finished."""
+    """(study, outcomes, directory, figures) of two tiny searches, finished."""
     directory = tmp_path_factory.mktemp("flop-budgets")
     two = {name: STUDY.variants[name] for name in ("300M", "500M")}
     study = dataclasses.replace(STUDY, variants=two).resized(seeds=1, trials=32)
     outcomes = drive(study, directory, workers=1)
-    finish(study, outcomes, directory)
-    return study, outcomes, directory
+    figures = finish(study, outcomes, directory)
+    return study, outcomes, directory, figures
 
 
 def table(path) -> list[dict[str, str]]:
@@ -111,7 +111,7 @@ def table(path) -> list[dict[str, str]]:
 
 
 def test_networks_are_all_evaluated_ones_with_both_predictions(searched):
-    study, outcomes, _ = searched
+    study, outcomes, *_ = searched
     evaluated = networks(outcomes)
     assert 32 < len(evaluated) <= 64 == sum(len(outcome.results) for outcome in outcomes)
     assert {network.variant for network in evaluated} == set(study.variants)
@@ -125,7 +125,7 @@ def test_networks_are_all_evaluated_ones_with_both_predictions(searched):
 
 @pytest.mark.parametrize("variant", ["300M", "500M"])
 def test_specs_keep_their_budgets(searched, variant):
-    _, outcomes, directory = searched
+    _, outcomes, directory, _ = searched
     budget = int(variant.removesuffix("M")) * 1e6
     spec = find(str(directory / f"{variant}.json"))
     assert spec.name == variant
@@ -143,7 +143,7 @@ def test_specs_keep_their_budgets(searched, variant):
 
 
 def test_writes_the_table_of_budgets(searched):
-    study, _, directory = searched
+    study, _, directory, _ = searched
     rows = table(directory / "budgets.csv")
     assert [row["name"] for row in rows] == ["300M", "500M", "efficientnet-b0"]
     for row, experiment in zip(rows, study.variants.values(), strict=False):
@@ -159,7 +159,7 @@ def test_writes_the_table_of_budgets(searched):
 
 
 def test_writes_the_pareto_front(searched):
-    _, outcomes, directory = searched
+    _, outcomes, directory, _ = searched
     rows = table(directory / "front.csv")
     expected = pareto_front(networks(outcomes))
     assert [int(row["mult_adds"]) for row in rows] == [network.mult_adds for network in expected]
@@ -172,16 +172,30 @@ def test_writes_the_pareto_front(searched):
 
 
 def test_prints_names_untruncated(searched, tmp_path, capsys):
-    study, outcomes, _ = searched
+    study, outcomes, *_ = searched
     finish(study, outcomes, tmp_path)
     shown = capsys.readouterr().err
     assert "efficientnet-b0" in shown and "0.6474" in shown  # the best measured up to 300M
 
 
 def test_writes_nothing_without_a_network(searched, tmp_path):
-    study, outcomes, _ = searched
+    study, outcomes, *_ = searched
     failed = [dataclasses.replace(r, error="RuntimeError: no") for r in outcomes[0].run.results]
     for results in ((), tuple(failed)):
         run = dataclasses.replace(outcomes[0].run, results=results)
         finish(study, [dataclasses.replace(outcomes[0], run=run)], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_figure_of_the_page_has_front_budgets_and_reference(searched):
+    *_, directory, (figure,) = searched
+    layers = [layer["data"]["values"] for layer in figure.body["layer"]]
+    front = [round(1e6 * point["cost"]) for point in layers[0]]
+    assert front == [int(row["mult_adds"]) for row in table(directory / "front.csv")]
+    *budgets, reference = table(directory / "budgets.csv")
+    exported, b0 = layers[2], layers[3]
+    accuracies = [point["accuracy"] for point in exported]
+    assert accuracies == pytest.approx([float(row["top1_mlp"]) for row in budgets])
+    assert b0[0]["accuracy"] == pytest.approx(float(reference["top1_mlp"]))
+    assert len(layers[-1]) == len(flop_budgets.BEST_MEASURED)
+    assert all(point["tip"][1][0][0] == "mult-adds" for layer in layers for point in layer)

@@ -1,21 +1,24 @@
-import dataclasses
+"""The table of a study, and its page as a whole."""
 
-import numpy as np
+import dataclasses
+import json
+import re
 
 from mnas.analysis.study_table import Summary, rows, summaries
 from mnas.experiment.study import Outcome
-from mnas.reports.figures import line_style, marker_style
-from mnas.reports.study_report import (
-    curves,
-    front,
-    spread_note,
-    summary_table,
-    write_study_report,
-)
-from tests.runs import proposals, result, run_of
-from tests.studies import RANDOM, SMALL, outcome
+from mnas.reports.page.chart import Chart
+from mnas.reports.study_report import spread_note, summary_table, write_study_report
+from tests.runs import head, proposals, result, write_run
+from tests.studies import SMALL, outcome
 
 SUMMARY = Summary("exact", 4, 2, 0.63, 0.026, 0.6, 0.75, 3.1e8, 4e6, 4)
+MEASURED = dataclasses.replace(SMALL, judge=None, marks=(1, 2))
+
+
+def write(study, outcomes, out, figures=()) -> str:
+    table = rows(study, outcomes)
+    write_study_report(study, outcomes, table, summaries(table), out, figures)
+    return out.read_text(encoding="utf-8")
 
 
 def test_table_has_a_row_per_variant_and_a_column_per_mark():
@@ -25,48 +28,59 @@ def test_table_has_a_row_per_variant_and_a_column_per_mark():
     assert lines == [["exact", cell, cell, "0.7500", "310.0M"], ["noisy", "-", "-", "-", "-"]]
 
 
-def test_page_holds_table_and_plots(tmp_path):
-    study = dataclasses.replace(SMALL, judge=None, marks=(1, 2))
+def test_page_holds_table_and_figures(tmp_path):
     outcomes = [outcome([result(0, 0.4), result(1, 0.6)])]
-    table = rows(study, outcomes)
-    write_study_report(study, outcomes, table, summaries(table), tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 2 and "as the search measured it" in page
-    assert summary_table(study, summaries(table))[1][0][1] in page
+    page = write(MEASURED, outcomes, tmp_path / "report.html")
+    assert "as the search measured it" in page and "<svg" not in page.split("<script")[0]
+    table = rows(MEASURED, outcomes)
+    assert summary_table(MEASURED, summaries(table))[1][0][1] in page
+    names = re.findall(r'<figcaption class="title">(.*?)</figcaption>', page)
+    assert names == [
+        "Reward after 2 samples", "Best measured reward so far", "Networks exported after 2 samples"
+    ]  # fmt: skip
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    assert len(json.loads(data)["charts"]) == 3 and json.loads(data)["runs"] == []
 
 
-def test_bands_and_table_show_the_same_interval():
-    outcomes = [outcome([result(0, reward)]) for reward in (0.60, 0.64, 0.65)]
-    (band,) = curves(SMALL, outcomes).axes[0].collections
-    low, high = band.get_datalim(band.axes.transData).intervaly
-    # Deviations -0.03, 0.01, 0.02: variance 0.0014 / 2; t(0.975, 2) = 4.3027.
-    half = 4.3027 * 0.0007**0.5 / 3**0.5
-    np.testing.assert_allclose([low, high], 0.63 + half * np.array([-1, 1]), rtol=1e-4)
-    summary = dataclasses.replace(SUMMARY, seeds=3, reward_std=0.0007**0.5)
-    assert f"0.6300 ± {half:.4f}" in summary_table(SMALL, [summary])[1][0][1]
+def test_every_seeds_run_is_linked_relative_to_the_page(tmp_path):
+    outcomes = []
+    for seed in range(2):
+        base = outcome([])
+        search = dataclasses.replace(base.experiment.search, seed=seed)
+        experiment = dataclasses.replace(base.experiment, search=search)
+        records = [proposals([[0], [1]]), result(0, 0.4), result(1, 0.6)]
+        directory = write_run(tmp_path / "a: b & c" / f"seed-{seed}", records, head())
+        run = dataclasses.replace(outcome(records[1:]).run, directory=directory)
+        outcomes.append(Outcome("exact", experiment, run))
+    (tmp_path / "a: b & c" / "seed-1" / "report.html").write_text("")
+    page = write(MEASURED, outcomes, tmp_path / "report.html")
+    found = re.findall(r'<a href="([^"]*)">seed (\d)</a>', page)
+    first = "a%3A%20b%20%26%20c"
+    assert found == [(f"{first}/seed-0/", "0"), (f"{first}/seed-1/report.html", "1")]
 
 
-def test_twelve_variants_are_told_apart_beside_the_axes():
-    variants = {f"variant {n}": RANDOM for n in range(12)}
-    study = dataclasses.replace(SMALL, variants=variants, judge=None)
-    outcomes = [
-        Outcome(variant, RANDOM, run_of([proposals([[0]]), result(0, 0.5 + n / 100)]))
-        for n, variant in enumerate(study.variants)
-    ]
-    for figure in (curves(study, outcomes), front(study, rows(study, outcomes))):
-        (axes,) = figure.axes
-        assert axes.get_legend() is None
-        (legend,) = figure.legends
-        assert len(legend.get_texts()) == 12
-        figure.draw_without_rendering()
-        assert legend.get_window_extent().x0 > axes.get_window_extent().x1
-    lines = curves(study, outcomes).axes[0].lines
-    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+def test_settings_are_those_in_which_variants_differ_and_the_others(tmp_path):
+    outcomes = []
+    for variant, name in (("exact", "soft"), ("noisy", "hard")):
+        base = outcome([result(0, 0.4)])
+        whole = {"reward": {"form": name}, "search": {"seed": 3, "batch": 4}}
+        run = dataclasses.replace(base.run, head=head(settings=whole))
+        outcomes.append(dataclasses.replace(base, variant=variant, run=run))
+    page = write(MEASURED, outcomes, tmp_path / "report.html")
+    assert "<tr><td>reward.form</td><td>soft</td><td>hard</td></tr>" in page
+    assert "<tr><td>search.batch</td><td>4</td></tr>" in page and "search.seed" not in page
 
 
-def test_styles_of_42_lines_differ():
-    assert len({str(line_style(index)) for index in range(42)}) == 42
-    assert len({str(marker_style(index)) for index in range(42)}) == 42
+def test_figures_of_the_study_itself_are_in_its_page(tmp_path):
+    own = Chart("own", "Figure of this study", "Its caption.", "", {"mark": "point"})
+    page = write(MEASURED, [outcome([result(0, 0.4)])], tmp_path / "report.html", [own])
+    assert '<figcaption class="title">Figure of this study</figcaption>' in page
+    assert "Its caption." in page and '"mark":"point"' in page
+
+
+def test_a_study_without_a_result_has_a_page(tmp_path):
+    page = write(MEASURED, [outcome([])], tmp_path / "report.html")
+    assert 'class="chart"' not in page and ">seed 0</a>" in page
 
 
 def test_numbers_of_seeds_are_said():
@@ -78,10 +92,8 @@ def test_numbers_of_seeds_are_said():
 
 
 def test_failed_children_are_counted_by_variant(tmp_path):
-    study = dataclasses.replace(SMALL, judge=None, marks=(1, 2))
     failed = {"accuracy": None, "error": "<out of memory>"}
     outcomes = [outcome([result(0, 0.4), result(1, 0.0, **failed)]) for _ in range(2)]
-    write_study_report(study, outcomes, [], [], tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
+    page = write(MEASURED, outcomes, tmp_path / "report.html")
     assert "<td>exact</td><td>2 of 4</td><td>&lt;out of memory&gt;</td>" in page
     assert "<td>noisy</td><td>" not in page.partition("failed children")[2]

@@ -17,6 +17,9 @@ class Chart:
     description  what a reader sees in it, in words, for those who do not see it
     body         the specification in Vega-Lite without what all figures share
     run          index of the run whose trials are the dataset `trials`; None: no such dataset
+    key          (name, colour in CSS) of lines or points; shown where the figure is too narrow for
+                 names in it
+    key_shown    whether the key is always shown, because the figure has no names in it
     """
 
     name: str
@@ -25,6 +28,8 @@ class Chart:
     description: str
     body: dict[str, Any]
     run: int | None = None
+    key: tuple[tuple[str, str], ...] = ()
+    key_shown: bool = False
 
     @property
     def specification(self) -> dict[str, Any]:

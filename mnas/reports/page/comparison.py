@@ -4,24 +4,39 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from mnas.analysis.front import Box
-from mnas.analysis.intervals import bootstrap_band
+from mnas.analysis.intervals import mean_band
 from mnas.experiment import sessions
 from mnas.experiment.results import Run
 from mnas.reports.page.chart import Chart
 from mnas.reports.page.costs import CostAxis
 from mnas.reports.page.curves import best_so_far, box_of, hypervolume
 from mnas.reports.page.front_chart import front_results
-from mnas.reports.page.reward_chart import LABELS, trial_axis
-from mnas.reports.page.style import series
+from mnas.reports.page.lines import (
+    GREY,
+    INTERVAL,
+    NAMES,
+    band_rows,
+    colored,
+    domain_of,
+    grey_first,
+    hue,
+    key_of,
+    label,
+    line_layers,
+    name_layers,
+    padding,
+    thinned,
+)
+from mnas.reports.page.reward_chart import trial_axis
+from mnas.reports.page.style import SERIES
 from mnas.reports.text import duration
 
-POINTS = 300  # of a curve
-SEPARATION = 0.07  # least distance of two labels, as a fraction of the axis
 # Settings in which the runs of one experiment may differ.
 FREE = ("seed", "trials", "selection")
 
@@ -84,13 +99,16 @@ def charts(entries: Sequence[Entry]) -> list[Chart]:
         if (own := [(run, axis) for run, axis in group.entries if run.ranking])
     ]
     found = []
+    numbers = colored([fmean(r.best.reward for r, _ in g.entries if r.best) for g in ready])
     same_cost = len({axis.kind for group in ready for _, axis in group.entries}) == 1
     if ready and same_cost:
-        found.append(_fronts(ready))
+        found.append(_fronts(ready, numbers))
     for name, title, curve in _measures(ready, same_cost):
-        body = _curves(ready, curve, name)
-        if body is not None:
-            found.append(Chart(name.replace(" ", "-"), title, _caption(ready), "", body))
+        if (drawn := _curves(ready, numbers, curve, name)) is not None:
+            body, key = drawn
+            file = name.replace(" ", "-")
+            described = ", ".join(group.name for group in ready)
+            found.append(Chart(file, title, _caption(ready), described, body, key=key))
     return found
 
 
@@ -115,50 +133,48 @@ def _measures(
 
 
 def _caption(ready: Sequence[Group]) -> str:
+    many = f" {GREY}" if len(ready) > SERIES else ""
     if all(len(group.entries) == 1 for group in ready):
-        return "One run of each experiment: no intervals."
+        return f"One run of each experiment: no intervals.{many}"
     return (
-        "Mean over the n runs of an experiment, as far as all go, with the 95% interval of the "
-        "mean by bootstrap over runs."
+        "Mean over the n runs of an experiment, as far as all go, with its 95% interval "
+        f"({INTERVAL}).{many}"
     )
 
 
 def _curves(
-    ready: Sequence[Group], curve: Callable[[Entry], np.ndarray], name: str
-) -> dict[str, Any] | None:
-    """Return lines with bands; None where no run has a value."""
-    layers, ends, shown, last = [], [], [], 1
-    for index, group in enumerate(ready):
+    ready: Sequence[Group],
+    numbers: Sequence[int | None],
+    curve: Callable[[Entry], np.ndarray],
+    name: str,
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | None:
+    """Return (lines with bands, key of their names); None where no run has a value."""
+    layers, ends, shown = [], [], []
+    for group, number in grey_first(ready, numbers):
         values = [curve(entry) for entry in group.entries]
         length = min(map(len, values))
         table = np.array([each[:length] for each in values])
         first = int(np.argmax(np.isfinite(table).all(0))) if length else 0
-        places = np.unique(np.linspace(first, length - 1, min(length, POINTS)).astype(int))
-        mean, low, high = bootstrap_band(table[:, places])
+        places = thinned(first, length)
+        mean, half = mean_band(table[:, places])
         if not np.isfinite(mean).all():
             continue
-        rows = [
-            {"trial": int(place), "value": _short(m), "low": _short(lo), "high": _short(hi)}
-            for place, m, lo, hi in zip(places, mean, low, high, strict=True)
-        ]
-        layers += _line(rows, index, len(group.entries) > 1)
+        rows = band_rows("trial", places.tolist(), mean, half)
+        layers += line_layers(rows, number, len(values) > 1, len(ready))
         n = f", n = {len(values)}" if len(values) > 1 else ""
-        ends.append({**rows[-1], "name": f"{group.name}{n}", "index": index})
-        shown += [
-            v for row in rows if row["trial"] >= length // 20 for v in (row["low"], row["high"])
-        ]
-        last = max(last, length - 1)
+        ends.append({**rows[-1], "name": f"{label(group.name)}{n}", "number": number})
+        late = [row for row in rows if row["trial"] >= length // 20]
+        shown += [value for row in late for value in (row["low"], row["high"])]
     if not ends:
         return None
-    least, most = min(shown), max(shown)
-    margin = 0.06 * (most - least) or 0.05 * max(1.0, abs(least))
-    domain = [least - margin, most + margin]
-    return {
+    domain = domain_of(shown)
+    names = [end["name"] for end in ends if end["number"] is not None]
+    body = {
         "height": 280,
-        "padding": {"left": 0, "top": 5, "bottom": 0, "right": LABELS if len(ends) > 1 else 0},
-        "layer": [*layers, *_names(ends, domain)],
+        "padding": padding(names),
+        "layer": [*layers, *name_layers(ends, "trial", domain)],
         "encoding": {
-            "x": trial_axis(last),
+            "x": trial_axis(max(end["trial"] for end in ends)),
             "y": {
                 "type": "quantitative",
                 "scale": {"domain": domain, "nice": False, "zero": False},
@@ -166,78 +182,33 @@ def _curves(
             },
         },
     }
+    return body, key_of(ends)
 
 
-def _line(rows: list[dict[str, Any]], index: int, has_band: bool) -> list[dict[str, Any]]:
-    data = {"values": rows}
-    area = {"type": "area", "color": series(index), "opacity": 0.18, "clip": True, "aria": False}
-    line = {"type": "line", "color": series(index), "strokeWidth": 1.8, "clip": True}
-    band = {
-        "data": data,
-        "mark": area,
-        "encoding": {"y": {"field": "low"}, "y2": {"field": "high"}},
-    }
-    return [
-        *([band] if has_band else []),
-        {"data": data, "mark": line | {"aria": False}, "encoding": {"y": {"field": "value"}}},
-    ]
-
-
-def _names(ends: list[dict[str, Any]], domain: Sequence[float]) -> list[dict[str, Any]]:
-    """Return a name at the end of each line, kept apart by `SEPARATION`."""
-    least, layers = SEPARATION * (domain[1] - domain[0]), []
-    below = domain[0] - least
-    for end in sorted(ends, key=lambda end: end["value"]):
-        place = max(end["value"], below + least)
-        below = place
-        mark = {"type": "text", "align": "left", "dx": 6, "color": series(end["index"])}
-        row = {"trial": end["trial"], "place": place, "name": end["name"]}
-        layers.append(
-            {
-                "data": {"values": [row]},
-                "mark": mark | {"fontWeight": "bold", "aria": False, "limit": 220},
-                "encoding": {"y": {"field": "place"}, "text": {"field": "name"}},
-            }
-        )
-    return layers
-
-
-def _fronts(ready: Sequence[Group]) -> Chart:
+def _fronts(ready: Sequence[Group], numbers: Sequence[int | None]) -> Chart:
     """Return the fronts of all runs, a line each, in the colour of their experiment."""
     axis = ready[0].entries[0][1]
-    layers, legend = [], []
-    for index, group in enumerate(ready):
+    layers, ends = [], []
+    for group, number in grey_first(ready, numbers):
         for run, own in group.entries:
             rows = [
                 {"cost": own.of_result(result), "accuracy": result.accuracy}
                 for result in front_results(run, own)
             ]
-            mark = {"type": "line", "interpolate": "step-after", "color": series(index)}
+            mark = {"type": "line", "interpolate": "step-after", "color": hue(number)}
             layers.append(
                 {
                     "data": {"values": rows},
                     "mark": mark
                     | {"opacity": 0.8, "strokeWidth": 1.5, "aria": False}
-                    | {"point": {"color": series(index), "size": 18}},
+                    | {"point": {"color": hue(number), "size": 18}},
                 }
             )
-        legend.append(f"{group.name}, n = {len(group.entries)}")
-    names = [
-        {
-            "data": {"values": [{"name": name}]},
-            "mark": {"type": "text", "align": "right", "color": series(index), "aria": False}
-            | {"fontWeight": "bold", "limit": 320},
-            "encoding": {
-                "text": {"field": "name"},
-                "x": {"value": "width"},
-                "y": {"value": 300 - 18 * (len(legend) - index)},
-            },
-        }
-        for index, name in enumerate(legend)
-    ]
+        name = f"{label(group.name)}, n = {len(group.entries)}"
+        ends.append({"name": name, "number": number})
     body = {
         "height": 320,
-        "layer": [*layers, *names],
+        "layer": [*layers, *_legend(ends)],
         "encoding": {
             "x": {
                 "field": "cost",
@@ -254,8 +225,26 @@ def _fronts(ready: Sequence[Group]) -> Chart:
         },
     }
     caption = "Non-dominated networks of every run; runs of one experiment have one colour."
-    return Chart("fronts", "Fronts of all runs", caption, ", ".join(legend), body)
+    caption += f" {GREY}" if len(ready) > SERIES else ""
+    described = ", ".join(end["name"] for end in ends)
+    key = key_of(ends)
+    return Chart("fronts", "Fronts of all runs", caption, described, body, key=key)
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.6g}")
+def _legend(ends: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the names of the coloured lines in the lower right corner, which fronts leave free."""
+    named = [end for end in ends if end["number"] is not None]
+    return [
+        {
+            "name": f"{NAMES}{index}",
+            "data": {"values": [{"name": end["name"]}]},
+            "mark": {"type": "text", "align": "right", "color": hue(end["number"])}
+            | {"fontWeight": "bold", "limit": 320, "aria": False},
+            "encoding": {
+                "text": {"field": "name"},
+                "x": {"value": "width"},
+                "y": {"value": 300 - 18 * (len(named) - index)},
+            },
+        }
+        for index, end in enumerate(named)
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from mnas.analysis.comparison import Predict, compare
 from mnas.analysis.front import Box
+from mnas.analysis.importance import Importances, importances
 from mnas.architecture.architecture import Architecture
 from mnas.experiment.results import Run
 from mnas.loop.records import ResultRecord
@@ -19,7 +20,13 @@ from mnas.reports.page.chart import Chart
 from mnas.reports.page.costs import CostAxis, cost_axis
 from mnas.reports.page.curves import GROUPS, batches, box_of
 from mnas.reports.page.decision_charts import SHOWN as SHOWN_DECISIONS
-from mnas.reports.page.decision_charts import effects_chart, found, heat_map
+from mnas.reports.page.decision_charts import (
+    effects_chart,
+    found,
+    heat_map,
+    importance_chart,
+    most_spread,
+)
 from mnas.reports.page.front_chart import front_chart, front_results
 from mnas.reports.page.head import Pair, facts, formula, numbers, pair, progress
 from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart
@@ -168,9 +175,11 @@ def _decisions(run: Run) -> list[Chart]:
             f"Share of the networks of each {group} that have a value; decisions in which all "
             "networks agree are left out.",
             f"{len(every)} decisions.",
-            heat_map(run, every, size),
+            heat_map(run, most_spread(every), size),
         )
     ]
+    if (important := importances(run, every)) is not None:
+        charts.append(_importance(important))
     if (body := effects_chart(every)) is not None:
         caption = (
             "Mean reward of the complete networks with a value, minus that of all, with its 95% "
@@ -180,6 +189,19 @@ def _decisions(run: Run) -> list[Chart]:
         title = "Choices and the reward"
         charts.append(Chart("effects", title, caption, "", body))
     return charts
+
+
+def _importance(important: Importances) -> Chart:
+    first = important.items[0]
+    caption = (
+        "Standard deviation of the mean reward over the values of a decision, all others chosen "
+        "uniformly, by a Gaussian process with main effects and pairs of choices: posterior median "
+        f"and 95% interval. Fitted to {important.networks:,} complete networks; "
+        f"{100 * important.noise:.3g}% of the variance of their rewards is noise to it."
+    )
+    title = "Importance of decisions for the reward"
+    described = f"Most important: {first.name}, {first.median:.3g}."
+    return Chart("importance", title, caption, described, importance_chart(important))
 
 
 def _marks(run: Run) -> str:
@@ -297,6 +319,11 @@ def data_of(parts: Sequence[Section], charts: Sequence[Chart]) -> dict[str, Any]
 
 def common(runs: Sequence[Run]) -> dict[str, Any]:
     """Return what the template needs besides the runs."""
-    now = datetime.datetime.now().astimezone()
     title = ", ".join(dict.fromkeys(run.experiment_name for run in runs))
-    return {"title": title, "written": f"{now:%Y-%m-%d %H:%M}", "version": version("mnas")}
+    return {"title": title, **written()}
+
+
+def written() -> dict[str, str]:
+    """Return when and by which version a page is written."""
+    now = datetime.datetime.now().astimezone()
+    return {"written": f"{now:%Y-%m-%d %H:%M}", "version": version("mnas")}

@@ -1,9 +1,10 @@
-"""Figures of decisions: frequency of each choice over batches, and relation to the reward."""
+"""Figures of decisions: frequency of each choice over batches, importance, relation to reward."""
 
 import math
 from typing import Any
 
 from mnas.analysis.decisions import Decision, decisions
+from mnas.analysis.importance import Importances
 from mnas.experiment.results import Run
 from mnas.reports.page.curves import bounded
 from mnas.reports.page.style import color
@@ -11,6 +12,7 @@ from mnas.reports.page.style import color
 COLUMNS = 40  # groups of batches in the heat map
 SHOWN = 10  # decisions of the figure of effects: those of the largest spread
 MOST = 48  # decisions of the heat map, likewise
+MOST_IMPORTANT = 15  # decisions of the figure of importances
 ROW = 13  # height of a row, pixels
 
 Groups = list[list[int]]
@@ -27,13 +29,15 @@ def batch_groups(run: Run) -> tuple[Groups, int]:
 
 
 def found(run: Run) -> tuple[list[Decision], int]:
-    """Return (decisions of a run, batches of a group); of very many, those of largest spread."""
+    """Return (decisions of a run, batches of a group)."""
     groups, size = batch_groups(run)
-    every = decisions(run, groups)
-    if len(every) > MOST:
-        most = sorted(every, key=lambda decision: -decision.spread)[:MOST]
-        every = [decision for decision in every if decision in most]
-    return every, size
+    return decisions(run, groups), size
+
+
+def most_spread(every: list[Decision]) -> list[Decision]:
+    """Return at most `MOST` decisions, those of the largest spread, in their order."""
+    names = [d.name for d in sorted(every, key=lambda decision: -decision.spread)[:MOST]]
+    return [decision for decision in every if decision.name in names]
 
 
 def heat_map(run: Run, every: list[Decision], size: int) -> dict[str, Any]:
@@ -69,6 +73,43 @@ def heat_map(run: Run, every: list[Decision], size: int) -> dict[str, Any]:
                 | {"values": [0, 0.25, 0.5, 0.75, 1], "symbolType": "square"}
                 | {"symbolFillColor": color("accent"), "symbolStrokeWidth": 0},
             },
+        },
+    }
+
+
+def importance_chart(found: Importances) -> dict[str, Any]:
+    """Return the specification of the importances of decisions, the largest first."""
+    rows = [
+        {
+            "decision": item.name,
+            "median": _short(item.median),
+            "low": _short(item.low),
+            "high": _short(item.high),
+        }
+        for item in found.items[:MOST_IMPORTANT]
+    ]
+    hue = {"color": color("accent"), "aria": False}
+    labels = [row["decision"] for row in rows]
+    axis = {"title": "importance, reward", "grid": True, "tickCount": 8}
+    return {
+        "height": (ROW + 3) * len(rows),
+        "data": {"values": rows},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.6} | hue,
+                "encoding": {
+                    "x": {"field": "low", "type": "quantitative"},
+                    "x2": {"field": "high"},
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1} | hue,
+                "encoding": {"x": {"field": "median", "type": "quantitative"}},
+            },
+        ],
+        "encoding": {
+            "x": {"type": "quantitative", "axis": axis, "scale": {"zero": True}},
+            "y": {**_choice_axis(labels), "field": "decision"},
         },
     }
 

@@ -31,15 +31,21 @@ PACKAGE = "mnas.reports.page"
 SCRIPTS = ("vega.js", "page.js", "table.js")
 
 
-def write_document(out: Path, content: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+def write_document(
+    out: Path,
+    content: Mapping[str, Any],
+    data: Mapping[str, Any],
+    template: str = "page.html.j2",
+) -> None:
     """Write a page; UsageError where the file cannot be written.
 
-    content  variables of page.html.j2
-    data     JSON-compatible; NaN and infinities become null
+    content   variables of the template, and `title`, `written` and `version`
+    data      `runs` and `charts`, JSON-compatible; NaN and infinities become null
+    template  page.html.j2 or study.html.j2
     """
     page = (
         _environment()
-        .get_template("page.html.j2")
+        .get_template(template)
         .render(
             **content,
             styles=css() + STYLE + _file("page.css"),

@@ -1,6 +1,7 @@
 "use strict";
 // Figures, their hover text, and the network that a click pins. All text is set as text.
 const DATA = JSON.parse(document.getElementById("data").textContent);
+const NARROW = 600;  // pixels of a figure that has a key instead of names in it
 const ROWS = DATA.runs.map(rowsOf);
 
 // The rows of figures, as `trials.rows` makes them in Python.
@@ -57,12 +58,12 @@ function facts(row) {
 
 const tip = document.getElementById("tip");
 
-function showTip(event, row) {
-  const lines = facts(row).map(([name, value]) =>
+function showTip(event, title, facts, blocks) {
+  const lines = facts.map(([name, value]) =>
     element("tr", {}, element("th", {scope: "row", textContent: name}), element("td", {textContent: value})));
-  const blocks = element("div", {className: "blocks", textContent: blocksOf(row).join(" ")});
-  tip.replaceChildren(element("b", {textContent: `trial ${row.trial}`}),
-    element("table", {}, element("tbody", {}, ...lines)), blocks);
+  tip.replaceChildren(element("b", {textContent: title}),
+    element("table", {}, element("tbody", {}, ...lines)),
+    element("div", {className: "blocks", textContent: blocks}));
   tip.hidden = false;
   const width = tip.offsetWidth, height = tip.offsetHeight, room = document.documentElement.clientWidth;
   const left = event.pageX + 14 + width > room ? event.pageX - width - 14 : event.pageX + 14;
@@ -129,16 +130,27 @@ function draw(place) {
   if (run !== null) spec.datasets = {trials: ROWS[run]};
   const rowUnder = item => run !== null && item && item.datum && item.datum.trial !== undefined
     && item.tooltip !== undefined ? rowOf(run, item.datum.trial) : null;
+  // Points of studies bring their own text, as [title, [[name, value], ...]], and a link.
+  const textOf = item => item && item.datum && item.tooltip !== undefined ? item.datum.tip : undefined;
   const hover = (handler, event, item) => {
-    const row = rowUnder(item);
-    if (row) showTip(event, row); else hideTip();
+    const row = rowUnder(item), text = textOf(item);
+    if (row) showTip(event, `trial ${row.trial}`, facts(row), blocksOf(row).join(" "));
+    else if (text) showTip(event, text[0], text[1], "");
+    else hideTip();
   };
+  const narrow = place.clientWidth < NARROW && place.parentElement.querySelector(".key") !== null;
+  place.parentElement.classList.toggle("narrow", narrow);
+  if (narrow) {
+    spec.layer = spec.layer.filter(layer => !(layer.name || "").startsWith("names"));
+    spec.padding = {left: 0, top: 5, bottom: 0, right: 5};
+  }
   const options = {actions: false, renderer: "svg", tooltip: hover, defaultStyle: false, hover: false};
   vegaEmbed(place, spec, options).then(({view}) => {
     place.style.minHeight = "";
     view.addEventListener("click", (event, item) => {
       const row = rowUnder(item);
       if (row) pin(row);
+      else if (textOf(item) && item.datum.href) window.location.assign(item.datum.href);
     });
   });
 }

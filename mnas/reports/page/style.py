@@ -25,7 +25,7 @@ LIGHT = {
     "failed": "#b3261e",
     **dict(
         zip(
-            [f"series{index}" for index in range(8)],
+            [f"series{index}" for index in range(10)],
             (
                 "#1f5fa8",
                 "#c2410c",
@@ -35,6 +35,8 @@ LIGHT = {
                 "#0e7c9b",
                 "#b0306a",
                 "#555f6b",
+                "#4d7c0f",
+                "#7c4a2d",
             ),
             strict=True,
         )
@@ -54,7 +56,7 @@ DARK = {
     "failed": "#ff8078",
     **dict(
         zip(
-            [f"series{index}" for index in range(8)],
+            [f"series{index}" for index in range(10)],
             (
                 "#6db1ff",
                 "#ff9a5c",
@@ -64,12 +66,15 @@ DARK = {
                 "#62c8e4",
                 "#f48ab8",
                 "#aab3bf",
+                "#a3d65c",
+                "#d8a98a",
             ),
             strict=True,
         )
     ),
 }
-SERIES = 8  # colours of `series`
+SERIES = 10  # colours of `series`
+SOLID = 5  # of them, on solid lines; the others' are dashed, since no ten hues differ for everyone
 
 
 def color(name: str) -> str:
@@ -80,6 +85,11 @@ def color(name: str) -> str:
 def series(index: int) -> str:
     """Return the colour of line `index`; after `SERIES` lines they repeat."""
     return color(f"series{index % SERIES}")
+
+
+def dash(index: int) -> list[int]:
+    """Return the dashes of line `index`, pixels; none for a solid one."""
+    return [7, 3] if index % SERIES >= SOLID else []
 
 
 def css() -> str:

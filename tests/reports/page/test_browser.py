@@ -1,5 +1,7 @@
 """The page in Chromium: figures, hover, pin, filter, sort, copy. Skipped where it is missing."""
 
+import dataclasses
+import html
 import json
 import re
 import shutil
@@ -7,16 +9,19 @@ import subprocess
 
 import pytest
 
+from mnas.analysis.study_table import rows, summaries
 from mnas.architecture.published import PUBLISHED
 from mnas.architecture.spec import from_spec
 from mnas.reports.run_report import write_report
+from mnas.reports.study_report import write_study_report
 from tests.runs import head, network, proposals, result, settings, write_run
+from tests.studies import SMALL, outcome
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 A1 = PUBLISHED["mnasnet-a1"]
 
 # Waits for the figures, acts as a reader does, and leaves what happened in the page.
-READER = """
+TOOLS = """
 const wait = test => new Promise(done => {
   const timer = setInterval(() => { if (test()) { clearInterval(timer); done(); } }, 20);
 });
@@ -41,7 +46,8 @@ function filter(name, value) {
   field.dispatchEvent(new Event("input", {bubbles: true}));
   return shown;
 }
-(async () => {
+"""
+READER = """(async () => {
   document.querySelectorAll(".chart").forEach(place => draw(place));
   await wait(() => [...document.querySelectorAll(".chart")].every(p => p.querySelector("svg")));
   found.figures = document.querySelectorAll(".chart svg").length;
@@ -76,6 +82,44 @@ function filter(name, value) {
 """
 
 
+# On a phone, a figure has a key in place of names; points of studies have texts and links.
+STUDY_READER = """
+(async () => {
+  document.querySelectorAll(".chart").forEach(place => draw(place));
+  await wait(() => [...document.querySelectorAll(".chart")].every(p => p.querySelector("svg")));
+  const curves = document.querySelectorAll(".chart")[1];
+  found.names = [...curves.querySelectorAll("svg text")].map(text => text.textContent);
+  const key = curves.parentElement.querySelector(".key");
+  found.key = [getComputedStyle(key).display, key.textContent];
+  found.wide = document.documentElement.scrollWidth > window.innerWidth;
+  const point = document.querySelectorAll(".chart")[2].querySelector(".mark-symbol path");
+  move("pointermove", point);
+  found.tip = [tip.hidden, tip.textContent];
+  window.addEventListener("hashchange", () => {
+    found.address = window.location.hash;
+    document.title = JSON.stringify(found);
+  });
+  point.__data__.datum.href = "#followed";
+  point.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+})();
+"""
+
+
+def read(page_file, script, width):
+    """Return what a script found in a page that Chromium opened."""
+    before, _, after = page_file.read_text(encoding="utf-8").rpartition("</body>")
+    target = page_file.with_name("read.html")
+    target.write_text(f"{before}<script>{TOOLS}{script}</script></body>{after}", encoding="utf-8")
+    command = [
+        *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+        *(f"--user-data-dir={page_file.with_name('profile')}", f"--window-size={width},3000"),
+        *("--virtual-time-budget=10000", target.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+    (title,) = re.findall(r"<head>.*?<title>(.*?)</title>", done.stdout, re.DOTALL)
+    return json.loads(html.unescape(title))
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_a_reader_can_hover_pin_filter_sort_and_copy(tmp_path):
     failed = {"accuracy": None, "error": "out of memory"}
@@ -88,20 +132,7 @@ def test_a_reader_can_hover_pin_filter_sort_and_copy(tmp_path):
     ]
     run = write_run(tmp_path / "run", records, head(settings=settings()))
     write_report([run], tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    before, _, after = page.rpartition("</body>")
-    script = f"<script>{READER}</script></body>"
-    (tmp_path / "read.html").write_text(before + script + after, encoding="utf-8")
-    command = [
-        *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-        *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,3000"),
-        *("--virtual-time-budget=10000", (tmp_path / "read.html").as_uri()),
-    ]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
-    (title,) = re.findall(r"<head>.*?<title>(.*?)</title>", done.stdout, re.DOTALL)
-    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
-        title = title.replace(entity, character)
-    found = json.loads(title)
+    found = read(tmp_path / "report.html", READER, width=1280)
     assert found["errors"] == [] and found["figures"] == 5
     assert {"best", "best so far", "batch mean", "mult-adds, M"} <= set(found["text"])
     hidden, tip = found["tip"]
@@ -113,3 +144,17 @@ def test_a_reader_can_hover_pin_filter_sort_and_copy(tmp_path):
     assert found["cheap"] == ["3", "2"] and found["accurate"] == ["1"]
     assert from_spec(json.loads(found["spec"])).canonical_hash() == A1.canonical_hash()
     assert found["copied"] == "trial-3"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_study_fits_a_phone_and_its_points_have_texts_and_links(tmp_path):
+    study = dataclasses.replace(SMALL, judge=None, marks=(1, 2))
+    outcomes = [outcome([result(0, 0.4), result(1, 0.6)])]
+    table = rows(study, outcomes)
+    write_study_report(study, outcomes, table, summaries(table), tmp_path / "report.html")
+    found = read(tmp_path / "report.html", STUDY_READER, width=500)
+    assert found["errors"] == [] and not found["wide"]
+    assert "exact" not in found["names"] and found["key"] == ["flex", "exact"]
+    hidden, tip = found["tip"]
+    assert not hidden and tip.startswith("exact, seed 0") and "60.00%" in tip
+    assert found["address"] == "#followed"

@@ -149,7 +149,7 @@ def test_a_run_of_failures_only_has_no_figures():
 
 
 def test_colours_are_variables_and_literal_where_a_page_is_absent():
-    assert style.color("accent") == "var(--accent)" and style.series(9) == "var(--series1)"
+    assert style.color("accent") == "var(--accent)" and style.series(11) == "var(--series1)"
     assert style.literal({"a": ["var(--accent)", 3]}) == {"a": [style.LIGHT["accent"], 3]}
     assert style.LIGHT.keys() == style.DARK.keys()
     assert f"--best:{style.DARK['best']};" in style.css().split("prefers-color-scheme")[1]

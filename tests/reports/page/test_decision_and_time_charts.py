@@ -14,6 +14,7 @@ from mnas.reports.page.decision_charts import (
     effects_chart,
     found,
     heat_map,
+    most_spread,
 )
 from mnas.reports.page.time_chart import phases, time_chart
 from tests.runs import network, proposals, result, run_of
@@ -50,14 +51,17 @@ def test_many_batches_are_taken_together():
     assert [trial for group in groups for trial in group] == list(range(100))
 
 
-def test_decisions_of_the_largest_spread_are_kept_where_there_are_many(monkeypatch):
+def test_heat_map_has_the_decisions_of_the_largest_spread_where_there_are_many(monkeypatch):
     assert MOST > SHOWN
     monkeypatch.setattr("mnas.reports.page.decision_charts.MOST", 2)
     a1, b0 = PUBLISHED["mnasnet-a1"].to_dict(), PUBLISHED["efficientnet-b0"].to_dict()
     run = run_of(
         [proposals([[0], [1]]), *(result(n, n / 9, architecture=a) for n, a in enumerate((a1, b0)))]
     )
-    assert len(found(run)[0]) == 2
+    every, _ = found(run)
+    names = [decision.name for decision in most_spread(every)]
+    assert len(names) == 2 < len(every)
+    assert names == [d.name for d in every if d.name in names]
 
 
 def test_effects_have_rows_with_means_intervals_and_n():
