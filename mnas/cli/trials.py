@@ -15,6 +15,7 @@ from mnas.experiment.results import load_run
 from mnas.experiment.trials import trial_rows
 from mnas.reports.failures import failure_groups
 from mnas.reports.terminal import plain_console
+from mnas.reports.text import plus_minus
 
 SHOWN = ("trial", "reward", "accuracy", "mult_adds", "params", "seconds", "status")
 CAUSES = 5  # lines about failures
@@ -25,7 +26,9 @@ class TrialsArguments:
     """Show the trials of a run as a table, as CSV or as JSON.
 
     Columns are trial, status (complete, duplicate, stopped, failed), reward, accuracy, mult_adds,
-    params, latency_ms, epochs, seconds, duplicate_of, error, blocks and hash.
+    params, latency_ms, epochs, seconds, duplicate_of, error, blocks and hash; of networks that were
+    measured again, remeasured (how often), remeasured_accuracy and remeasured_reward (means) and
+    remeasured_half_interval (half of the accuracy's 95% interval).
 
     Example: mnas trials runs/digits-1 --sort reward --where 'mult_adds<=6M' 'status=complete'
     """
@@ -61,7 +64,8 @@ def main(arguments: list[str]) -> None:
     names = list(dict.fromkeys(column(name) for name in options.columns))
     conditions = [condition(text, number) for text in options.where]
     run = load_run(Path(options.run))
-    rows = arranged(trial_rows(run.results), conditions, sort, options.reverse, options.top)
+    every = trial_rows(run.results, run.remeasured)
+    rows = arranged(every, conditions, sort, options.reverse, options.top)
     selected = [{name: row[name] for name in names or row} for row in rows]
     if options.csv:
         print_csv(selected)
@@ -73,8 +77,13 @@ def main(arguments: list[str]) -> None:
     if not names:
         latencies = any(row["latency_ms"] is not None for row in rows)
         names = [*SHOWN[:5], *(["latency_ms"] if latencies else []), *SHOWN[5:]]
+        if any(row["remeasured"] is not None for row in rows):
+            # In place of params and seconds, so that a line fits 80 columns.
+            names = [name for name in names if name not in ("params", "seconds")]
+            names[3:3] = ["remeasured_accuracy", "remeasured"]
     word = accuracy_word(run.head.settings.get("kinds", {}))
     heads = {"accuracy": word, "mult_adds": "mult-adds", "latency_ms": "ms"}
+    heads |= {"remeasured_accuracy": "measured again", "remeasured": "n"}
     console = plain_console()
     cells = [[_cell(name, row) for name in names] for row in rows]
     console.print(rows_table([heads.get(name, name.replace("_", " ")) for name in names], cells))
@@ -97,6 +106,8 @@ def _cell(name: str, row: dict[str, Any]) -> str:
         return "-"
     if name == "status" and value == "duplicate":
         return f"as {row['duplicate_of']}"
+    if name == "remeasured_accuracy" and row["remeasured_half_interval"] is not None:
+        return plus_minus(value, row["remeasured_half_interval"])
     if isinstance(value, float):
         return f"{value:.{1 if name == 'seconds' else 4}f}"
     return f"{value:,}" if isinstance(value, int) else printable(value, 10_000)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnas.experiment.trials import COLUMNS, status, trial_rows
-from mnas.loop.records import ResultRecord
+from mnas.loop.records import RemeasuredRecord, ResultRecord
 
 TOP = 5  # rows of the summary
 
 
-def data_frame(results: Sequence[ResultRecord]) -> Any:
+def data_frame(results: Sequence[ResultRecord], remeasured: Sequence[RemeasuredRecord] = ()) -> Any:
     """Return a pandas data frame with a row for each result and the columns of `trial_rows`.
+
+    remeasured  further measurements
 
     The index is the trial's number; missing values are NaN or None. Raises ImportError where pandas
     is not installed.
@@ -22,7 +24,9 @@ def data_frame(results: Sequence[ResultRecord]) -> Any:
     except ImportError:
         message = "run.trials needs pandas (pip install pandas); run.results does not"
         raise ImportError(message) from None
-    return pandas.DataFrame(trial_rows(results), columns=list(COLUMNS)).set_index("trial")
+    return pandas.DataFrame(trial_rows(results, remeasured), columns=list(COLUMNS)).set_index(
+        "trial"
+    )
 
 
 def summary_html(

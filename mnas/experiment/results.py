@@ -133,7 +133,7 @@ class Run:
 
         Raises ImportError where pandas is not installed.
         """
-        return data_frame(self.results)
+        return data_frame(self.results, self.remeasured)
 
     def _repr_html_(self) -> str:
         """Return the counts of trials and the best networks, for notebooks."""

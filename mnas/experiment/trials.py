@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from mnas.loop.records import ResultRecord
+from mnas.loop.records import RemeasuredRecord, ResultRecord
+from mnas.loop.selection import Remeasured, grouped
 
 Status = Literal["complete", "duplicate", "stopped", "failed"]
 
@@ -17,8 +18,12 @@ def status(result: ResultRecord) -> Status:
     return "stopped" if result.stopped else "complete"
 
 
-def trial_rows(results: Iterable[ResultRecord]) -> list[dict[str, Any]]:
+def trial_rows(
+    results: Iterable[ResultRecord], remeasured: Iterable[RemeasuredRecord] = ()
+) -> list[dict[str, Any]]:
     """Return a row for each result, in their order; None where a trial lacks a value.
+
+    remeasured  further measurements (`Run.remeasured`)
 
     trial         number of the trial, from 0
     status        complete, duplicate (of an earlier network), stopped (early) or failed
@@ -33,7 +38,11 @@ def trial_rows(results: Iterable[ResultRecord]) -> list[dict[str, Any]]:
     blocks        block strings, separated by semicolons: a SPEC of the command line, up to stem,
                   head and classes
     hash          canonical hash of the network
+
+    Of further measurements: remeasured, their number without failures; remeasured_accuracy and
+    remeasured_reward, means; remeasured_half_interval, half of the 95% interval of the accuracy.
     """
+    again = grouped(remeasured)
     return [
         {
             "trial": result.trial,
@@ -49,12 +58,23 @@ def trial_rows(results: Iterable[ResultRecord]) -> list[dict[str, Any]]:
             "error": result.error,
             "blocks": ";".join(result.architecture["blocks"]),
             "hash": result.hash,
+            **_remeasured(again.get(result.trial)),
         }
         for result in results
     ]
 
 
+def _remeasured(again: Remeasured | None) -> dict[str, float | None]:
+    return {
+        "remeasured": None if again is None else len(again.records),
+        "remeasured_accuracy": None if again is None else again.mean,
+        "remeasured_half_interval": None if again is None else again.half_interval,
+        "remeasured_reward": again.reward if again is not None and again.records else None,
+    }
+
+
 COLUMNS = (
     *("trial", "status", "reward", "accuracy", "mult_adds", "params", "latency_ms", "epochs"),
-    *("seconds", "duplicate_of", "error", "blocks", "hash"),
+    *("seconds", "duplicate_of", "error", "blocks", "hash", "remeasured"),
+    *("remeasured_accuracy", "remeasured_half_interval", "remeasured_reward"),
 )

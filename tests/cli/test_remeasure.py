@@ -84,3 +84,26 @@ def test_rescore_ranks_networks_that_were_measured_again_first(tmp_path, capsys)
     assert main(["rescore", str(directory)]) == 0
     heads = capsys.readouterr().out.splitlines()[1].split()
     assert heads == [*("rank", "was", "trial", "again", "reward", "was"), *heads[6:]]
+
+
+def test_trials_show_the_further_measurements(tmp_path, capsys):
+    directory = tmp_path / "run"
+    assert run_search(*quick(directory, *NOISE, *AGAIN)) == 0
+    capsys.readouterr()
+    networks = {n.result.trial: n.remeasured for n in load_run(directory).ranked[:3]}
+    assert main(["trials", str(directory), "--sort", "remeasured_reward"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert "measured again  n" in head and all(len(line) <= 80 for line in [head, *lines])
+    assert [int(line.split()[0]) for line in lines[:3]] == list(networks)
+    for line, again in zip(lines, networks.values(), strict=False):
+        assert f"{again.mean:.4f} ± {again.half_interval:.4f}  2  " in line
+    assert lines[3].split()[3:5] == ["-", "-"]
+    words = ["--where", "remeasured>=2", "--json"]
+    assert main(["trials", str(directory), *words]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert {row["trial"]: row["remeasured_accuracy"] for row in rows} == {
+        trial: again.mean for trial, again in networks.items()
+    }
+    frame = load_run(directory).trials
+    assert frame.remeasured_reward.idxmax() == next(iter(networks))
+    assert frame.remeasured.isna().sum() == 9

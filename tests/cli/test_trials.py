@@ -48,6 +48,7 @@ def test_csv_holds_the_values_of_the_journal(finished, capsys):
     rows = list(csv.DictReader(io.StringIO(text)))
     assert tuple(rows[0]) == COLUMNS and len(rows) == 12
     for row, result in zip(rows, load_run(finished).results, strict=True):
+        assert row["remeasured"] == row["remeasured_reward"] == ""
         assert float(row["reward"]) == result.reward and int(row["mult_adds"]) == result.mult_adds
         assert row["error"] == row["latency_ms"] == "" and row["status"] == "complete"
     # The blocks are a SPEC of other commands.

@@ -84,7 +84,7 @@ def _section(convert: Any, directory: Path, prefix: str, section: Section) -> li
     trials = io.StringIO()
     writer = csv.DictWriter(trials, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(trial_rows(section.run.results))
+    writer.writerows(trial_rows(section.run.results, section.run.remeasured))
     name = f"{prefix}trials.csv"
     write_text(directory / name, printable(trials.getvalue()))
     return [*names, name]
