@@ -46,14 +46,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from mnas.api.run import Run, load_run
+    from mnas.api.search import search
     from mnas.architecture.architecture import Architecture
     from mnas.architecture.block import Block
     from mnas.controller import Controller, ControllerConfig, Proposals
     from mnas.engines.config import EngineConfig
     from mnas.errors import UsageError
     from mnas.evaluation import Evaluation, EvaluatorConfig
-    from mnas.experiment.api import search
-    from mnas.experiment.results import Run, load_run
     from mnas.experiment.settings import Experiment
     from mnas.experiment.study import Study
     from mnas.loop.config import SearchConfig
@@ -77,15 +77,15 @@ _MODULES = {
     "OneOf": "mnas.space",
     "Proposals": "mnas.controller",
     "RewardConfig": "mnas.reward",
-    "Run": "mnas.experiment.results",
+    "Run": "mnas.api.run",
     "Search": "mnas.loop.search",
     "SearchConfig": "mnas.loop.config",
     "Space": "mnas.space",
     "Study": "mnas.experiment.study",
     "Trial": "mnas.loop.trial",
     "UsageError": "mnas.errors",
-    "load_run": "mnas.experiment.results",
-    "search": "mnas.experiment.api",
+    "load_run": "mnas.api.run",
+    "search": "mnas.api.search",
 }
 
 

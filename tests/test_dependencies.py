@@ -25,6 +25,8 @@ OPTIONAL = {
     "mnas/data/streaming.py": {"absl", "grain"},
     "mnas/experiment/notebook.py": {"pandas"},
     "mnas/export/onnx.py": {"onnx"},
+    "mnas/reports/notebook_progress.py": {"IPython"},
+    "mnas/reports/page/plot.py": {"vl_convert"},
     "mnas/trackers/mlflow.py": {"mlflow"},
     "mnas/trackers/wandb.py": {"wandb"},
     "mnas/benchmark/contenders/inference_torch.py": {"torch"},

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "controllers": {"controller", "errors", "loop", "space"},
 }
 # The public interface, the command and the experiments may use everything below them.
-TOPMOST = {"mnas", "cli", "__main__", "experiments", "search"}
+TOPMOST = {"mnas", "api", "cli", "__main__", "experiments", "search"}
 
 ARRAYS = {"jax", "jaxlib", "flax", "optax"}
 NO_JAX = (

@@ -3,8 +3,7 @@
 In: an `Experiment`, or the name of a registered one. Out: a directory with the run's journal and
 the specs of its best networks, and a `Run`, the view of such a directory.
 
-    run = search("b0-imagenet", out="runs/b0")
-    run = load_run("runs/b0")
+    run = load_run("runs/b0")     # mnas.load_run adds figures, mnas.search runs an experiment
     run.best.reward, run.architecture, run.results, run.trials, run.ranked, run.remeasured
 
 settings      `Experiment`: everything that determines a search, as one frozen dataclass
@@ -19,7 +18,6 @@ run           check an experiment; create, resume, drive and export its run
 tracking      contract of trackers, and the thread in which they run
 network_list  listed networks, each with several seeds: a search of the list for each seed
 study         `Study`: variants of an experiment and several seeds of each
-api           `search`: a whole run in one call
 
 Imports `engines`, `preparation`, `loop`, `runtime`, the contracts, `architecture`, `errors` and
 `files`.

@@ -8,6 +8,7 @@ console            progress of a running search, as an observer of its records
 tensorboard        TensorBoard events, among them those of a search, as an observer of its records
 training_log       history.csv, learning curves and TensorBoard events of a training
 training_progress  progress of a training
+notebook_progress  progress of a search in a notebook
 evaluation_progress  progress of evaluations of listed networks
 proxy_quality      quality of proxies: table, CSV, picture
 remeasuring_progress  progress of further measurements of a search's best networks

@@ -12,6 +12,7 @@ from mnas.reports.page import comparison, content, exported
 from mnas.reports.page.chart import Chart
 from mnas.reports.page.content import Section
 from mnas.reports.page.document import write_document
+from mnas.reports.page.plot import renderer
 
 
 def write_report(
@@ -29,7 +30,7 @@ def write_report(
     where `figures` is given without vl-convert.
     """
     if figures is not None:
-        exported.renderer()  # Before anything is written.
+        renderer()  # Before anything is written.
     runs = [load_run(directory) for directory in directories]
     sections = content.sections(runs, predict)
     compared = compared_charts(sections)

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
+from mnas.api.search import search
 from mnas.errors import UsageError
 from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.experiment import run
-from mnas.experiment.api import search
 from mnas.loop.journal import Journal, read
 from mnas.reward import RewardConfig
 from tests.studies import RANDOM

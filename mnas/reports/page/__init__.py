@@ -17,6 +17,7 @@ lines         lines with bands and names, at most ten of them in colours
 comparison    several runs: table, fronts, means with bands over runs of one experiment
 study_charts  figures of a study: rewards as means with bands, exported networks
 study_content  searches of a study with links to their runs, origin, settings
+plot          a figure on its own, for notebooks and as a file
 exported      figures as SVG and PNG, tables as CSV and LaTeX
 base.html.j2, page.html.j2, study.html.j2, macros.html.j2, page.css, page.js, table.js  the pages
 vega.js       Vega and Vega-Lite; vega.LICENSES.txt has their notices

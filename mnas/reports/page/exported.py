@@ -5,25 +5,20 @@ text. The drawing of the best network is SVG only.
 """
 
 import csv
-import importlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mnas.errors import UsageError
 from mnas.experiment.trials import COLUMNS, trial_rows
-from mnas.files import write_bytes, write_text
+from mnas.files import write_text
 from mnas.reports.drawing import draw
 from mnas.reports.page.chart import Chart
 from mnas.reports.page.content import Section, best_table
-from mnas.reports.page.style import literal
+from mnas.reports.page.plot import Plot
 from mnas.reports.page.trials import columns, rows
 from mnas.reports.text import printable
-
-WIDTH = 720  # pixels of a figure
-SCALE = 2  # pixels of a PNG for each of the figure's
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
@@ -39,16 +34,6 @@ _LATEX = {
 }
 
 
-def renderer() -> Any:
-    """Return vl-convert; UsageError where it is not installed."""
-    try:
-        return importlib.import_module("vl_convert")
-    except ModuleNotFoundError:
-        raise UsageError(
-            "--figures needs vl-convert-python; accepted: after pip install 'mnas[figures]'"
-        ) from None
-
-
 def write_exports(
     directory: Path, sections: Sequence[Section], compared: Sequence[Chart], summary: Table
 ) -> list[str]:
@@ -57,26 +42,25 @@ def write_exports(
     Of several runs, the names of a run's files begin with run1, run2, ... Existing files of these
     names are replaced. Raises UsageError where vl-convert is missing or a file can't be written.
     """
-    convert = renderer()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        written = [_chart(convert, directory, chart.name, chart, []) for chart in compared]
+        written = [_chart(directory, chart.name, chart, []) for chart in compared]
         if len(sections) > 1:
             written.append(_table(directory, "runs", summary))
         for number, section in enumerate(sections, start=1):
             prefix = f"run{number}-" if len(sections) > 1 else ""
-            written.append(_section(convert, directory, prefix, section))
+            written.append(_section(directory, prefix, section))
     except OSError as error:
         where = error.filename or directory
         raise UsageError(f"{where} can't be written: {error.strerror}") from None
     return [name for names in written for name in names]
 
 
-def _section(convert: Any, directory: Path, prefix: str, section: Section) -> list[str]:
+def _section(directory: Path, prefix: str, section: Section) -> list[str]:
     data = rows(columns(section.run, section.axis))
     names: list[str] = []
     for chart in section.charts:
-        names += _chart(convert, directory, f"{prefix}{chart.name}", chart, data)
+        names += _chart(directory, f"{prefix}{chart.name}", chart, data)
     if section.networks is not None:
         name = f"{prefix}best.svg"
         write_text(directory / name, draw(section.networks.best, section.networks.reference))
@@ -91,20 +75,12 @@ def _section(convert: Any, directory: Path, prefix: str, section: Section) -> li
 
 
 def _chart(
-    convert: Any, directory: Path, name: str, chart: Chart, trials: Sequence[Mapping[str, Any]]
+    directory: Path, name: str, chart: Chart, trials: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    specification = {
-        **literal(chart.specification),
-        "width": WIDTH,
-        "background": "white",
-        "title": {"text": chart.title, "anchor": "start", "frame": "group", "fontSize": 14},
-    }
-    if chart.run is not None:
-        specification["datasets"] = {"trials": list(trials)}
-    text = json.dumps(specification)
-    write_text(directory / f"{name}.svg", convert.vegalite_to_svg(text))
-    write_bytes(directory / f"{name}.png", convert.vegalite_to_png(text, scale=SCALE))
-    return [f"{name}.svg", f"{name}.png"]
+    names = [f"{name}.svg", f"{name}.png"]
+    for file in names:
+        Plot(chart, trials).save(directory / file)
+    return names
 
 
 def _table(directory: Path, name: str, table: Table) -> list[str]:

@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
+from mnas.api.run import load_run
+from mnas.api.search import search
 from mnas.architecture.sources import find
 from mnas.data.images import DataConfig
 from mnas.errors import UsageError
 from mnas.evaluation import Evaluation
 from mnas.evaluators.proxy import ProxyConfig, ProxyEvaluator
-from mnas.experiment.api import search
-from mnas.experiment.results import load_run
 from mnas.loop.journal import Journal
 from mnas.loop.records import ProposalsRecord, ResultRecord, UpdateRecord
 from mnas.search_spaces import EfficientNetSpace
