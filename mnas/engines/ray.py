@@ -25,8 +25,9 @@ from mnas.engines.ray_gpus import no_such_gpus
 from mnas.engines.ray_losses import LossCauses
 from mnas.engines.worker import Worker
 from mnas.errors import RunFailure, UsageError
-from mnas.evaluation import EvaluatorConfig, failure
+from mnas.evaluation import MAX_TIMINGS, Evaluation, EvaluatorConfig, failure
 from mnas.loop.group import TrialSource
+from mnas.loop.records import WORKER
 from mnas.loop.trial import Trial
 from mnas.runtime import signals
 
@@ -39,10 +40,12 @@ class Running:
     """A child under evaluation.
 
     worker   handle of its actor
+    number   of the worker, from 0
     started  seconds on the clock of `time.monotonic`
     """
 
     worker: Any
+    number: int
     trial: Trial
     started: float
 
@@ -111,8 +114,9 @@ class _Pool:
         self.lost_workers: collections.Counter[int] = collections.Counter()  # by trial number
         self.failed_starts = 0  # consecutive
         self.checked = time.monotonic()  # when Ray's services were looked at
-        for _ in range(worker_count(config, ray.cluster_resources())):
-            self._start_worker()
+        self.numbers: dict[Any, int] = {}  # worker -> its number
+        for number in range(worker_count(config, ray.cluster_resources())):
+            self._start_worker(number)
 
     def drive(self) -> None:
         """Assign children and tell their results until the search is done."""
@@ -143,10 +147,11 @@ class _Pool:
         for worker in workers:
             ray.kill(worker)
 
-    def _start_worker(self) -> None:
+    def _start_worker(self, number: int) -> None:
         config = self.config
         worker = self.actor_class.remote(self.evaluator, pinned_cores(config), backend_of(config))
         self.starting[worker.ready.remote()] = worker
+        self.numbers[worker] = number
 
     def _assign(self) -> None:
         """Give every idle worker a child, as long as the search has one."""
@@ -156,7 +161,7 @@ class _Pool:
                 return
             worker = self.idle.pop()
             future = worker.evaluate.remote(trial.architecture, trial.seed, trial.report)
-            self.running[future] = Running(worker, trial, time.monotonic())
+            self.running[future] = Running(worker, self.numbers[worker], trial, time.monotonic())
 
     def _on_started(self, future: Any) -> None:
         worker = self.starting.pop(future)
@@ -167,7 +172,7 @@ class _Pool:
             if self.failed_starts >= MAX_FAILED_STARTS:
                 cause = self.loss_causes.cause_of_start(error)
                 raise RunFailure(f"Ray workers don't start: {cause}") from error
-            self._start_worker()
+            self._start_worker(self.numbers.pop(worker))
         else:
             self.failed_starts = 0
             self.idle.append(worker)
@@ -187,15 +192,22 @@ class _Pool:
             if self.lost_workers[child.trial.number] <= self.config.retries:
                 self.retry_queue.append(child.trial)
             else:
-                self.search.tell(child.trial, failure(cause, seconds))
+                self._tell(child, failure(cause, seconds))
             return
         self.idle.append(child.worker)
         self._assign()  # before `tell`, so that the worker does not wait for the journal's write
-        self.search.tell(child.trial, evaluation)
+        self._tell(child, evaluation)
 
     def _replace(self, worker: Any) -> None:
         ray.kill(worker)  # an unreachable worker may still be running
-        self._start_worker()
+        self._start_worker(self.numbers.pop(worker))
+
+    def _tell(self, child: Running, evaluation: Evaluation) -> None:
+        """Tell the search an evaluation, with the number of its worker if it has room for it."""
+        if len(evaluation.timings) < MAX_TIMINGS:
+            timings = {**evaluation.timings, WORKER: float(child.number)}
+            evaluation = dataclasses.replace(evaluation, timings=timings)
+        self.search.tell(child.trial, evaluation)
 
     def _seconds_to_wait(self) -> float:
         """Return the time to the next check or to the end of the first child's time limit."""
@@ -216,4 +228,4 @@ class _Pool:
                 del self.running[future]
                 self._replace(child.worker)
                 message = f"time limit of {limit:g} s exceeded"
-                self.search.tell(child.trial, failure(message, seconds))
+                self._tell(child, failure(message, seconds))

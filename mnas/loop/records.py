@@ -27,6 +27,10 @@ from mnas.loop.trial import Result
 from mnas.runtime.provenance import provenance
 
 FORMAT = "mnas-journal/1"
+# In `timings`, though not a time: the number of the worker that made the evaluation, from 0, where
+# the engine of Ray actors evaluates. Which one it is depends on chance, as all of `timings` does. A
+# worker in the place of a lost one has its number.
+WORKER = "worker"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ class ResultRecord:
     latency_ms    of one image; None where not measured
     error         cause of the failure in one line; None where the evaluation succeeded
     seconds       time of the evaluation; 0 for a duplicate
-    timings       parts of `seconds` by name
+    timings       parts of `seconds` by name, and `WORKER`
     history       (epoch, accuracy) as reported; empty where early stopping is off
     stopped       whether early stopping ended the training
     time          seconds since the epoch

@@ -5,6 +5,8 @@ import pytest
 
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError
+from mnas.loop.journal import read
+from mnas.loop.records import WORKER, ResultRecord
 from mnas.loop.search import TooManyFailures
 from tests.engines.evaluators import TableConfig, notes
 from tests.engines.searches import build_search, facts
@@ -50,6 +52,9 @@ def test_a_worker_that_dies_is_replaced_without_changing_the_journal(
     attempts = notes(tmp_path, "attempts")
     assert len(attempts) > len(set(attempts))
     assert facts(path) == reference(trials=12)
+    # The replacement has the number of the lost worker.
+    timings = [record.timings for record in read(path) if isinstance(record, ResultRecord)]
+    assert {each[WORKER] for each in timings if each} <= {0.0, 1.0} and any(timings)
 
 
 def test_a_child_over_the_time_limit_fails_and_start_up_does_not_count(tmp_path, local_ray):

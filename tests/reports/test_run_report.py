@@ -235,7 +235,7 @@ def test_figures_have_titles_and_descriptions(tmp_path):
     assert len(figures) == len(data(html)["charts"]) == 5
     assert figures[0].startswith("All trials and the front of mult-adds. Front of 2 networks from")
     body = body_of(html)
-    assert body.count("<table") == len(re.findall(r'role="region"[^>]*><table', body))
+    assert body.count("<table") == len(re.findall(r'role="group"[^>]*><table', body))
 
 
 def test_data_of_a_long_search_are_bounded():

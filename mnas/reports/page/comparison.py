@@ -107,9 +107,15 @@ def charts(entries: Sequence[Entry]) -> list[Chart]:
         if (drawn := _curves(ready, numbers, curve, name)) is not None:
             body, key = drawn
             file = name.replace(" ", "-")
-            described = ", ".join(group.name for group in ready)
+            described = _description(body["layer"], name)
             found.append(Chart(file, title, _caption(ready), described, body, key=key))
     return found
+
+
+def _description(layers: Sequence[dict[str, Any]], name: str) -> str:
+    """Return where the named lines end, in words."""
+    ends = [layer["data"]["values"][0] for layer in layers if "text" in layer["encoding"]]
+    return f"Mean {name} at the end: " + ", ".join(f"{e['value']:.4g} of {e['name']}" for e in ends)
 
 
 def _measures(
@@ -226,7 +232,7 @@ def _fronts(ready: Sequence[Group], numbers: Sequence[int | None]) -> Chart:
     }
     caption = "Non-dominated networks of every run; runs of one experiment have one colour."
     caption += f" {GREY}" if len(ready) > SERIES else ""
-    described = ", ".join(end["name"] for end in ends)
+    described = f"Lines of {', '.join(end['name'] for end in ends)}."
     key = key_of(ends)
     return Chart("fronts", "Fronts of all runs", caption, described, body, key=key)
 

@@ -30,7 +30,7 @@ from mnas.reports.page.decision_charts import (
 from mnas.reports.page.front_chart import front_chart, front_results
 from mnas.reports.page.head import Pair, facts, formula, numbers, pair, progress
 from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart
-from mnas.reports.page.time_chart import time_chart
+from mnas.reports.page.time_chart import time_chart, worker_chart
 from mnas.reports.page.trials import STATUSES, columns, status
 
 SHOWN = 10  # networks in the table of the best
@@ -152,14 +152,22 @@ def _rewards(index: int, run: Run, axis: CostAxis, box: Box | None) -> list[Char
 
 
 def _time(run: Run) -> list[Chart]:
-    body = time_chart(run)
-    if body is None:
-        return []
-    caption = (
-        "Time of evaluations by phase, all workers together. Compiling, tracing and reading "
-        "programs are taken out of the training, in which they happen."
-    )
-    return [Chart("time", "Time of evaluations, seconds", caption, "", body, None)]
+    charts = []
+    if (body := time_chart(run)) is not None:
+        caption = (
+            "Time of evaluations by phase, all workers together. Compiling, tracing and reading "
+            "programs are taken out of the training, in which they happen."
+        )
+        title = "Time of evaluations, seconds"
+        charts.append(Chart("time", title, caption, "Bars over trials, by phase.", body))
+    if (body := worker_chart(run)) is not None:
+        caption = (
+            "The same by worker. Wait: what is left of the search's wall-clock time, without "
+            "pauses between sessions; it includes starting and the end of every batch."
+        )
+        title = "Time of workers"
+        charts.append(Chart("workers", title, caption, "A bar for each worker, by phase.", body))
+    return charts
 
 
 def _decisions(run: Run) -> list[Chart]:
@@ -174,7 +182,7 @@ def _decisions(run: Run) -> list[Chart]:
             "Frequency of every choice over the search",
             f"Share of the networks of each {group} that have a value; decisions in which all "
             "networks agree are left out.",
-            f"{len(every)} decisions.",
+            f"{len(every)} decisions: {', '.join(decision.name for decision in every)}.",
             heat_map(run, most_spread(every), size),
         )
     ]
@@ -187,7 +195,9 @@ def _decisions(run: Run) -> list[Chart]:
             "chose these networks, so that a difference is no effect of the choice alone."
         )
         title = "Choices and the reward"
-        charts.append(Chart("effects", title, caption, "", body))
+        wide = max(every, key=lambda decision: decision.spread)
+        described = f"Largest difference: {wide.spread:.3g}, of {wide.name}."
+        charts.append(Chart("effects", title, caption, described, body))
     return charts
 
 
@@ -197,7 +207,8 @@ def _importance(important: Importances) -> Chart:
         "Standard deviation of the mean reward over the values of a decision, all others chosen "
         "uniformly, by a Gaussian process with main effects and pairs of choices: posterior median "
         f"and 95% interval. Fitted to {important.networks:,} complete networks; "
-        f"{100 * important.noise:.3g}% of the variance of their rewards is noise to it."
+        f"{100 * important.noise:.3g}% of the variance of their rewards is noise to it. Intervals "
+        "hold if the model does; it extrapolates to networks that the search did not sample."
     )
     title = "Importance of decisions for the reward"
     described = f"Most important: {first.name}, {first.median:.3g}."

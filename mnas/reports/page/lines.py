@@ -100,7 +100,7 @@ def name_layers(
     named = sorted((end for end in ends if end["number"] is not None), key=lambda end: end["value"])
     for end, place in zip(named, spread([end["value"] for end in named], domain), strict=True):
         mark = {"type": "text", "align": "left", "dx": 6, "color": hue(end["number"])}
-        row = {x: end[x], "place": place, "name": end["name"]}
+        row = {x: end[x], "value": end["value"], "place": place, "name": end["name"]}
         layers.append(
             {
                 "name": f"{NAMES}{len(layers)}",

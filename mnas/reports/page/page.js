@@ -90,7 +90,7 @@ function pin(row) {
   panel.replaceChildren(
     element("header", {}, element("b", {textContent: `Trial ${row.trial}`}), copyButton(row), close),
     element("p", {className: "caption", textContent: text}),
-    element("div", {className: "wide", tabIndex: 0}, body));
+    element("div", {className: "wide", tabIndex: 0, role: "group", ariaLabel: "Pinned network"}, body));
   panel.dataset.trial = row.trial;
   panel.hidden = false;
 }

@@ -22,6 +22,8 @@ from mnas.reports.page.style import FONT, literal
 WIDTH = 720  # pixels of a figure
 SCALE = 2  # pixels of a PNG for each of the figure's
 MARGIN = 110  # pixels for title and axis of a figure in a notebook until it knows its height
+# Beginning of the part of a caption that says what a page does with the pointer.
+ON_PAGES = "Hover for a trial, click to pin"
 KINDS = (".html", ".json", ".svg", ".png")
 
 _DOCUMENT = """<!doctype html>
@@ -125,7 +127,7 @@ class Plot:
             f'<iframe srcdoc="{html.escape(self.html())}" title="{html.escape(self.chart.title)}" '
             f'style="width: 100%; max-width: 60em; height: {pixels}px; border: 0"></iframe>'
         )
-        caption = html.escape(self.chart.caption)
+        caption = html.escape(self.chart.caption.partition(ON_PAGES)[0])
         return f'<figure style="margin: 0">{frame}<figcaption>{caption}</figcaption></figure>'
 
 

@@ -43,7 +43,7 @@ function tableOf(frame) {
     });
     head.append(cell);
   });
-  head.append(element("th", {scope: "col", textContent: "network"}), element("th", {scope: "col", ariaLabel: "spec"}));
+  head.append(element("th", {scope: "col", textContent: "network"}), element("th", {scope: "col", textContent: "spec"}));
 
   function accepted(row) {
     const text = form.elements.text.value.trim().toLowerCase().split(/\s+/).filter(Boolean);

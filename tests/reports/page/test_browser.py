@@ -71,6 +71,13 @@ READER = """(async () => {
   found.cheap = filter("most", "2.5");
   found.accurate = filter("least", "45");
   found.spec = specOf(rowOf(0, 0));
+  const ids = [...document.querySelectorAll("[id]")].map(node => node.id);
+  found.repeated = ids.filter((id, place) => ids.indexOf(id) !== place);
+  const named = node => node.textContent.trim() || node.getAttribute("aria-label");
+  found.nameless = [...document.querySelectorAll("th, button, summary, a, .wide")]
+    .filter(node => !named(node)).map(node => node.outerHTML);
+  found.sort = [...document.querySelectorAll("table.trials th[aria-sort]")]
+    .map(cell => [cell.textContent, cell.getAttribute("aria-sort")]);
   const copied = [];
   document.execCommand = () => copied.push(document.activeElement.value) > 0;
   Object.defineProperty(navigator, "clipboard", {value: {writeText: () => Promise.reject()}});
@@ -144,6 +151,8 @@ def test_a_reader_can_hover_pin_filter_sort_and_copy(tmp_path):
     assert found["cheap"] == ["3", "2"] and found["accurate"] == ["1"]
     assert from_spec(json.loads(found["spec"])).canonical_hash() == A1.canonical_hash()
     assert found["copied"] == "trial-3"
+    assert found["repeated"] == found["nameless"] == []
+    assert found["sort"] == [["trial", "descending"]]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

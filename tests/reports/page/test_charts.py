@@ -155,19 +155,6 @@ def test_colours_are_variables_and_literal_where_a_page_is_absent():
     assert f"--best:{style.DARK['best']};" in style.css().split("prefers-color-scheme")[1]
 
 
-def test_text_has_enough_contrast_on_its_ground():
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-    for colors in (style.LIGHT, style.DARK):
-        ground = luminance(colors["ground"])
-        for name in {*colors} - {"ground", "panel", "grid", "rule", "point"}:
-            low, high = sorted((luminance(colors[name]), ground))
-            assert (high + 0.05) / (low + 0.05) >= 4.5, name
-
-
 def test_vega_lite_accepts_every_figure():
     vl_convert = pytest.importorskip("vl_convert")
     reward = RewardConfig(target_madds=2e6)

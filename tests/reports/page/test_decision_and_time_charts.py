@@ -1,10 +1,13 @@
 """Figures of decisions and of time."""
 
+import dataclasses
 import json
 
 import pytest
 
+from mnas.analysis.importance import importances
 from mnas.architecture.published import PUBLISHED
+from mnas.loop.records import WORKER
 from mnas.reports.page import content, style
 from mnas.reports.page.decision_charts import (
     COLUMNS,
@@ -14,9 +17,10 @@ from mnas.reports.page.decision_charts import (
     effects_chart,
     found,
     heat_map,
+    importance_chart,
     most_spread,
 )
-from mnas.reports.page.time_chart import phases, time_chart
+from mnas.reports.page.time_chart import WAIT, phases, time_chart, worker_chart
 from tests.runs import network, proposals, result, run_of
 
 TIMINGS = {
@@ -92,16 +96,61 @@ def test_time_is_summed_over_groups_of_trials_and_absent_where_not_recorded():
     assert time_chart(kernels(4)) is None
 
 
+def of_workers(*numbers, seconds=9.0):
+    """Return a run whose trials were evaluated by these workers, 30 s long."""
+    results = [
+        result(n, seconds=seconds, timings=TIMINGS | {WORKER: float(number)}, time=100.0 + 30 * n)
+        for n, number in enumerate(numbers)
+    ]
+    batch = dataclasses.replace(proposals([[n] for n in range(len(numbers))]), time=100.0)
+    return run_of([batch, *results])
+
+
+def test_time_of_workers_is_stacked_up_to_the_wall_clock_time():
+    rows = worker_chart(of_workers(0, 1, 0))["data"]["values"]
+    by_phase = {
+        name: {row["phase"]: row["seconds"] for row in rows if row["worker"] == name}
+        for name in ("worker 0", "worker 1")
+    }
+    assert by_phase["worker 0"]["compile"] == 6.0 and by_phase["worker 1"]["compile"] == 3.0
+    for phases_of in by_phase.values():
+        assert sum(phases_of.values()) == 60.0  # from the first record to the last
+    assert by_phase["worker 0"][WAIT] == 60.0 - 18.0
+
+
+def test_time_by_worker_needs_two_recorded_workers():
+    assert worker_chart(of_workers(0, 0)) is None
+    results = [result(n, seconds=9.0, timings=TIMINGS) for n in range(4)]
+    assert worker_chart(run_of([proposals([[n] for n in range(4)]), *results])) is None
+
+
+def test_importances_are_rows_with_intervals_the_largest_first():
+    every, _ = found(kernels(40))
+    important = importances(kernels(40), every)
+    (row,) = importance_chart(important)["data"]["values"]
+    assert row["decision"] == "stage 1 kernel"
+    assert row["low"] < row["median"] < row["high"]
+    assert row["median"] == pytest.approx(0.05, rel=0.1)  # of rewards 0.5 and 0.6
+
+
 def test_vega_lite_accepts_the_figures():
     vl_convert = pytest.importorskip("vl_convert")
     results = [
-        result(n, 0.5, seconds=9.0, timings=TIMINGS, architecture=network(3 + 2 * n).to_dict())
-        for n in range(3)
+        result(
+            n,
+            0.5 + n % 3 / 100,
+            seconds=9.0,
+            timings=TIMINGS | {WORKER: float(n % 2)},
+            architecture=network(3 + 2 * (n % 3)).to_dict(),
+        )
+        for n in range(12)
     ]
-    (section,) = content.sections([run_of([proposals([[0], [1], [2]]), *results])], None)
+    batch = proposals([[n] for n in range(12)])
+    (section,) = content.sections([run_of([batch, *results])], None)
     names = {chart.name: chart for chart in section.charts}
-    assert {"time", "decisions", "effects"} <= names.keys()
-    for name in ("time", "decisions", "effects"):
+    ours = {"time", "workers", "decisions", "importance", "effects"}
+    assert ours <= names.keys()
+    for name in ours:
         whole = {**names[name].specification, "width": 600}
         svg = vl_convert.vegalite_to_svg(json.loads(json.dumps(style.literal(whole))))
         assert svg.startswith("<svg") and ("compile" in svg or "stage 1 kernel" in svg)
