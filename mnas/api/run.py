@@ -12,7 +12,7 @@ from mnas.reports.page import content, trials
 from mnas.reports.page.plot import Plot
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Run(results.Run):
     """The records and settings of a run, as they were when it was loaded, with its figures.
 
@@ -24,6 +24,11 @@ class Run(results.Run):
     remeasured  further measurements of the best networks, by trial and number; those of an
                 unfinished round are left out
     """
+
+    def __repr__(self) -> str:
+        best = "" if self.best is None else f", best reward {self.best.reward:.4f}"
+        trials_done = f"{len(self.results):,} trials"
+        return f"<Run of {self.experiment_name} in {self.directory}: {trials_done}{best}>"
 
     @functools.cached_property
     def plots(self) -> Mapping[str, Plot]:

@@ -49,7 +49,7 @@ border: 1px solid #8b93a0; font-size: 12px; }}
 const spec = JSON.parse(document.getElementById("specification").textContent);
 const options = {{actions: false, renderer: "svg", defaultStyle: false, hover: false}};
 vegaEmbed("#figure", spec, options).then(() => {{
-  try {{ frameElement.style.height = document.documentElement.scrollHeight + "px"; }}
+  try {{ frameElement.style.height = document.body.offsetHeight + 8 + "px"; }}
   catch (error) {{}}  // not in a frame of a page of the same origin
 }});
 </script>
