@@ -70,6 +70,14 @@ def find_source(text: str) -> Source:
     )
 
 
+def trained_weights(text: str) -> str | None:
+    """Return the path of the weights that a SPEC has; None unless it is a training's directory."""
+    if text in PUBLISHED or text in TIMM or os.path.lexists(os.path.join(text, "best.json")):
+        return None
+    path = os.path.join(text, "weights.safetensors")
+    return path if os.path.isfile(path) else None
+
+
 def read_source(path: Path) -> Source:
     """Return the network of a file: a spec, timm's arguments, or block strings.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mnas.architecture.architecture import Architecture
-from mnas.architecture.sources import find
+from mnas.architecture.sources import find, trained_weights
 from mnas.cli.arguments import Spec, parse
 from mnas.data.images import DataConfig, Subset, load
 from mnas.data.source import shortened
@@ -28,12 +28,13 @@ class EvaluateArguments:
     as timm's, are taken to need timm's mean 0.485 0.456 0.406 and standard deviation
     0.229 0.224 0.225, unless --mean and --std are given.
 
-    Example: mnas evaluate trained --weights trained/weights.safetensors --data cifar10.npz
+    Example: mnas evaluate trained --data cifar10.npz
     """
 
     spec: Spec
-    weights: str
-    """.safetensors file with the weights by timm's names, written by mnas or by timm."""
+    weights: str | None = None
+    """.safetensors file with the weights by timm's names, written by mnas or by timm; None: those
+    of SPEC where it is a training's directory."""
     data: str = "digits"
     """Images, as of mnas train."""
     split: Literal["test", "validation"] = "test"
@@ -69,6 +70,12 @@ def main(arguments: list[str]) -> None:
     options = parse(EvaluateArguments, "mnas evaluate", arguments)
     console = plain_console(stderr=True)
     architecture = find(options.spec)
+    weights = trained_weights(options.spec) if options.weights is None else options.weights
+    if weights is None:
+        raise UsageError(
+            "no weights given; accepted: with --weights FILE.safetensors, or the directory of a "
+            "training as SPEC"
+        )
     if options.resolution is not None:
         architecture = architecture.replace(resolution=options.resolution)
     data = DataConfig(options.data, options.validation)
@@ -83,15 +90,17 @@ def main(arguments: list[str]) -> None:
     subset = images.validation if options.split == "validation" else images.test
     if subset is None:
         raise UsageError(f"{options.data} has no test images; accepted: --split validation")
-    scored = _score(options, architecture, subset)
+    scored = _score(options, weights, architecture, subset)
     if options.json:
-        names = {"name": architecture.name, "weights": options.weights, "data": options.data}
+        names = {"name": architecture.name, "weights": weights, "data": options.data}
         print(json.dumps({**names, "split": options.split, **scored.to_dict()}, indent=2))
     else:
         print(f"{options.split}: {scored}")
 
 
-def _score(options: EvaluateArguments, architecture: Architecture, subset: Subset) -> "Score":
+def _score(
+    options: EvaluateArguments, weights: str, architecture: Architecture, subset: Subset
+) -> "Score":
     """Return the score of the weights on the images, with progress."""
     memory.retain_freed_memory()
     import jax
@@ -101,22 +110,22 @@ def _score(options: EvaluateArguments, architecture: Architecture, subset: Subse
     from mnas.training.scoring import score
     from mnas.training.step import infer
 
-    variables = load_weights(options.weights, architecture)
-    statistics = _normalisation(options)
+    variables = load_weights(weights, architecture)
+    statistics = _normalisation(options, weights)
     where: Literal["device", "stream"] = "device" if subset.nbytes <= room() else "stream"
     feed = Feeding(where, 0, subset.nbytes).feed(subset, statistics)
     placed = jax.device_put(variables)
     return score(lambda x: infer(architecture, placed, x), feed, options.batch_size)
 
 
-def _normalisation(options: EvaluateArguments) -> tuple[np.ndarray, np.ndarray]:
+def _normalisation(options: EvaluateArguments, weights: str) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of the channels, float32 [3], on the scale of 0 to 255."""
     from mnas.nn.weights import saved_normalisation
     from mnas.training.initial import IMAGENET
 
     if options.mean is not None and options.std is not None:
         return _scaled(options.mean), _scaled(options.std)
-    mean, std = saved_normalisation(options.weights) or IMAGENET
+    mean, std = saved_normalisation(weights) or IMAGENET
     return np.array(mean, np.float32), np.array(std, np.float32)
 
 

@@ -9,7 +9,7 @@ import tyro
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
-from mnas.architecture.sources import Source, find_source
+from mnas.architecture.sources import Source, find_source, trained_weights
 from mnas.cli.arguments import Changes, Spec, parse, write_output
 from mnas.errors import UsageError, require_one_of, require_whole
 from mnas.export.formats import FORMATS, TEXT_FORMATS
@@ -28,7 +28,7 @@ class ExportArguments:
     """Export an architecture as text, or a network with its weights as a file.
 
     Text, which every command reads as SPEC: json (a spec), tf (block strings, with a comment for
-    settings that they lack), timm (arch_def). Files, which need --weights or
+    settings that they lack), timm (arch_def). Files, which need the weights of a training, or
     --random-weights: safetensors (weights by timm's names), stablehlo (jax.export), onnx.
 
     Example: mnas export runs/digits-1 --format timm
@@ -39,7 +39,8 @@ class ExportArguments:
     """json, tf, timm, safetensors, stablehlo or onnx."""
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes()
     weights: str | None = None
-    """.safetensors file with the weights by timm's names, written by mnas or by timm."""
+    """.safetensors file with the weights by timm's names, written by mnas or by timm; None: those
+    of SPEC where it is a training's directory."""
     random_weights: int | None = None
     """Random seed of weights to export instead of trained ones."""
     platforms: tuple[str, ...] = ("cpu",)
@@ -90,13 +91,19 @@ def _export_network(
         raise UsageError(f"format = {options.format!r} is not text; accepted: with --out FILE")
     require_whole("network", "params", network_cost(architecture).params, most=MOST_PARAMS)
     _require_writable(options.out)
-    variables = _variables(options, architecture)
+    weights = options.weights
+    if weights is None and options.random_weights is None:
+        weights = trained_weights(options.spec)
+    variables = _variables(options, weights, architecture)
+    from mnas.nn.weights import saved_normalisation
+
+    statistics = None if weights is None else saved_normalisation(weights)
     try:
         match options.format:
             case "safetensors":
                 from mnas.nn.weights import save_weights
 
-                save_weights(options.out, architecture, variables, provenance=provenance)
+                save_weights(options.out, architecture, variables, statistics, provenance)
             case "stablehlo":
                 from mnas.export.stablehlo import save_stablehlo
 
@@ -104,10 +111,13 @@ def _export_network(
             case "onnx":
                 from mnas.export.onnx import save_onnx
 
-                save_onnx(options.out, architecture, variables, provenance)
+                save_onnx(options.out, architecture, variables, provenance, statistics)
     except OSError as error:
         raise UsageError(f"{options.out} can't be written: {error.strerror}") from None
     logger.info("written: %s", options.out)
+    if statistics is not None:
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in statistics)
+        logger.info("images: (pixels of 0 to 255 - [%s]) / [%s], by channel", mean, std)
 
 
 def _require_writable(path: str) -> None:
@@ -123,18 +133,20 @@ def _require_writable(path: str) -> None:
         raise UsageError(f"{path} can't be written: no permission for its directory")
 
 
-def _variables(options: ExportArguments, architecture: Architecture) -> "dict[str, Variables]":
-    """Return the weights to export; a search keeps none, so there is no default."""
-    if options.weights is not None and options.random_weights is None:
+def _variables(
+    options: ExportArguments, weights: str | None, architecture: Architecture
+) -> "dict[str, Variables]":
+    """Return the weights to export; a search keeps none, so a run has no default."""
+    if weights is not None and options.random_weights is None:
         from mnas.nn.weights import load_weights
 
-        return load_weights(options.weights, architecture)
-    if options.random_weights is not None and options.weights is None:
+        return load_weights(weights, architecture)
+    if options.random_weights is not None and weights is None:
         from mnas.nn.network import init_variables
 
         require_whole("export", "random_weights", options.random_weights, least=0)
         return init_variables(architecture, options.random_weights)
     raise UsageError(
         f"format = {options.format!r} needs weights; accepted: one of "
-        "--weights FILE.safetensors and --random-weights SEED"
+        "--weights FILE.safetensors and --random-weights SEED, or a training's directory as SPEC"
     )

@@ -3,15 +3,18 @@
     session = onnxruntime.InferenceSession("network.onnx")
     (logits,) = session.run(None, {"images": images})    # [N, 3, R, R] float32, any N
 
-Images are NCHW, as is usual with ONNX (elsewhere in mnas they are NHWC). The graph is written node
-by node from the architecture and mirrors `mnas.nn.blocks`, so that every convolution is one node
-(B0 has 288 nodes; a conversion of the traced program has 1,848). Weights have timm's names and
-layouts, which are also ONNX's. Operators are those of opset 17. Needs the package onnx, which the
-extra `onnx` installs.
+Images are NCHW, as is usual with ONNX (elsewhere in mnas they are NHWC), and normalised: pixels of
+0 to 255, less the mean of their channel and divided by its standard deviation. Both are, where they
+are known, in the model's metadata as JSON lists, `pixel_mean` and `pixel_std`.
+
+The graph is written node by node from the architecture and mirrors `mnas.nn.blocks`, so that every
+convolution is one node (B0 has 288 nodes; a conversion of the traced program has 1,848). Weights
+have timm's names and layouts, which are also ONNX's. Operators are those of opset 17. Needs the
+package onnx, which the extra `onnx` installs.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from mnas.errors import UsageError
 from mnas.files import write_bytes
 from mnas.nn.network import Variables
 from mnas.nn.ops import padding_of
-from mnas.nn.weights import PROVENANCE_KEY, module_names, to_state_dict
+from mnas.nn.weights import PROVENANCE_KEY, module_names, statistics_metadata, to_state_dict
 
 OPSET = 17
 IR_VERSION = 8  # of the first ONNX release with opset 17, so that older runtimes can read it
@@ -108,10 +111,13 @@ def to_onnx(
     architecture: Architecture,
     variables: Mapping[str, Variables],
     provenance: Mapping[str, Any] | None = None,
+    pixel_statistics: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Any:
     """Return the checked `onnx.ModelProto` of a network with its variables by block.
 
-    provenance  the network's origin as in its spec, for the model's metadata
+    provenance        the network's origin as in its spec, for the model's metadata
+    pixel_statistics  mean and standard deviation of each channel, on the scale of 0 to 255, by
+                      which images are to be normalised, for the metadata `pixel_mean`, `pixel_std`
 
     Raises UsageError if the package onnx is not installed.
     """
@@ -149,8 +155,8 @@ def to_onnx(
         ir_version=IR_VERSION,
         producer_name="mnas",
     )
-    if provenance:
-        helper.set_model_props(model, {PROVENANCE_KEY: json.dumps(provenance)})
+    metadata = {PROVENANCE_KEY: json.dumps(provenance)} if provenance else {}
+    helper.set_model_props(model, metadata | statistics_metadata(pixel_statistics))
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -160,9 +166,10 @@ def save_onnx(
     architecture: Architecture,
     variables: Mapping[str, Variables],
     provenance: Mapping[str, Any] | None = None,
+    pixel_statistics: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> None:
     """Write the model of `to_onnx` to a file."""
-    model = to_onnx(architecture, variables, provenance)
+    model = to_onnx(architecture, variables, provenance, pixel_statistics)
     write_bytes(Path(path), model.SerializeToString())
 
 

@@ -216,9 +216,7 @@ def save_weights(
     """
     # Other readers of safetensors require 'format'.
     metadata = {"format": "pt", SPEC_KEY: json.dumps(architecture.to_dict())}
-    if pixel_statistics is not None:
-        mean, std = pixel_statistics
-        metadata |= {"pixel_mean": json.dumps(mean), "pixel_std": json.dumps(std)}
+    metadata |= statistics_metadata(pixel_statistics)
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance)
     try:
@@ -226,6 +224,16 @@ def save_weights(
         write_bytes(Path(path), _with_sorted_header(content))
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
+
+
+def statistics_metadata(
+    pixel_statistics: tuple[Sequence[float], Sequence[float]] | None,
+) -> dict[str, str]:
+    """Return mean and standard deviation of the channels as metadata of a file; none for None."""
+    if pixel_statistics is None:
+        return {}
+    mean, std = pixel_statistics
+    return {"pixel_mean": json.dumps(mean), "pixel_std": json.dumps(std)}
 
 
 def _with_sorted_header(content: bytes) -> bytes:

@@ -109,6 +109,14 @@ def test_settings_are_checked(command, words, expected, capsys):
     assert_one_line(capsys, "mnas evaluate: ", expected)
 
 
+def test_weights_are_those_of_the_training_unless_given(command, capsys):
+    without = [word for word in command if word not in ("--weights", "out/weights.safetensors")]
+    assert evaluated(without, capsys) == evaluated(command, capsys)
+    without[1] = "out/spec.json"
+    assert main(without) == 2
+    assert_one_line(capsys, "no weights given; accepted: with --weights FILE.safetensors")
+
+
 @pytest.mark.parametrize(("words", "resolution"), [([], 8), (["--resolution", "12"], 12)])
 def test_resolution_is_that_of_the_spec_unless_given(command, words, resolution, monkeypatch):
     resolutions = []

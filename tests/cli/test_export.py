@@ -97,6 +97,49 @@ def test_onnx_models_keep_the_origin(tmp_path, capsys):
     assert (entry.key, json.loads(entry.value)) == ("mnas_provenance", {"search": {"trial": 7}})
 
 
+@pytest.fixture
+def training(tmp_path):
+    """Return a training's directory: spec, and weights with the statistics of their images."""
+    directory = tmp_path / "trained"
+    directory.mkdir()
+    (directory / "spec.json").write_text(to_json(NETWORK, {}))
+    statistics = ([1.0, 2.0, 3.0], [50.0, 60.0, 70.5])
+    variables = init_variables(NETWORK, 5)
+    save_weights(directory / "weights.safetensors", NETWORK, variables, statistics)
+    return directory
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "onnx"])
+def test_a_training_is_exported_with_its_weights_and_statistics(kind, training, capsys):
+    if kind == "onnx":
+        onnx = pytest.importorskip("onnx")
+    out = training / "network"
+    assert main(["export", str(training), "--format", kind, "--out", str(out)]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"written: {out}",
+        "images: (pixels of 0 to 255 - [1, 2, 3]) / [50, 60, 70.5], by channel",
+    ]
+    if kind == "safetensors":
+        assert out.read_bytes() == (training / "weights.safetensors").read_bytes()
+    else:
+        metadata = {entry.key: entry.value for entry in onnx.load(out).metadata_props}
+        assert metadata == {"pixel_mean": "[1.0, 2.0, 3.0]", "pixel_std": "[50.0, 60.0, 70.5]"}
+
+
+def test_random_weights_of_a_training_have_no_statistics(training, capsys):
+    out = training / "network"
+    flags = ["--format", "safetensors", "--random-weights", "0", "--out", str(out)]
+    assert main(["export", str(training), *flags]) == 0
+    assert capsys.readouterr().err == f"written: {out}\n"
+
+
+def test_a_run_has_no_weights_to_export(run, tmp_path, capsys):
+    (run / "weights.safetensors").write_text("other")  # nobody's
+    flags = ["--format", "safetensors", "--out", str(tmp_path / "network")]
+    assert main(["export", str(run), *flags]) == 2
+    assert_one_line(capsys, "needs weights; accepted", "a training's directory as SPEC")
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
