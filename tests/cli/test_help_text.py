@@ -1,4 +1,4 @@
-"""Help of verbs: basic flags apart, in 80 columns; completion of the shell."""
+"""Help of verbs: basic flags apart, in 80 columns."""
 
 import dataclasses
 import shutil
@@ -8,9 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from mnas.__main__ import main
 from mnas.cli.arguments import Spec, parse
-from mnas.cli.verbs import VERBS
 
 BASH = shutil.which("bash") or "/bin/bash"
 
@@ -59,6 +57,28 @@ def test_help_shows_basic_flags_and_how_to_see_the_others(capsys):
     assert text.count("╭") == text.count("╰") == 3
 
 
+@dataclasses.dataclass(frozen=True)
+class Long:
+    """Do something."""
+
+    long_name: str = ""
+    """First words of a help whose line in the source ends here,
+    (and goes on here) until the end of the
+    third one."""
+    n: int = 0
+    """A number."""
+
+
+@pytest.mark.parametrize("columns", ["80", "130"])  # below the flag, and beside it
+def test_help_is_folded_where_the_line_is_full(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    text = shown(capsys, "--help", kind=Long)
+    lines = [line.strip("│ ") for line in text.splitlines()]
+    assert any("ends here, (and goes on here) until" in line for line in lines)
+    assert any(line.endswith("A number. (default: 0)") for line in lines)
+    assert len({len(line) for line in text.splitlines() if line.startswith(("│", "╭"))}) == 1
+
+
 def test_help_all_shows_all_flags(capsys):
     text = shown(capsys, "--help-all")
     assert all(flag in text for flag in ("--name", "--quick", "--inner.size", "--inner.rate"))
@@ -80,45 +100,3 @@ def test_boxes_are_plain_where_the_stream_is_not_utf_8():
         env={"PYTHONIOENCODING": "ascii:replace", "PATH": "/usr/bin:/bin"},
     )
     assert b"+- options ---" in done.stdout and b"| --json" in done.stdout
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    path = tmp_path_factory.mktemp("completion") / "mnas.bash"
-    command = [sys.executable, "-m", "mnas", "completion", "bash"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    path.write_text(done.stdout)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["res"], {"rescore", "resume"}),
-        (["search", "b0-imagenet-"], {"b0-imagenet-seeds"}),
-        (["search", "--reward.target-m"], {"--reward.target-madds"}),
-        (["search", "reinf"], {"reinforce"}),
-        (["trials", "--so"], {"--sort"}),
-        (["data", "pa"], {"pack"}),
-        (["proxy-quality", "--netw"], {"--networks"}),
-        (["cost", "--log"], {"--log-json"}),
-        (["cost", "nothing-like-it"], set()),
-    ],
-)
-def test_bash_completes_verbs_names_and_flags(words, expected, script):
-    line = " ".join(f"'{word}'" for word in ["mnas", *words])
-    commands = f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _mnas; "
-    commands += 'printf "%s\\n" "${COMPREPLY[@]}"'
-    done = subprocess.run([BASH, "-c", commands], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == expected and done.stderr == ""
-
-
-def test_completion_names_every_verb(capsys):
-    assert main(["completion"]) == 0
-    text = capsys.readouterr().out
-    assert all(f"            {verb}) words=" in text for verb in VERBS)
-
-
-def test_another_shell_is_a_usage_error(capsys):
-    assert main(["completion", "tcsh"]) == 2
-    assert "bash" in capsys.readouterr().err
