@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Wherever they stand: for every verb, and for mistakes in the words around them.
     given = {word for word in words if word in GLOBAL_FLAGS}
     verb, *rest = [word for word in words if word not in GLOBAL_FLAGS] or [""]
+    if verb == "help" and rest:
+        verb, rest = rest[0], [*rest[1:], "--help"]
 
     def command() -> int | None:
         if {"-q", "--quiet"} & given and {"-v", "--verbose"} & given:
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(version_text())
             return 0
         if not verb:
-            raise UsageError(f"no verb given; accepted: {', '.join(VERBS)}")
+            raise UsageError(f"no verb given; accepted: {', '.join(VERBS)} (mnas --help)")
         if verb not in VERBS:
             raise unknown("verb", verb, VERBS)
         replace_shared_cache()  # before the verb imports JAX, which reads the variable

@@ -28,8 +28,8 @@ class ExportArguments:
     """Export an architecture as text, or a network with its weights as a file.
 
     Text, which every command reads as SPEC: json (a spec), tf (block strings, with a comment for
-    settings that they lack), timm (arch_def). Files, which need the weights of a training, or
-    --random-weights: safetensors (weights by timm's names), stablehlo (jax.export), onnx.
+    settings that they lack), timm (arch_def). Files, which need the weights of a training, or else
+    random ones: safetensors (weights by timm's names), stablehlo (jax.export), onnx.
 
     Example: mnas export runs/digits-1 --format timm
     """

@@ -30,6 +30,7 @@ def fitting(text: str, basic: Collection[str], program: str, encoding: str | Non
         if not part[0].startswith(TOP):
             shown += _wrapped(part)
             continue
+        part = [part[0], *_refolded(part[1:-1]), part[-1]]
         entries = _entries(part[1:-1])
         kept = [entry for entry in entries if _flag(entry) in ("", "-h", *basic)]
         left_out += len(entries) - len(kept)
@@ -73,6 +74,42 @@ def _entries(lines: list[str]) -> list[list[str]]:
         elif entries and content.startswith(" "):
             entries[-1].append(line)
     return [entry for entry in entries if _flag(entry) or _is_positional(entry)]
+
+
+def _refolded(lines: list[str]) -> list[str]:
+    """Return the lines of a box with the help of each argument folded anew.
+
+    tyro also breaks a line where the docstring in the source does.
+    """
+    entries = _entries(lines)
+    starts = {id(entry[0]): entry for entry in entries}
+    inside = {id(line) for entry in entries for line in entry[1:]}
+    found: list[str] = []
+    for line in lines:
+        if id(line) in starts:
+            found += _refolded_entry(starts[id(line)])
+        elif id(line) not in inside:
+            found.append(line)
+    return found
+
+
+def _refolded_entry(entry: list[str]) -> list[str]:
+    """Return an argument's lines; its help is below the flag, or in a column beside it."""
+    if len(entry) < 3 or any(not line[1:-1].strip() for line in entry):
+        return entry
+    column = 1 + len(entry[1][1:]) - len(entry[1][1:].lstrip())
+    first = entry[0]
+    beside = first[column - 2 : column].isspace() and bool(first[column:-1].strip())
+    text = " ".join(line[column:-1].strip() for line in entry[0 if beside else 1 :])
+    wrapper = textwrap.TextWrapper(
+        len(first) - 2 - column, break_on_hyphens=False, break_long_words=False
+    )
+    head, border = first[:column], first[0] + " " * (column - 1)
+    folded = wrapper.wrap(text)
+    heads = [head if beside else border, *[border] * (len(folded) - 1)]
+    width = len(first) - 1
+    shown = [f"{h}{text}".ljust(width) + first[-1] for h, text in zip(heads, folded, strict=True)]
+    return shown if beside else [first, *shown]
 
 
 def _flag(entry: list[str]) -> str:

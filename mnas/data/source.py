@@ -84,7 +84,7 @@ def description(
     )
     parts = [
         f"{counted(count, 'image')}, {counted(len(classes), 'class')} ({shortened(classes)})",
-        f"{small} to {large}",
+        small if small == large else f"{small} to {large}",
         *notes,
     ]
     line = ", ".join(parts)

@@ -52,9 +52,20 @@ def test_help_of_a_verb_says_what_it_does_with_an_example(verb, capsys):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_help_before_a_verb_is_the_help_of_the_verb(capsys):
+    with pytest.raises(SystemExit):
+        main(["draw", "--help"])
+    expected = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["help", "draw"])
+    assert capsys.readouterr().out == expected
+    assert main(["help", "darw"]) == 2
+    assert_one_line(capsys, "mnas: unknown verb 'darw'; did you mean draw?")
+
+
 def test_a_missing_or_unknown_verb_is_a_usage_error(capsys):
     assert main([]) == 2
-    assert_one_line(capsys, "mnas: no verb given", "search, list, resume")
+    assert_one_line(capsys, "mnas: no verb given", "search, list, resume", "(mnas --help)")
     assert main(["coast", "efficientnet-b0"]) == 2
     assert_one_line(capsys, "mnas: unknown verb 'coast'; did you mean cost?")
 

@@ -54,7 +54,7 @@ def test_a_search_says_what_it_reads_once(capsys):
     save_image(root / ".hidden" / "0.png", 0)
     assert search(root, 2) == 0
     err = capsys.readouterr().err
-    line = "data: 6 images, 2 classes (cat, dog), 8×8 to 8×8; left out: 1 hidden folder\n"
+    line = "data: 6 images, 2 classes (cat, dog), 8×8; left out: 1 hidden folder\n"
     assert err.count(line) == 1 and err.count("data: ") == 1
 
 

@@ -80,7 +80,7 @@ def test_pack_tells_what_it_writes_and_show_describes_it(tmp_path, capsys):
     assert out == ""
     lines = err.splitlines()
     assert lines[0].startswith("packed: 9 images in ")
-    assert lines[1].startswith("data: 7 images, 2 classes (cat, dog), 8×8 to 8×8, packed from ")
+    assert lines[1].startswith("data: 7 images, 2 classes (cat, dog), 8×8, packed from ")
     assert lines[2] == "written: pack"
     again = printed(capsys, *pack, "--json")
     assert again.err.startswith("pack is finished already; nothing to do")

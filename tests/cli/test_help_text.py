@@ -62,9 +62,9 @@ class Long:
     """Do something."""
 
     long_name: str = ""
-    """First words of a help whose line in the source ends here,
-    (and goes on here) until the end of the
-    third one."""
+    """First words,
+    (and others) of a
+    help."""
     n: int = 0
     """A number."""
 
@@ -74,7 +74,7 @@ def test_help_is_folded_where_the_line_is_full(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     text = shown(capsys, "--help", kind=Long)
     lines = [line.strip("│ ") for line in text.splitlines()]
-    assert any("ends here, (and goes on here) until" in line for line in lines)
+    assert any("First words, (and others) of a help." in line for line in lines)
     assert any(line.endswith("A number. (default: 0)") for line in lines)
     assert len({len(line) for line in text.splitlines() if line.startswith(("│", "╭"))}) == 1
 

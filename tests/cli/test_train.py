@@ -41,7 +41,7 @@ def test_files_and_epochs_are_written(command, capsys):
     assert [epoch["epoch"] for epoch in described["history"]] == [1, 2]
     assert {"checkpoints", "spec.json", "weights.safetensors"} <= {*os.listdir("out")}
     assert json.loads(Path("out/spec.json").read_text())["classes"] == 3
-    assert err.startswith("data: 24 images, 3 classes (0, 1, 2), 8×8 to 8×8\nrecipe proxy: 2 ep")
+    assert err.startswith("data: 24 images, 3 classes (0, 1, 2), 8×8\nrecipe proxy: 2 ep")
 
 
 def test_training_goes_on_with_moved_data_from_another_directory(command, tmp_path, capsys):

@@ -136,12 +136,12 @@ def test_labels_without_an_image_need_class_names(saved):
 
 def test_the_line_names_images_classes_sizes_and_unread_arrays(saved):
     line = (
-        "20 images, 3 classes (0, 1, 2), 9×9 to 9×9, 6 test images; left out: 2 arrays of other "
+        "20 images, 3 classes (0, 1, 2), 9×9, 6 test images; left out: 2 arrays of other "
         "names (a, val_images)"
     )
     assert open_source(saved(a=np.zeros(2), val_images=np.zeros(1)).source).describe() == line
     named = saved(classes=np.array(["cat", "dog", "emu"]), test_images=None, test_labels=None)
-    line = "20 images, 3 classes (cat, dog, emu), 9×9 to 9×9"
+    line = "20 images, 3 classes (cat, dog, emu), 9×9"
     assert open_source(named.source).describe() == line
 
 

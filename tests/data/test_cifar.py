@@ -53,7 +53,7 @@ def test_records_are_label_and_planes_of_red_green_and_blue(tmp_path):
     assert source.test.images(np.arange(4), 8).shape == (4, 8, 8, 3)
     line = (
         "20 images, 10 classes (class0, class1, class2, class3, class4, class5, class6, class7, "
-        "class8, class9), 32×32 to 32×32, 4 test images; left out: 1 file (.html)"
+        "class8, class9), 32×32, 4 test images; left out: 1 file (.html)"
     )
     assert source.describe() == line
 

@@ -100,7 +100,7 @@ def test_litter_of_systems_is_left_out_and_counted(tmp_path):
     images = load(DataConfig(str(root), validation=1), 8)
     assert images.classes == ("cat", "dog") and images.digest() == clean.digest()
     line = (
-        "6 images, 2 classes (cat, dog), 8×8 to 8×8; left out: 2 hidden files, 2 hidden folders, "
+        "6 images, 2 classes (cat, dog), 8×8; left out: 2 hidden files, 2 hidden folders, "
         "3 system files, 3 system folders"
     )
     assert describe(root) == line
@@ -111,7 +111,7 @@ def test_formats_are_mixed(tmp_path, suffix):
     save_classes(save_classes(tmp_path), suffix=suffix)
     images = load(DataConfig(str(tmp_path), validation=1), 8)
     assert len(images.train.labels) == 11  # of 2 · (3 + 3), one held out
-    assert describe(tmp_path) == "12 images, 2 classes (cat, dog), 8×8 to 8×8"
+    assert describe(tmp_path) == "12 images, 2 classes (cat, dog), 8×8"
 
 
 SPLITS = [("Train", "Test"), ("training", "testing"), ("TRAIN", "validation"), ("train", "Valid")]
@@ -125,7 +125,7 @@ def test_splits_are_told_by_their_usual_names(tmp_path, names):
     images = checked(load(DataConfig(str(tmp_path), validation=1), 8, test=True), 8)
     assert images.classes == ("cat", "dog") and len(images.train.labels) == 7
     assert images.test.labels.tolist() == [1, 1]
-    line = "8 images, 2 classes (cat, dog), 8×8 to 8×8, 2 test images"
+    line = "8 images, 2 classes (cat, dog), 8×8, 2 test images"
     assert describe(tmp_path) == line
     (tmp_path / "more").mkdir()
     assert describe(tmp_path) == f"{line}; left out: 1 folder without images"
@@ -139,7 +139,7 @@ def test_a_test_set_without_labels_is_none(tmp_path):
     images = load(DataConfig(str(tmp_path), validation=1), 8, test=True)
     assert images.classes == ("cat", "dog") and images.test is None
     left_out = "1 folder without images, 1 folder without labelled images (test), 1 folder without"
-    assert describe(tmp_path).endswith(f"8×8 to 8×8; left out: {left_out} labelled images (val)")
+    assert describe(tmp_path).endswith(f"8×8; left out: {left_out} labelled images (val)")
     save_image(tmp_path / "val" / "dog" / "1.png", 1)
     shutil.rmtree(tmp_path / "val" / "images")
     images = load(DataConfig(str(tmp_path), validation=1), 8, test=True)
@@ -210,7 +210,7 @@ def test_links_are_followed_once(tmp_path):
     os.symlink(root, root / "cat" / "loop")
     os.symlink(root / "cat", root / "dog" / "loop")
     line = (
-        "7 images, 2 classes (cat, dog), 8×8 to 8×8; "
+        "7 images, 2 classes (cat, dog), 8×8; "
         "left out: 2 links to a folder that is read already"
     )
     assert describe(root) == line

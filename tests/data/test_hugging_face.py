@@ -54,7 +54,7 @@ def test_images_and_labels_are_found_by_their_types(saved):
     assert source.train.images(np.arange(6), 5).shape == (6, 5, 5, 3)
     assert (source.test.images(np.arange(2), 8) == PIXELS[:2]).all()
     assert source.test.labels.tolist() == [2, 0]
-    line = "6 images, 3 classes (cat, dog, emu), 8×8 to 8×8, columns image and label, 2 test images"
+    line = "6 images, 3 classes (cat, dog, emu), 8×8, columns image and label, 2 test images"
     assert source.describe() == line
     assert open_source(f"hf:{path}").digest() == source.digest()
 

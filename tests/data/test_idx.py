@@ -9,7 +9,7 @@ from mnas.data.sources import open_source
 from mnas.errors import UsageError
 from tests.data.sets import idx, idx_files, save_files, save_idx
 
-LINE = "9 images, 3 classes (0, 1, 2), 7×6 to 7×6, 4 test images"
+LINE = "9 images, 3 classes (0, 1, 2), 7×6, 4 test images"
 
 
 def test_images_and_labels_are_those_of_the_files(tmp_path):
@@ -73,7 +73,7 @@ def test_classes_of_emnist_are_those_of_its_mapping(tmp_path):
     assert source.train.labels.tolist() == [0, 1, 2] * 3
     assert source.test.labels.tolist() == [0, 1, 2, 0]
     line = (
-        "9 images, 4 classes (Aa, Bb, Cc, Dd), 7×6 to 7×6, transposed, as EMNIST stores them, "
+        "9 images, 4 classes (Aa, Bb, Cc, Dd), 7×6, transposed, as EMNIST stores them, "
         "labels from 1, 4 test images"
     )
     assert source.describe() == line

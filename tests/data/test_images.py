@@ -121,7 +121,7 @@ def test_images_beyond_the_memory_are_rejected_before_they_are_read(monkeypatch)
 
 
 def test_digits_are_described_in_one_line():
-    line = "1,500 images, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 8×8 to 8×8, 297 test images"
+    line = "1,500 images, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 8×8, 297 test images"
     assert open_source(EMBEDDED).describe() == line
 
 

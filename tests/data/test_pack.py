@@ -65,7 +65,7 @@ def test_a_pack_without_test_images_has_none(tmp_path):
 
 def test_the_line_names_what_was_packed(folder, pack):
     line = PackSource(pack).describe()
-    expected = f"10 images, 2 classes (cat, dog), 8×8 to 8×8, packed from {folder}, 4 test images"
+    expected = f"10 images, 2 classes (cat, dog), 8×8, packed from {folder}, 4 test images"
     assert line == expected
 
 

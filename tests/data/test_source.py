@@ -10,7 +10,7 @@ from mnas.data.source import counted, description, shortened
 def test_description_names_what_was_left_out():
     left_out = Counter({".txt": 3, "hidden folder": 1})
     line = (
-        "24 images, 2 classes (cat, dog), 16×16 to 16×16; left out: 3 files (.txt), 1 hidden folder"
+        "24 images, 2 classes (cat, dog), 16×16; left out: 3 files (.txt), 1 hidden folder"
     )
     assert description(24, ("cat", "dog"), [(16, 16)], left_out) == line
 
@@ -24,7 +24,7 @@ def test_many_suffixes_and_classes_are_shortened():
     left_out = Counter({f".{letter}": 9 - index for index, letter in enumerate("abcdef")})
     line = description(1, range(1000), [(8, 8)], left_out)
     assert line == (
-        "1 image, 1,000 classes (0, 1, 2, 3, 4, ..., 999), 8×8 to 8×8; "
+        "1 image, 1,000 classes (0, 1, 2, 3, 4, ..., 999), 8×8; "
         "left out: 39 files (9 .a, 8 .b, 7 .c, 6 .d, 5 .e, ...)"
     )
     assert shortened(["x" * 50]) == "x" * 37 + "..."
