@@ -23,6 +23,7 @@ recipe_flags      flags of a training whose defaults a recipe gives
 logged_training   a training to its end with its log, also as an evaluator
 named_experiment  the experiment that is named on the command line, with exchanged parts
 config_file       settings of a search from a file: experiment.json, or YAML
+named_words       what a command line names, with the settings of its file
 search            start a search or a study; `--list`, `--resume`, `--warm-up`, `--latency-table`
 list              table of experiments and studies
 resume            continue a run or a study

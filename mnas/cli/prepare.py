@@ -20,6 +20,7 @@ from mnas.cli.named_experiment import (
     parts_description,
     with_classes_of_data,
 )
+from mnas.cli.named_words import Named
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.evaluation import BlockCompiler
 from mnas.experiment import registry, run
@@ -60,12 +61,13 @@ class LatencyArguments:
             raise rejected("latency-table", "networks", self.networks, "0, or at least 2")
 
 
-def warm_up(name: str, flags: list[str]) -> None:
+def warm_up(words: Named) -> None:
     """Compile the blocks of an experiment's space into the cache on disk.
 
     Raises: UsageError where the experiment's evaluator compiles no blocks.
     """
-    experiment, flags = exchange(registry.load_experiment(name), flags)
+    experiment, flags = exchange(words.experiment(), words.flags)
+    name = experiment.name
     arguments = parse(
         WarmUpArguments,
         f"mnas search --warm-up {name}",
@@ -77,7 +79,7 @@ def warm_up(name: str, flags: list[str]) -> None:
         )
         + f"\n\n{parts_description()}",
     )
-    experiment = with_classes_of_data(arguments.experiment, flags)
+    experiment = with_classes_of_data(arguments.experiment, flags, words.config)
     console = plain_console(stderr=True)
     run.check(experiment)
     experiment = resolved(experiment)
@@ -112,9 +114,10 @@ def warm_up(name: str, flags: list[str]) -> None:
     )
 
 
-def latency_table(path: Path, name: str, flags: list[str]) -> None:
+def latency_table(path: Path, words: Named) -> None:
     """Time the blocks of an experiment's space into the table `path`."""
-    experiment, flags = exchange(registry.load_experiment(name), flags)
+    experiment, flags = exchange(words.experiment(), words.flags)
+    name = experiment.name
     arguments = parse(
         LatencyArguments,
         f"mnas search --latency-table {path} {name}",
@@ -126,7 +129,7 @@ def latency_table(path: Path, name: str, flags: list[str]) -> None:
         )
         + f"\n\n{parts_description()}",
     )
-    experiment = with_classes_of_data(arguments.experiment, flags)
+    experiment = with_classes_of_data(arguments.experiment, flags, words.config)
     console = plain_console(stderr=True)
     run.check(experiment)
     space = experiment.space.build()

@@ -6,20 +6,18 @@ from pathlib import Path
 from mnas.cli import list as list_verb
 from mnas.cli import resume, study
 from mnas.cli.arguments import parse
-from mnas.cli.config_file import Settings, read_config
+from mnas.cli.config_file import Settings
 from mnas.cli.named_experiment import (
     ExperimentArguments,
-    configured,
     described,
     exchange,
     parts_description,
-    split_name,
-    taken,
     with_classes_of_data,
 )
+from mnas.cli.named_words import named
 from mnas.cli.run import run_experiment
 from mnas.errors import UsageError
-from mnas.experiment import registry, run
+from mnas.experiment import run
 from mnas.experiment.settings import Experiment
 from mnas.experiment.study import Study
 from mnas.experiment.tracking import load_tracker, trackings
@@ -36,7 +34,7 @@ Run a search and export the best architecture, or do one of the following.
       with other parts; settings are then those of the parts
   mnas search [EXPERIMENT] --config FILE [settings]
       with the settings of a file: experiment.json of a run, or YAML of the same
-      form; flags go before them
+      form; flags go before them; also with --warm-up and --latency-table
   mnas search STUDY [settings]
       many searches side by side, one table; settings are changed in all of them
   mnas search --list
@@ -69,28 +67,20 @@ def main(arguments: list[str]) -> None:
         case ["--warm-up", *rest]:
             from mnas.cli import prepare  # imports JAX
 
-            prepare.warm_up(*split_name(rest))
+            prepare.warm_up(named(rest))
             return
         case ["--latency-table", file, *rest] if not file.startswith("-"):
             from mnas.cli import prepare  # imports JAX
 
-            prepare.latency_table(Path(file), *split_name(rest))
+            prepare.latency_table(Path(file), named(rest))
             return
         case ["--latency-table", *_]:
             raise UsageError("--latency-table needs a file")
-    settings, words = taken(arguments, "config")
-    config = {} if settings is None else read_config(Path(settings))
-    named = bool(words) and not words[0].startswith("-")
-    name, flags = split_name(words)
-    registered = registry.load("experiment", name if named else config.get("name", name))
-    if isinstance(registered, Study):
-        study.start(registered, flags, config, settings)
+    found = named(arguments)
+    if isinstance(found.registered, Study):
+        study.start(found.registered, found.flags, found.config, found.file)
         return
-    try:
-        experiment = configured(registered, config)
-    except UsageError as error:
-        raise UsageError(f"{settings}: {error}") from None
-    start(experiment, flags, config)
+    start(found.experiment(), found.flags, found.config)
 
 
 def start(experiment: Experiment, flags: list[str], config: Settings) -> None:

@@ -32,7 +32,9 @@ from mnas.loop.search import Search
 
 logger = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 60.0  # that the end of a search waits for a tracker
+# Seconds without a record that a tracker takes, after which the end of a search waits no longer:
+# of a search that is done, and of one that was stopped.
+CLOSE_SECONDS, STOP_SECONDS = 60.0, 10.0
 MESSAGE_LENGTH = 300
 
 
@@ -86,7 +88,11 @@ class Tracking:
     def follow(self, records: Sequence[Record]) -> None:
         """Begin to pass records on; `records` are those of the journal before this process."""
         self._before = records
-        if not self._records.empty() or (records and self._search.id is None):
+        if self._search.id is None:
+            early = [self._records.get() for _ in range(self._records.qsize())]
+            for record in [*records, *early]:
+                self._records.put(record)
+        if not self._records.empty():
             self._thread.start()
 
     def __call__(self, record: Record) -> None:
@@ -95,17 +101,20 @@ class Tracking:
             self._thread.start()
 
     def close(self, done: bool) -> None:
-        """End the tracker, for which this waits `CLOSE_SECONDS` at most."""
+        """End the tracker; wait for it as long as it takes records.
+
+        done  whether the search is
+        """
         if self._thread.ident is None:  # There was nothing to track.
             return
         self._records.put(done)
-        self._thread.join(CLOSE_SECONDS)
+        seconds, waiting = CLOSE_SECONDS if done else STOP_SECONDS, -1
+        while self._thread.is_alive() and waiting != self._records.qsize():
+            waiting = self._records.qsize()
+            self._thread.join(seconds)
         if self._thread.is_alive():
-            logger.warning(
-                "%s has not answered within %.0f s; what it has not sent may be lost",
-                self.name,
-                CLOSE_SECONDS,
-            )
+            text = "%s has not answered for %.0f s; what it has not sent may be lost"
+            logger.warning(text, self.name, seconds)
 
     def _work(self) -> None:
         try:
@@ -117,15 +126,12 @@ class Tracking:
             logger.debug("%s", self.name, exc_info=True)
 
     def _pass_on(self) -> None:
-        before = self._before or ()
         if self._search.id is not None:
-            self._search.metrics.follow(before)
+            self._search.metrics.follow(self._before or ())
         tracker = self._begin(self._search)
         if self._search.id is None:
             path = self._search.directory / f"tracked-{self.name}.json"
             write_json(path, {"id": tracker.id})
-            for record in before:
-                tracker(record)
         logger.info("%s: %s", self.name, tracker.address)
         while not isinstance(record := self._records.get(), bool):
             tracker(record)

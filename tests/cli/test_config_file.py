@@ -159,3 +159,27 @@ def test_damaged_overrides_of_a_study_are_rejected(overrides, small, tmp_path, c
     (tmp_path / "study.json").write_text(json.dumps(head))
     assert main(["resume", str(tmp_path)]) == 2
     assert_one_line(capsys, "study.json: study: overrides = ")
+
+
+@pytest.mark.parametrize("words", [["--warm-up"], ["--latency-table", "table.json"]])
+def test_preparations_read_the_file(tmp_path, monkeypatch, capsys, words):
+    seen = []
+
+    def check(experiment):
+        seen.append(experiment)
+        raise UsageError("that was it")
+
+    monkeypatch.setattr("mnas.experiment.run.check", check)
+    file = tmp_path / "c.yaml"
+    file.write_text("name: digits\nspace: {resolution: 8, classes: 7}\nreward: {w: -0.1}\n")
+    flags = ["--config", str(file), "--space.resolution", "16"]
+    assert main(["search", *words, *flags]) == 2
+    (experiment,) = seen
+    assert (experiment.name, experiment.reward.w) == ("digits", -0.1)
+    assert (experiment.space.resolution, experiment.space.classes) == (16, 7)
+    file.write_text("space: {resolutio: 8}\n")
+    capsys.readouterr()
+    assert main(["search", *words, "b0-imagenet", "--config", str(file)]) == 2
+    assert_one_line(capsys, f"{file}: unknown setting of space 'resolutio'")
+    assert main(["search", *words, "flop-budgets"]) == 2
+    assert_one_line(capsys, "flop-budgets is a study; accepted: an experiment")

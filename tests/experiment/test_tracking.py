@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -127,7 +128,21 @@ def test_the_end_does_not_wait_for_a_tracker_that_hangs(sessions, tmp_path, monk
     monkeypatch.setattr(tracking, "CLOSE_SECONDS", 0.05)
     assert main(["-q", "search", *quick(tmp_path / "run"), "--track", "recorder"]) == 0
     released.set()
-    assert "recorder has not answered within 0 s" in capsys.readouterr().err
+    assert "recorder has not answered for 0 s" in capsys.readouterr().err
+
+
+def test_the_end_waits_as_long_as_a_tracker_takes_records(sessions, tmp_path, monkeypatch, capsys):
+    observe = Recorder.__call__
+
+    def slow(self, record):
+        time.sleep(0.03)
+        observe(self, record)
+
+    monkeypatch.setattr(Recorder, "__call__", slow)
+    monkeypatch.setattr(tracking, "CLOSE_SECONDS", 0.2)  # All records take half a second.
+    assert main(["-q", "search", *quick(tmp_path / "run"), "--track", "recorder"]) == 0
+    assert capsys.readouterr().err == ""
+    assert len(trials(sessions[0])) == 12 and sessions[0].done
 
 
 class Missing(Entry):
