@@ -2,6 +2,7 @@
 
     reference/command-line.md    from the verbs' own `--help`
     concepts/reward-FORM.svg     from `mnas.reward`
+    tutorials/NAME.ipynb         from the tutorials and their examples
     contributing.md, security.md, changelog.md    the files of the repository's root
 
 The API reference reads a copy of the package as it installs, where the folders of instances are
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import notebooks
 import reward_plots
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 ROOT_PAGES = {
@@ -55,11 +58,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     generated: dict[str, str | bytes] = {"reference/command-line.md": command_line.page()}
     for form, image in reward_plots.plots().items():
         generated[f"concepts/reward-{form}.svg"] = image
+    for name, notebook in notebooks.notebooks().items():
+        generated[f"tutorials/{name}.ipynb"] = notebook
     for source, page in ROOT_PAGES.items():
         generated[page] = relinked((ROOT / source).read_text(encoding="utf-8"))
     for path, content in generated.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let a tutorial offer its notebook, below the title."""
+    path = Path(page.file.src_uri)
+    if files.get_file_from_path(path.with_suffix(".ipynb").as_posix()) is None:
+        return markdown
+    title, _, text = markdown.partition("\n")
+    return f"{title}\n\n[Download this page as a notebook]({path.stem}.ipynb)\n{text}"
 
 
 def relinked(text: str) -> str:

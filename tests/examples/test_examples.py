@@ -2,9 +2,13 @@
 
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.engines.searches import facts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -80,6 +84,17 @@ def test_noise_biases_the_highest_accuracy_upwards(output):
     assert exported.startswith("exported: trial")
     mean, half = numbers(again)[1:3]
     assert abs(mean - numbers(exported)[2]) < 3 * half
+
+
+@pytest.mark.slow
+def test_a_killed_node_changes_no_line_of_the_journal(tmp_path):
+    # In a process of its own, whose main module holds the evaluator.
+    program = [sys.executable, str(EXAMPLES / "many_machines.py")]
+    done = subprocess.run(program, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "48 trials, 0 failed, 1 node killed\nthe same search: True\n" in done.stdout
+    journals = [tmp_path / "runs" / name / "journal.jsonl" for name in ("killed", "undisturbed")]
+    killed, undisturbed = map(facts, journals)
+    assert len(killed) > 48 and killed == undisturbed
 
 
 @pytest.mark.slow
