@@ -50,6 +50,8 @@ class EfficientNetSpace:
     """Filters of the 1×1 convolution before the classifier."""
     activation: Literal["swish", "relu"] = "swish"
     """Activation of all layers: swish as in EfficientNet, relu as in MnasNet."""
+    stem_stride: Literal[1, 2] = 2
+    """Stride of the stem: B0's 2, or 1 for small images."""
 
     def build(self) -> Space:
         """Return the space."""
@@ -62,6 +64,7 @@ class EfficientNetSpace:
                 classes=self.classes,
                 head=self.head,
                 activation=self.activation,
+                stem_stride=self.stem_stride,
             ),
         )
 

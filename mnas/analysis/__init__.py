@@ -11,6 +11,7 @@ intervals     95% intervals of proportions and of means of curves
 rescoring     a run's networks ranked under another reward
 grid_ranking  the points of a grid search of compound scaling, ranked
 retraining    a run's best networks trained to the end: means over seeds, rank correlation
+retraining_groups  several searches compared by such networks, and with references
 proxy_quality  a proxy's ranking of networks of known accuracy, beside free predictors
 rank_agreement, free_predictors  its measures with intervals; scores that need no training
 study_table   a study's searches by sample count, and their summaries over seeds

@@ -112,6 +112,11 @@ class Architecture:
                 changes.setdefault("timm_stages", None)
         return dataclasses.replace(self, **changes)
 
+    def for_images_of(self, other: "Architecture") -> "Architecture":
+        """Return a copy with the resolution, stride of the stem and classes of another network."""
+        fields = ("resolution", "stem_stride", "classes")
+        return self.replace(**{field: getattr(other, field) for field in fields})
+
     def stages(self) -> Iterator[tuple[Layer, ...]]:
         """Yield the layers of every stage, with input filters and skip connections resolved."""
         in_filters = self.stem

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
 from mnas.cli.config_file import Settings, with_class_names, with_numbers
 from mnas.cli.flags import is_given
 from mnas.cli.recipe_flags import flag_value
+from mnas.data.images import DataConfig
 from mnas.errors import UsageError, unknown
 from mnas.evaluation import WrapperConfig
 from mnas.evaluators.presets import PRESETS, with_recipe
@@ -66,7 +67,8 @@ def parts_description() -> str:
     return (
         f"Parts to exchange by name, before their settings: {'; '.join(parts)}.\n\n"
         f"--recipe gives the evaluator's settings by name, which flags override: {recipes}; or "
-        "those of mnas train."
+        "those of mnas train.\n\n--data SOURCE is short for --evaluator.data.source.\n\n"
+        "Numbers may end in k, M, G or B: 300M."
     )
 
 
@@ -109,14 +111,15 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
     """Return the experiment with the parts named by `--controller NAME` etc., and other flags.
 
     A part that is a `WrapperConfig` is placed around the experiment's own; any other part replaces
-    it, with default settings. `--recipe NAME` then sets the evaluator's settings (`with_recipe`).
+    it, with default settings. `--recipe NAME` then sets the evaluator's settings (`with_recipe`),
+    and `--data SOURCE` becomes the flag of its images.
     """
-    recipe = flag_value(flags, "recipe")
+    recipe, source = flag_value(flags, "recipe"), flag_value(flags, "data")
     rest, words = [], iter(flags)
     for word in words:
         flag, equals, name = word.partition("=")
         part = flag.removeprefix("--")
-        if flag == "--recipe":
+        if flag in ("--recipe", "--data"):
             if not equals:
                 next(words, "")
             continue
@@ -128,7 +131,7 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
             raise unknown(part, name, registry.entries(part))
         kind = registry.load(part, name)
         current = getattr(experiment, part)
-        if not isinstance(current, kind):
+        if type(current) is not kind:  # a weight bank's settings are a kind of a proxy's
             config = kind()
             if isinstance(config, WrapperConfig):
                 config = kind.around(current)
@@ -136,4 +139,19 @@ def exchange(experiment: Experiment, flags: list[str]) -> tuple[Experiment, list
     if recipe is not None:
         evaluator = with_recipe(experiment.evaluator, recipe)
         experiment = dataclasses.replace(experiment, evaluator=evaluator)
+    if source is not None:
+        rest.append(f"--{_path_of_data(experiment.evaluator)}.source={source}")
     return experiment, rest
+
+
+def _path_of_data(evaluator: Any) -> str:
+    """Return the path of the setting that has an evaluator's images, inside its wrappers."""
+    path = "evaluator"
+    while isinstance(evaluator, WrapperConfig):
+        evaluator, path = evaluator.evaluator, f"{path}.evaluator"
+    if not isinstance(getattr(evaluator, "data", None), DataConfig):
+        raise UsageError(
+            f"--data with {type(evaluator).__name__}, which has no images; accepted: with "
+            "--evaluator proxy or weight-bank"
+        )
+    return f"{path}.data"

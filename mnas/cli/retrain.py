@@ -10,12 +10,13 @@ from typing import Annotated, Any, ClassVar
 import tyro
 from rich.console import Console
 
+from mnas.analysis import retraining_groups
 from mnas.analysis.retraining import Candidate, Row, correlation
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.scaling import scale_width_to
 from mnas.architecture.sources import find
-from mnas.cli.arguments import Directory, rows_table
+from mnas.cli.arguments import rows_table
 from mnas.cli.command import stop_advice
 from mnas.cli.logged_training import LoggedTrainingConfig
 from mnas.cli.recipe_flags import described_rate, parse_with_recipe
@@ -30,6 +31,7 @@ from mnas.experiment.overrides import override
 from mnas.experiment.results import Run, architecture_of, load_run
 from mnas.files import locked_directory, read_json, write_csv, write_json
 from mnas.loop.records import ResultRecord
+from mnas.reports import retraining_groups as groups_table
 from mnas.reports import retraining_table
 from mnas.reports.evaluation_progress import EvaluationProgress
 from mnas.reports.terminal import plain_console
@@ -37,6 +39,7 @@ from mnas.training.config import TrainingConfig
 from mnas.training.recipes import RECIPES
 
 NO_REFERENCE = "none"
+FILE = "retrained.json"
 MAX_SEEDS = 100  # open journals
 
 
@@ -47,6 +50,9 @@ class RetrainArguments:
     Trainings run on the engine, those of all networks and seeds side by side; accuracies are those
     on the test set, or on the validation images where the data have none. The same command resumes
     a retraining that was stopped, and a larger --seeds adds seeds.
+
+    --report DIR DIR ... prints the means of finished retrainings, of the best networks of each
+    search and of each reference, in one table.
 
     Example: mnas retrain runs/digits-1 --top 5 --seeds 2 --epochs 30 --out retrained
     """
@@ -63,17 +69,19 @@ class RetrainArguments:
         "--engine.workers",
         "--engine.gpus-per-worker",
         "--out",
+        "--report",
         "--json",
     )
 
-    run: Directory
+    run: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")] = None
     """Directory of a run, finished or not."""
     top: int = 5
     """Number of networks, the best ones of the run."""
     seeds: int = 2
     """Trainings of each network."""
     reference: str = "efficientnet-b0"
-    """Network to train beside them, a SPEC as of the other commands; none: no reference."""
+    """Network to train beside them, a SPEC as of the other commands, at the resolution and with the
+    stem's stride of the run's best; none: no reference."""
     scale_reference: bool = True
     """Scale the reference's width to the mult-adds of the run's best network."""
     data: str | None = None
@@ -82,6 +90,8 @@ class RetrainArguments:
     """Settings to start from, as of mnas train."""
     config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = RECIPES["proxy"].config
     engine: EngineConfig = EngineConfig()
+    report: tuple[str, ...] = ()
+    """Directories of finished retrainings to compare, in place of DIR; nothing is trained."""
     out: str = "retrained"
     """Directory of retrained.csv and retrained.json, and of the trainings: NETWORK/seed-SEED has
     the files that mnas train writes."""
@@ -95,15 +105,42 @@ class RetrainArguments:
 
 def main(arguments: list[str]) -> None:
     """Run `mnas retrain`."""
-    options = parse_with_recipe("mnas retrain", arguments, RetrainArguments(tyro.MISSING))
+    options = parse_with_recipe("mnas retrain", arguments, RetrainArguments())
+    if options.report:
+        compare(options)
+        return
+    if options.run is None:
+        raise UsageError("retrain: no DIR; accepted: the directory of a run, or --report DIR ...")
     with stop_advice(f"to continue: mnas retrain {shlex.join(arguments)}"):
-        retrain(options)
+        retrain(options, options.run)
 
 
-def retrain(options: RetrainArguments) -> None:
+def compare(options: RetrainArguments) -> None:
+    """Print finished retrainings in one table."""
+    if options.run is not None:
+        raise UsageError("retrain: both DIR and --report; accepted: one of them")
+    contents, groups = {}, []
+    for name in options.report:
+        path = Path(name) / FILE
+        contents[name.rstrip("/")] = data = read_json(path)
+        groups += retraining_groups.groups_of(data, name.rstrip("/"), str(path))
+    retraining_groups.require_same_training(contents)
+    records = retraining_groups.records(groups)
+    measured_on = str(next(iter(contents.values())).get("measured_on"))
+    console = plain_console(stderr=True)
+    table = rows_table(groups_table.HEADS, groups_table.lines(records))
+    plain_console(stderr=True, width=max(console.width, 120)).print(table)
+    for line in groups_table.notes(measured_on):
+        console.print(line, soft_wrap=True)
+    if options.json:
+        result = {"measured_on": measured_on, "groups": records}
+        print(json.dumps(result, indent=2, allow_nan=False))
+
+
+def retrain(options: RetrainArguments, run_directory: str) -> None:
     """Train the networks, or what is left of them, print the table and write the files."""
     console, directory = plain_console(stderr=True), Path(options.out)
-    finished = load_run(options.run)
+    finished = load_run(run_directory)
     data = _data(options, finished)
     source = open_source(data.source)
     candidates = _candidates(options, finished, source, console)
@@ -131,7 +168,7 @@ def retrain(options: RetrainArguments) -> None:
             _training(result, directory) for of_network in found for result in of_network
         ]
         write_csv(directory / "retrained.csv", result["networks"])
-        write_json(directory / "retrained.json", result)
+        write_json(directory / FILE, result)
     table = rows_table(retraining_table.HEADS, retraining_table.lines(rows))
     plain_console(stderr=True, width=max(console.width, 120)).print(table)
     for line in retraining_table.notes(rows, correlation(rows), result["measured_on"]):
@@ -183,7 +220,7 @@ def _candidates(
     if options.reference == NO_REFERENCE:
         return candidates
     first = candidates[0].architecture
-    reference = find(options.reference).replace(classes=classes, resolution=first.resolution)
+    reference = find(options.reference).for_images_of(first)
     if options.scale_reference:
         try:
             reference = scale_width_to(reference, network_cost(first).mult_adds)

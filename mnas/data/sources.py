@@ -20,12 +20,16 @@ from mnas.errors import UsageError
 
 # Name of the embedded data set.
 EMBEDDED = "digits"
+# Name of no data set, in experiments whose images users have.
+REQUIRED = "required"
 
 
 def open_source(name: str) -> Source:
     """Return the source of a name. Raises UsageError if it can't be read."""
     if name == EMBEDDED:
         return DigitsSource()
+    if name == REQUIRED:
+        raise UsageError(f"data: no images are named; accepted: --data with {ACCEPTED}")
     if name.startswith(hub.PREFIX):
         return HuggingFaceSource(name)
     path = Path(name)
@@ -54,7 +58,7 @@ def open_source(name: str) -> Source:
 
 def absolute_source(name: str) -> str:
     """Return the name with its path, if it is one, made absolute."""
-    if name == EMBEDDED:
+    if name in (EMBEDDED, REQUIRED):
         return name
     if name.startswith(hub.PREFIX):
         return hub.absolute(name)

@@ -14,6 +14,7 @@ proxy_quality      quality of proxies: table, CSV, picture
 remeasuring_progress  progress of further measurements of a search's best networks
 remeasured_table   table of networks that a search measured again, as text
 retraining_table   table of retrained networks as text
+retraining_groups  table of searches compared by their retrained networks, as text
 log                records of Python's `logging` as lines or JSON objects: what a command shows
 terminal           console that prints text as it is: no markup
 time_left          time left of a work, told once it is known

@@ -147,3 +147,11 @@ def test_se_filters_are_at_least_one_and_round_down():
 
     assert [se_filters(3, 0.25), se_filters(7, 0.25), se_filters(8, 0.25)] == [1, 1, 2]
     assert se_filters(8, 0.0) == 0
+
+
+def test_network_for_the_images_of_another_keeps_its_stages():
+    block = Block(kernel=3, stride=1, filters=8)
+    one = Architecture((block,), resolution=64, stem=16, classes=5)
+    other = Architecture((block, block), resolution=32, stem_stride=1, classes=10)
+    changed = Architecture((block,), resolution=32, stem=16, stem_stride=1, classes=10)
+    assert one.for_images_of(other) == changed

@@ -205,3 +205,45 @@ def test_missing_run_is_named(command, capsys):
     command[1] = "nowhere"
     assert main(command) == 2
     assert "nowhere holds no run" in capsys.readouterr().err
+
+
+def test_finished_retrainings_are_compared_in_one_table(command, capsys):
+    assert main(command) == 0
+    other = ["--top", "1", "--reference", "none", "--out", "other"]
+    assert main([*command, *other]) == 0
+    capsys.readouterr()
+    assert main(["retrain", "--report", "out", "other/", "--json"]) == 0
+    printed, err = capsys.readouterr()
+    groups = json.loads(printed)["groups"]
+    (best, second, reference) = written()["networks"]
+    assert [group["name"] for group in groups] == ["out", f"out: {reference['network']}", "other"]
+    assert groups[0]["accuracy"] == pytest.approx((best["accuracy"] + second["accuracy"]) / 2)
+    assert groups[1]["half_interval"] == pytest.approx(reference["half_interval"])
+    assert (groups[2]["networks"], groups[2]["trainings"]) == (1, 2)
+    assert "best networks of" in err and "20 test images" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "no DIR; accepted: the directory of a run, or --report DIR ..."),
+        (["run", "--report", "out"], "both DIR and --report"),
+        (["--report", "nowhere"], "nowhere/retrained.json"),
+    ],
+)
+def test_comparison_and_training_exclude_each_other(command, words, expected, capsys):
+    assert main(["retrain", *words]) == 2
+    assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_reference_has_the_stem_s_stride_of_the_best_network(tmp_path, monkeypatch, command):
+    network = tiny(16).replace(stem_stride=1)
+    described = network.to_dict()
+    evaluated = result(0, 0.5, architecture=described, hash=network.canonical_hash())
+    records = [proposals([[0]]), evaluated]
+    described = {**settings(), "evaluator": {"data": {"source": str(tmp_path / "x.npz")}}}
+    write_run(tmp_path / "one", records, head(settings=described), {"name": "hand", **described})
+    command[1] = "one"
+    assert main([*command, "--top", "1", "--seeds", "1"]) == 0
+    _, reference = json.loads(Path("out/networks.json").read_text())
+    assert reference["stem_stride"] == 1

@@ -11,7 +11,7 @@ from mnas.data.digits import DigitsSource
 from mnas.data.folders import FolderSource
 from mnas.data.idx import IdxSource
 from mnas.data.pack import PackSource
-from mnas.data.sources import absolute_source, open_source
+from mnas.data.sources import REQUIRED, absolute_source, open_source
 from mnas.errors import UsageError
 from tests.data.packs import packed
 from tests.data.sets import save_cifar, save_classes, save_idx
@@ -65,3 +65,9 @@ def test_paths_become_absolute(tmp_path, monkeypatch):
 def test_incomplete_hugging_face_names_are_rejected(name):
     with pytest.raises(UsageError, match=r"accepted: hf:NAME\[:CONFIG\]\[#IMAGE,LABEL\]"):
         absolute_source(name)
+
+
+def test_images_that_have_to_be_named_are_none():
+    assert absolute_source(REQUIRED) == REQUIRED
+    with pytest.raises(UsageError, match=r"^data: no images are named; accepted: --data with"):
+        open_source(REQUIRED)

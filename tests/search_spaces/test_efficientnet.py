@@ -59,3 +59,11 @@ def test_settings_apply_to_the_networks():
     architecture = space.decode([0] * len(space.sizes))
     assert (architecture.resolution, architecture.classes, architecture.head) == (32, 10, 256)
     assert architecture.activation == "relu"
+
+
+def test_stem_of_stride_1_quadruples_the_pixels_of_all_layers():
+    space = EfficientNetSpace(resolution=32, stem_stride=1).build()
+    b0 = PUBLISHED["efficientnet-b0"].replace(resolution=32, stem_stride=1)
+    assert space.decode(space.encode(b0)).canonical_hash() == b0.canonical_hash()
+    with pytest.raises(ValueError, match=r"stem_stride = 3; accepted: 1, 2$"):
+        EfficientNetSpace(stem_stride=3).build().decode([0] * len(space.sizes))

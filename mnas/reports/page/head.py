@@ -53,8 +53,8 @@ def pair(run: Run) -> Pair | None:
 
 
 def resized(network: Architecture, like: Architecture) -> Architecture:
-    """Return a network at the resolution and number of classes of another."""
-    return network.replace(resolution=like.resolution, classes=like.classes)
+    """Return a network for the images of another: its resolution, stem's stride and classes."""
+    return network.for_images_of(like)
 
 
 def numbers(networks: Pair, axis: CostAxis, accuracies: Accuracies) -> list[Number]:
