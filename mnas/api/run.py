@@ -5,10 +5,13 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
+from mnas.api.drawing import Drawing
 from mnas.errors import UsageError, unknown
 from mnas.evaluators.surrogate_fits import predict
 from mnas.experiment import results
+from mnas.reports.drawing import draw
 from mnas.reports.page import content, trials
+from mnas.reports.page.head import pair
 from mnas.reports.page.plot import Plot
 
 
@@ -55,6 +58,18 @@ class Run(results.Run):
     def plot_time(self) -> Plot:
         """Return the figure of the time of evaluations by phase."""
         return self._plot("time")
+
+    def draw(self) -> Drawing:
+        """Return the drawing of the best network, beside the reference where there is one.
+
+        Raises UsageError where no evaluation has succeeded.
+        """
+        networks = pair(self)
+        if networks is None:
+            raise UsageError(
+                f"{self.directory}: no evaluation has succeeded, so there is no network"
+            )
+        return Drawing(draw(networks.best, networks.reference))
 
     def _plot(self, name: str) -> Plot:
         if name in self.plots:

@@ -1,14 +1,16 @@
 """Values of a search's records by tag, as TensorBoard and other trackers show them.
 
-child/accuracy, reward, madds, params, latency_ms, seconds    of each trial; the last three not
-                          of duplicates, accuracy and reward not of failures
-search/best_reward, best_accuracy   of the best network so far, at each update
-search/failed, stopped, duplicates  counts of trials, at the same
-controller/reward, log_prob, and the controller's summary   at the same
-remeasured/accuracy, reward, seconds, trial    of each further measurement; the first two not of
-                          failures
-best                      text: the best network, at an update that follows a new one
-remeasured                text: table of a round of further measurements, at its end
+child/madds                          of each trial
+child/accuracy, reward               of trials that have not failed
+child/params, latency_ms, seconds    of trials that are no duplicates
+search/best_reward, best_accuracy    of the best network so far, at each update
+search/failed, stopped, duplicates   numbers of trials, at each update
+controller/reward, log_prob          means of the batch, at each update
+controller/...                       the controller's summary, at each update
+remeasured/trial, seconds            of each further measurement of a network
+remeasured/accuracy, reward          of those that have not failed
+best                                 text: a new best network, at the next update
+remeasured                           text: table of a round of measurements, at its end
 """
 
 from collections.abc import Iterable, Mapping

@@ -40,6 +40,21 @@ def test_a_figure_that_the_trials_do_not_give_is_a_usage_error(run, tmp_path):
         load_run(write_run(tmp_path, failed)).plot_rewards()
 
 
+def test_the_best_network_is_drawn_beside_the_reference(run, tmp_path):
+    drawing = run.draw()
+    run.draw().save(tmp_path / "best.svg")
+    assert (tmp_path / "best.svg").read_text() == drawing._repr_svg_() + "\n"
+    assert drawing.svg.startswith("<svg") and "efficientnet-b0" in drawing.svg
+    assert repr(drawing).startswith("<Drawing: ") and len(repr(drawing)) < 50
+    with pytest.raises(UsageError, match=r"best.png: accepted: a file named \*.svg"):
+        drawing.save("best.png")
+    with pytest.raises(UsageError, match="can't be written: No such file"):
+        drawing.save(tmp_path / "missing" / "best.svg")
+    failed = [proposals([[0]]), result(0, 0.0, accuracy=None, error="lost")]
+    with pytest.raises(UsageError, match="no evaluation has succeeded, so there is no network"):
+        load_run(write_run(tmp_path, failed)).draw()
+
+
 def test_progress_is_told_by_the_log(tmp_path, caplog):
     with caplog.at_level("INFO", "mnas"):
         search(RANDOM, tmp_path / "run")
