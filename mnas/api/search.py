@@ -36,8 +36,7 @@ def search(
     seed        random seed in place of the experiment's
     remeasure   number of best networks to evaluate again in the end, likewise
     track       names of trackers, such as "wandb" (`mnas.experiment.tracking`)
-    progress    show a bar on a terminal and in a notebook; the log tells it in any case, at level
-                INFO
+    progress    show the progress: on a terminal, in a notebook, and in the log at level INFO
 
     Where the evaluator has data, the space has as many classes as these, as with `mnas search`.
     Everything is checked before anything is written. best.json and top.json are written also if the
