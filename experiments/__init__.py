@@ -8,6 +8,7 @@ Out   `Experiment` and `Study` constants, registered in `pyproject.toml` (entry 
     digits               the default experiment: a complete search by proxy training, in minutes
     b0_imagenet          EfficientNet-B0's search on the ImageNet surrogate; ten seeds of it
     nas_bench_macro      a search on a table of trained networks
+    cifar10              a search on CIFAR-10 with a weight bank, for comparison at equal cost
     flop_budgets         networks for budgets of 100M to 600M mult-adds
     ablations            one part of the search varied at a time
     compound_scaling     grid search for α, β, γ

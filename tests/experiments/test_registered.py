@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mnas.experiments
+from mnas.data.sources import REQUIRED
 from mnas.errors import UsageError
 from mnas.evaluation import ArchitectureCheck
 from mnas.evaluators.noisy import NoisyConfig
@@ -48,6 +49,10 @@ def test_builds_space_controller_and_evaluator(experiment):
             experiment.evaluator.build()
         return
     assert callable(experiment.evaluator.build())
+    if getattr(getattr(experiment.evaluator, "data", None), "source", None) == REQUIRED:
+        with pytest.raises(UsageError, match=r"accepted: --data with"):  # images that users have
+            experiment.evaluator.check(space.decode(space.sizes * 0))
+        return
     if isinstance(experiment.evaluator, ArchitectureCheck):
         for vector in (space.sizes * 0, space.sizes - 1):
             experiment.evaluator.check(space.decode(vector))
