@@ -32,4 +32,5 @@ if __name__ == "__main__":
     (logits,) = session.run(None, {"images": inputs(session, grey)})
     predicted = logits.argmax(axis=1)
     print(f"top-1 {np.mean(predicted == labels):.4f} on {len(labels)} test images")
-    print("first ten:", *predicted[:10], "of", *labels[:10])
+    print("predicted:", *predicted[:10])
+    print("labels:   ", *labels[:10])
