@@ -79,7 +79,8 @@ def groups_of(data: Any, name: str, path: str) -> list[Group]:
     accuracies = data.get("accuracies") if isinstance(data, Mapping) else None
     if not isinstance(rows, list) or not isinstance(accuracies, Mapping):
         raise UsageError(f"{path} is not of mnas retrain; accepted: its retrained.json")
-    found, references = [], []
+    found: list[tuple[float, int, float]] = []
+    references: list[Group] = []
     for row in rows:
         network, trained = _network(row, accuracies, path)
         if not trained:

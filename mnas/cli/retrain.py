@@ -119,7 +119,8 @@ def compare(options: RetrainArguments) -> None:
     """Print finished retrainings in one table."""
     if options.run is not None:
         raise UsageError("retrain: both DIR and --report; accepted: one of them")
-    contents, groups = {}, []
+    contents: dict[str, Any] = {}
+    groups: list[retraining_groups.Group] = []
     for name in options.report:
         path = Path(name) / FILE
         contents[name.rstrip("/")] = data = read_json(path)
