@@ -3,6 +3,7 @@
 import importlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,23 +60,20 @@ def test_links_of_the_repository_are_those_of_the_site(script):
 
 def test_tutorials_offer_their_notebook(script):
     pytest.importorskip("mkdocs")
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import File, Files
-    from mkdocs.structure.pages import Page
-
-    config = MkDocsConfig()
-    config.load_dict({"site_name": "x"})
-    config.validate()
-    names = ("tutorials/a.md", "tutorials/a.ipynb", "tutorials/index.md")
-    files = Files([File.generated(config, name, content="") for name in names])
+    made = {
+        "tutorials/a.md": "a page",
+        "tutorials/a.ipynb": "a notebook",
+        "tutorials/b.md": "other",
+    }
+    files = SimpleNamespace(get_file_from_path=made.get)
 
     def shown(name):
-        page = Page(None, files.get_file_from_path(name), config)
-        return script("hooks").on_page_markdown("# Title\n\nText.\n", page, config, files)
+        page = SimpleNamespace(file=SimpleNamespace(src_uri=name))
+        return script("hooks").on_page_markdown("# Title\n\nText.\n", page, None, files)
 
     link = "[Download this page as a notebook](a.ipynb)"
     assert shown("tutorials/a.md") == f"# Title\n\n{link}\n\nText.\n"
-    assert shown("tutorials/index.md") == "# Title\n\nText.\n"
+    assert shown("tutorials/b.md") == "# Title\n\nText.\n"
 
 
 def test_columns_of_docstrings_are_kept(script):

@@ -5,10 +5,17 @@ from mnas.experiment import registry
 from tests.registered import EXPERIMENTS, STUDIES
 
 
+def first_words(text):
+    return {line.split()[0] for line in text.splitlines() if line.strip()}
+
+
 def test_every_experiment_and_study_is_listed(capsys):
     assert main(["list"]) == 0
-    first_words = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
-    assert set(EXPERIMENTS) | set(STUDIES) <= first_words
+    out, err = capsys.readouterr()
+    listed, studies = out.split("\nstudy ")
+    assert set(EXPERIMENTS) <= first_words(listed)
+    assert set(STUDIES) <= first_words(studies) and not set(STUDIES) & first_words(listed)
+    assert "mnas search NAME" in err
 
 
 def test_a_plug_in_that_cannot_be_loaded_does_not_hide_the_others(monkeypatch, capsys):
