@@ -184,12 +184,7 @@ class ProxyEvaluator:
         if resolution not in self._images:
             self._images[resolution] = load(self.config.data, resolution)
         images = self._images[resolution]
-        if architecture.classes != len(images.classes):
-            count = len(images.classes)
-            raise UsageError(
-                f"space: classes = {architecture.classes}, and {self.config.data.source} has "
-                f"{count} ({shortened(images.classes)}); accepted: --space.classes {count}"
-            )
+        require_classes(architecture, images, self.config.data.source)
         return images
 
     def feeds_for(self, architecture: Architecture) -> tuple[Feed, Feed]:
@@ -290,6 +285,16 @@ class ProxyEvaluator:
             "new_blocks": found.new,
             SHARED_CPU_SECONDS: self._bank.cpu_seconds,
         }
+
+
+def require_classes(architecture: Architecture, images: Images, source: str) -> None:
+    """Raise UsageError if a network and the images of a source differ in the number of classes."""
+    count = len(images.classes)
+    if architecture.classes != count:
+        raise UsageError(
+            f"space: classes = {architecture.classes}, and {source} has {count} "
+            f"({shortened(images.classes)}); accepted: --space.classes {count}"
+        )
 
 
 class BlockEvaluator(ProxyEvaluator):

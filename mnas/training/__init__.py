@@ -17,6 +17,8 @@ on the same machine and number of threads. Non-finite losses raise FloatingPoint
     blockwise      proxy training: short training of one child of a search
     weight_bank    blocks of all networks of a space, whose weights they share, and their file
     bank_training  training of a weight bank, one sampled network a step
+    zero_cost      scores of networks at initialisation, without training
+    score_programs their compiled programs of single blocks
     precompile     compilation of everything `blockwise` runs, ahead of a search
     step           update of a whole network as one compiled program
     start          variables that a training starts from; blocks by learning rate

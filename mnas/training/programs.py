@@ -111,8 +111,7 @@ def _training(
     dtype: str,
     implementation: str,
 ) -> ProgramSet:
-    settings = (_fields(block), shape, optimizer, averaged, dtype, implementation)
-    signature = ("training", *settings, _sources())
+    signature = signature_of("training", block, shape, optimizer, averaged, dtype, implementation)
     return ProgramSet(
         signature, lambda: _compile_training(block, shape, optimizer, averaged, dtype)
     )
@@ -147,7 +146,7 @@ def _statistics(block: nn.Module, shape: Shape, implementation: str) -> ProgramS
         program, (y, _) = compiled(functools.partial(_apply, block), params, x)
         return [program], y.shape
 
-    signature = ("statistics", _fields(block), shape, implementation, _sources())
+    signature = signature_of("statistics", block, shape, implementation)
     return ProgramSet(signature, compile_all)
 
 
@@ -161,8 +160,13 @@ def _inference(
         infer = functools.partial(_infer, block)
         return [compiled(infer, jax.tree.unflatten(tree, leaves), x)[0]], None
 
-    signature = ("inference", _fields(block), tree, shapes, shape, implementation, _sources())
+    signature = signature_of("inference", block, tree, shapes, shape, implementation)
     return ProgramSet(signature, compile_all)
+
+
+def signature_of(kind: str, block: nn.Module, *settings: Any) -> tuple[Any, ...]:
+    """Return the signature of programs of a kind for a block (`ProgramSet`)."""
+    return (kind, _fields(block), *settings, _sources())
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
 from mnas.evaluators.table import TableConfig
 from mnas.evaluators.weight_bank import WeightBankConfig
+from mnas.evaluators.zero_cost import ZeroCostConfig
 from mnas.testing import check_evaluator
 from mnas.training.config import TrainingConfig
 from tests.parts import registered
@@ -38,6 +39,7 @@ def test_evaluators_conform(config, architecture):
 
 def test_every_registered_evaluator_is_covered():
     covered = {type(config) for config, _ in CASES.values()}
-    # A weight bank is trained first, a table is a file: test_weight_bank.py, test_table.py.
-    covered |= {WeightBankConfig, TableConfig}
+    # A weight bank is trained first, a table is a file, and a score is one of several:
+    # test_weight_bank.py, test_table.py, test_zero_cost.py.
+    covered |= {WeightBankConfig, TableConfig, ZeroCostConfig}
     assert covered == set(registered("evaluator").values())
