@@ -24,7 +24,6 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 from rich.console import Console
 
-from mnas.analysis.study_table import half_interval
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.sources import find
@@ -34,6 +33,7 @@ from mnas.cli.recipe_flags import described_rate, parse_with_recipe
 from mnas.data.images import DataConfig, Images, load
 from mnas.errors import UsageError, require_whole
 from mnas.files import locked_directory, write_csv
+from mnas.loop.selection import half_interval
 from mnas.reports.terminal import plain_console
 from mnas.reports.training_progress import TrainingProgress
 from mnas.runtime import memory

@@ -31,7 +31,6 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from mnas.analysis.study_table import half_interval
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.cli.arguments import parse
@@ -48,6 +47,7 @@ from mnas.evaluation import Evaluation, Evaluator, evaluate_safely
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.experiments.digits import EXPERIMENT
 from mnas.experiments.performance.harness import in_new_process, table
+from mnas.loop.selection import half_interval
 from mnas.reports.terminal import plain_console
 from mnas.runtime.backends import Precision, Program
 from mnas.runtime.pinning import pin
