@@ -12,9 +12,10 @@ Guide     docs/how-to/cifar10.md
 DATA is CIFAR-10's binary archive (cifar-10-binary.tar.gz, or the folder in it) or a .npz file; the
 images are not part of this project. Other images of about 32 pixels serve as well.
 
-Estimated by steps of other networks (docs/results/proxy.md): at width 1/2 a random network of 27M
-mult-adds trains at about 3.5 CPU-seconds per 1,000 images, so that the bank's 576,000 images cost
-2,000 CPU-seconds, compilation 500, and 300 children of 3,000 images, forward, 1,000: 12 a child.
+A step of the bank takes 0.24 to 0.27 CPU-seconds on one core of a busy machine (networks of 9.1M
+and 11.5M mult-adds at width 1/2, where random ones have 8.7M; n = 2 pairs of steps each). By that,
+9,000 steps cost 2,250 CPU-seconds; with about 500 for compilation and 1,200 for 300 children
+of 3,000 images, forward only, they are 13 a child.
 
 The bank is trained before the first child, and lies in the run's directory; searches with other
 controllers or seeds share it by `--evaluator.bank`, so that they differ in nothing else.
