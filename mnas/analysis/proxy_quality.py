@@ -161,6 +161,7 @@ def quality(rows: Sequence[TableRow], scores: Sequence[Score], networks: Network
     with_proxy = free_predictors.ridge_out_of_sample(columns, networks.accuracy)
     measured = [agreement(values, networks, weights) for values in (without, with_proxy)]
     found[CALIBRATED], found[WITH_PROXY] = map(estimates, measured)
+    found[f"{WITH_PROXY}, {labels} labels"] = _of_draws(columns, networks, labels)
     single = _one_training(rows, networks, weights)
     if single is not None:
         found[ONE_TRAINING] = single

@@ -94,6 +94,12 @@ def test_perfect_proxy_adds_what_costs_do_not_predict(perfect):
     assert perfect.partial_tau["depth"] > 0.9
 
 
+def test_few_labels_suffice_to_calibrate_a_perfect_proxy_with_costs(perfect):
+    few = perfect.agreement[f"{WITH_PROXY}, 20 labels"]
+    assert few["tau"].value > 0.9 > perfect.agreement["ridge, 20 labels"]["tau"].value
+    assert few["tau"].low <= few["tau"].value <= few["tau"].high
+
+
 def test_noise_adds_nothing():
     rng = np.random.default_rng(1)
     found = quality(ROWS, [Score((value,)) for value in rng.random(len(ROWS))], KNOWN)
