@@ -81,6 +81,14 @@ def test_networks_are_trained_and_an_examination_is_resumed(table, capsys):
     assert (table / "q/quality.json").read_text() == first
 
 
+def test_scores_without_training_are_examined(table):
+    words = "t.csv --data x.npz --evaluator zero-cost --evaluator.score synflow"
+    assert run(f"{words} --out q --engine.kind inline") == 0
+    with open("q/networks.csv") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    assert len(set(scores)) == 6 and all(0 < score < 1 for score in scores)
+
+
 def test_networks_left_out_and_examined_are_disjoint(table):
     assert run("t.csv --scores s.csv --networks 5 --out a") == 0
     with open("a/networks.csv") as file:
@@ -104,6 +112,7 @@ def test_networks_left_out_and_examined_are_disjoint(table):
         ("t.csv --recipe cifarr", ["unknown recipe", "cifar"]),
         ("t.csv --evaluator prox", ["unknown evaluator", "proxy"]),
         ("t.csv --evaluator weight-bank --data x.npz", ["accepted: --space and its name"]),
+        ("t.csv --evaluator zero-cost --data x.npz", ["activation = 'swish'", "naswot for relu"]),
         ("t.csv --evaluator surrogate --data x.npz", ["data = 'x.npz'"]),
         ("t.csv --evaluator surrogate --recipe cifar", ["recipe = 'cifar'"]),
         ("t.csv --data none.npz", ["none.npz"]),
