@@ -15,7 +15,8 @@ images are not part of this project. Other images of about 32 pixels serve as we
 A step of the bank takes 0.24 to 0.27 CPU-seconds on one core of a busy machine (networks of 9.1M
 and 11.5M mult-adds at width 1/2, where random ones have 8.7M; n = 2 pairs of steps each). By that,
 9,000 steps cost 2,250 CPU-seconds; with about 500 for compilation and 1,200 for 300 children
-of 3,000 images, forward only, they are 13 a child.
+of 3,000 images, forward only, they are 13 a child. The optimizer is the preset's SGD; no other has
+been tried on these networks yet.
 
 The bank is trained before the first child, and lies in the run's directory; searches with other
 controllers or seeds share it by `--evaluator.bank`, so that they differ in nothing else.
