@@ -144,7 +144,7 @@ def _caption(ready: Sequence[Group]) -> str:
         return f"One run of each experiment: no intervals.{many}"
     return (
         "Mean over the n runs of an experiment, as far as all go, with its 95% interval "
-        f"({INTERVAL}).{many}"
+        f"({INTERVAL}). Wide bands are cut off.{many}"
     )
 
 
@@ -170,10 +170,12 @@ def _curves(
         n = f", n = {len(values)}" if len(values) > 1 else ""
         ends.append({**rows[-1], "name": f"{label(group.name)}{n}", "number": number})
         late = [row for row in rows if row["trial"] >= length // 20]
-        shown += [value for row in late for value in (row["low"], row["high"])]
+        shown += [row["value"] for row in late]
     if not ends:
         return None
-    domain = domain_of(shown)
+    # By the means: the intervals of few runs are far wider than the differences.
+    several = any(len(group.entries) > 1 for group in ready)
+    domain = domain_of(shown, 0.3 if several else 0.06)
     names = [end["name"] for end in ends if end["number"] is not None]
     body = {
         "height": 280,

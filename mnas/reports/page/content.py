@@ -29,7 +29,7 @@ from mnas.reports.page.decision_charts import (
 )
 from mnas.reports.page.front_chart import front_chart, front_results
 from mnas.reports.page.head import Pair, facts, formula, numbers, pair, progress
-from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart
+from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart, spacing
 from mnas.reports.page.time_chart import time_chart, worker_chart
 from mnas.reports.page.trials import STATUSES, columns, status
 
@@ -134,10 +134,12 @@ def _rewards(index: int, run: Run, axis: CostAxis, box: Box | None) -> list[Char
         best = max(result.reward for result in run.results if result.error is None)
         caption = (
             f"Orange: best reward so far. Blue: mean of each {group} with the band from the 10% to "
-            f"the 90% quantile of its children{thinned}. {_marks(run)}"
+            f"the 90% quantile of its children{thinned}. {_marks(run)} "
+            f"{_left_out(len(run.results))}"
         )
         described = f"{len(run.results)} trials; the best reward is {best:.4f}."
-        charts.append(Chart("rewards", "Reward of every trial", caption, described, body, index))
+        title = "Reward of every trial" if spacing(len(run.results)) == 1 else "Reward of trials"
+        charts.append(Chart("rewards", title, caption.strip(), described, body, index))
     if box is not None and (body := hypervolume_chart(run, axis, box)):
         caption = (
             f"Hypervolume: part of the rectangle from {box.cheapest:.4g} to {box.most:.4g} "
@@ -213,6 +215,10 @@ def _importance(important: Importances) -> Chart:
     title = "Importance of decisions for the reward"
     described = f"Most important: {first.name}, {first.median:.3g}."
     return Chart("importance", title, caption, described, importance_chart(important))
+
+
+def _left_out(count: int) -> str:
+    return f"A point for every {spacing(count)} trials." if spacing(count) > 1 else ""
 
 
 def _marks(run: Run) -> str:

@@ -13,7 +13,7 @@ COLUMNS = 40  # groups of batches in the heat map
 SHOWN = 10  # decisions of the figure of effects: those of the largest spread
 MOST = 48  # decisions of the heat map, likewise
 MOST_IMPORTANT = 15  # decisions of the figure of importances
-ROW = 13  # height of a row, pixels
+ROW = 12  # height of a row, pixels
 
 Groups = list[list[int]]
 
@@ -52,27 +52,50 @@ def heat_map(run: Run, every: list[Decision], size: int) -> dict[str, Any]:
                 row = {"choice": label, "first": group[0], "last": group[-1] + 1}
                 rows.append({**row, "share": float(f"{frequencies[place]:.3g}")})
     end = max((group[-1] + 1 for group in groups), default=1)
+    scale = {"domain": [0, 1], "range": [0, 1]}
     return {
         "height": ROW * len(labels),
         "data": {"values": rows},
-        "mark": {"type": "rect", "color": color("accent"), "aria": False},
-        "encoding": {
-            "x": {
-                "field": "first",
-                "type": "quantitative",
-                "scale": {"domain": [0, end], "nice": False},
-                "axis": {"title": "trial", "format": ",d", "tickCount": 8},
+        "layer": [
+            {
+                "mark": {"type": "rect", "color": color("accent"), "aria": False},
+                "encoding": {
+                    "x": {
+                        "field": "first",
+                        "type": "quantitative",
+                        "scale": {"domain": [0, end], "nice": False},
+                        "axis": {"title": "trial", "format": ",d", "tickCount": 8},
+                    },
+                    "x2": {"field": "last"},
+                    "y": _choice_axis(labels),
+                    # Not `opacity`, which makes a group of each cell; but only that has a legend.
+                    "fillOpacity": {
+                        "field": "share",
+                        "type": "quantitative",
+                        "scale": scale,
+                        "legend": None,
+                    },
+                },
             },
-            "x2": {"field": "last"},
-            "y": _choice_axis(labels),
+            _shares_legend(scale),
+        ],
+    }
+
+
+def _shares_legend(scale: dict[str, Any]) -> dict[str, Any]:
+    """Return a layer without visible marks that has the legend of shares."""
+    legend = {"title": "share of the batch", "format": ".0%", "orient": "top"}
+    legend |= {"values": [0, 0.25, 0.5, 0.75, 1], "symbolType": "square", "symbolStrokeWidth": 0}
+    return {
+        "data": {"values": [{"share": 1}]},
+        "mark": {"type": "square", "size": 0, "aria": False},
+        "encoding": {
             "opacity": {
                 "field": "share",
                 "type": "quantitative",
-                "scale": {"domain": [0, 1], "range": [0, 1]},
-                "legend": {"title": "share of the batch", "format": ".0%", "orient": "top"}
-                | {"values": [0, 0.25, 0.5, 0.75, 1], "symbolType": "square"}
-                | {"symbolFillColor": color("accent"), "symbolStrokeWidth": 0},
-            },
+                "scale": scale,
+                "legend": legend | {"symbolFillColor": color("accent")},
+            }
         },
     }
 
@@ -92,7 +115,7 @@ def importance_chart(found: Importances) -> dict[str, Any]:
     labels = [row["decision"] for row in rows]
     axis = {"title": "importance, reward", "grid": True, "tickCount": 8}
     return {
-        "height": (ROW + 3) * len(rows),
+        "height": (ROW + 4) * len(rows),
         "data": {"values": rows},
         "layer": [
             {
@@ -145,7 +168,7 @@ def effects_chart(every: list[Decision]) -> dict[str, Any] | None:
     hue = {"color": color("accent"), "aria": False}
     axis = {"title": "mean reward, minus that of all networks", "grid": True, "tickCount": 8}
     return {
-        "height": (ROW + 3) * len(labels),
+        "height": (ROW + 4) * len(labels),
         "data": {"values": rows},
         "layer": [
             {

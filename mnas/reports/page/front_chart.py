@@ -127,8 +127,7 @@ def _trial_layer() -> dict[str, Any]:
         ],
         "mark": {
             "type": "point",
-            "size": 26,
-            "stroke": color("point"),
+            "size": 30,
             "strokeWidth": 1,
             "cursor": "pointer",
             "tooltip": {"content": "data"},
@@ -139,7 +138,13 @@ def _trial_layer() -> dict[str, Any]:
                 "condition": {"test": stopped, "value": "transparent"},
                 "value": color("point"),
             },
-            "opacity": {"value": 0.42},
+            "stroke": {
+                "condition": {"test": stopped, "value": color("point")},
+                "value": None,
+            },
+            # Not `opacity`, which makes a group of each point: slow, and large when printed.
+            "fillOpacity": {"value": 0.45},
+            "opacity": {"value": 1},
         },
     }
 

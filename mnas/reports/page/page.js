@@ -122,9 +122,14 @@ async function copy(text) {
   }
 }
 
+const figures = new Map();  // promises of the figures that are drawn, by their place
+
 function draw(place) {
-  if (place.dataset.drawn) return;
-  place.dataset.drawn = "yes";
+  if (!figures.has(place)) figures.set(place, embed(place));
+  return figures.get(place);
+}
+
+function embed(place) {
   const run = place.dataset.run === undefined ? null : Number(place.dataset.run);
   const spec = {...DATA.charts[place.dataset.chart]};
   if (run !== null) spec.datasets = {trials: ROWS[run]};
@@ -145,7 +150,7 @@ function draw(place) {
     spec.padding = {left: 0, top: 5, bottom: 0, right: 5};
   }
   const options = {actions: false, renderer: "svg", tooltip: hover, defaultStyle: false, hover: false};
-  vegaEmbed(place, spec, options).then(({view}) => {
+  return vegaEmbed(place, spec, options).then(({view}) => {
     place.style.minHeight = "";
     view.addEventListener("click", (event, item) => {
       const row = rowUnder(item);
@@ -155,11 +160,29 @@ function draw(place) {
   });
 }
 
-// Figures are drawn when they come near the visible part of the page, and all before printing.
-const places = [...document.querySelectorAll(".chart")];
-const observer = new IntersectionObserver(entries => entries.forEach(entry => {
-  if (entry.isIntersecting) { observer.unobserve(entry.target); draw(entry.target); }
-}), {rootMargin: "600px"});
-places.forEach(place => observer.observe(place));
-window.addEventListener("beforeprint", () => places.forEach(draw));
+// Calls `act` for each element when it comes near the visible part of the page, one after another,
+// so that the page opens and scrolls at once; and for all of them before printing.
+function whenNear(elements, act) {
+  const queue = [];
+  let busy = false;
+  async function work() {
+    busy = true;
+    while (queue.length) {
+      try { await act(queue.shift()); } catch (error) { console.error(error); }
+      await new Promise(done => setTimeout(done));
+    }
+    busy = false;
+  }
+  const observer = new IntersectionObserver(entries => {
+    entries.filter(entry => entry.isIntersecting).forEach(entry => {
+      observer.unobserve(entry.target);
+      queue.push(entry.target);
+    });
+    if (!busy) work();
+  }, {rootMargin: "300px"});
+  elements.forEach(element => observer.observe(element));
+  window.addEventListener("beforeprint", () => elements.forEach(act));
+}
+
+whenNear(document.querySelectorAll(".chart"), draw);
 window.addEventListener("keydown", event => { if (event.key === "Escape") hideTip(); });

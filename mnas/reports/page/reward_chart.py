@@ -1,5 +1,6 @@
 """Figures over the trials of one run: rewards with running best and batches; hypervolume."""
 
+import math
 from typing import Any
 
 from mnas.analysis.front import Box
@@ -10,6 +11,7 @@ from mnas.reports.page.style import color
 
 HEIGHT = 300
 FEW, CROWD = 200, 2000  # trials whose marks are larger; smaller and fainter
+DRAWN = 3000  # trials; of more, some are left out: each is an element of the page
 # Room at the right for the names of lines, pixels.
 LABELS = 92
 
@@ -49,6 +51,11 @@ def reward_chart(run: Run) -> dict[str, Any] | None:
     }
 
 
+def spacing(count: int) -> int:
+    """Return k, of which every k-th of so many trials is drawn."""
+    return max(1, math.ceil(count / DRAWN))
+
+
 def trial_axis(last: int) -> dict[str, Any]:
     """Return the horizontal axis of trials from 0 to `last`."""
     return {
@@ -74,10 +81,11 @@ def _trials(count: int) -> dict[str, Any]:
     size, opacity = (14, 0.45) if count < CROWD else (7, 0.3)
     if count < FEW:
         size, opacity = 36, 0.7
-    mark = {"type": "point", "strokeWidth": 0.9, "stroke": color("point")}
+    mark = {"type": "point", "strokeWidth": 0.9}
+    some = f"datum.trial % {spacing(count)} === 0"
     return {
         "data": {"name": "trials"},
-        "transform": [{"filter": "datum.status !== 'failed' && isValid(datum.reward)"}],
+        "transform": [{"filter": f"datum.status !== 'failed' && isValid(datum.reward) && {some}"}],
         "mark": mark | {"cursor": "pointer", "tooltip": {"content": "data"}, "aria": False},
         "encoding": {
             "y": {"field": "reward"},
@@ -87,7 +95,14 @@ def _trials(count: int) -> dict[str, Any]:
             },
             "shape": {"condition": {"test": stopped, "value": "triangle-down"}, "value": "circle"},
             "size": {"condition": {"test": stopped, "value": 2 * size}, "value": size},
-            "opacity": {"value": opacity},
+            # Not `opacity`, which makes a group of each point: slow, and large when printed.
+            "fillOpacity": {"value": opacity},
+            "strokeOpacity": {"value": opacity},
+            "stroke": {
+                "condition": {"test": duplicate, "value": color("point")},
+                "value": None,
+            },
+            "opacity": {"value": 1},
         },
     }
 

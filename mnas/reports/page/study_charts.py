@@ -133,7 +133,7 @@ def _final_chart(
         },
     }
     counts = sorted({summary.seeds for summary in last})
-    text = f"Reward {_accuracy(study)} of the network that a search would export."
+    text = f"Reward, {_accuracy(study)}, of the network that a search would export."
     caption = f"{text} {_interval(counts, 'Point', 'Bar')}"
     described = ", ".join(f"{summary.variant} {summary.reward:.4f}" for summary in last)
     title = f"Reward after {study.marks[-1]:,} samples"

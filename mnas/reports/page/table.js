@@ -27,6 +27,8 @@ function columnsOf(run) {
 }
 
 function tableOf(frame) {
+  if (frame.dataset.made) return;
+  frame.dataset.made = "yes";
   const run = Number(frame.dataset.run), columns = columnsOf(run);
   const form = document.querySelector(`.filters[data-run="${run}"]`);
   const body = element("tbody"), head = element("tr");
@@ -43,7 +45,7 @@ function tableOf(frame) {
     });
     head.append(cell);
   });
-  head.append(element("th", {scope: "col", textContent: "network"}), element("th", {scope: "col", textContent: "spec"}));
+  head.append(element("th", {scope: "col", textContent: "network"}), element("th", {scope: "col", textContent: "spec", className: "spec"}));
 
   function accepted(row) {
     const text = form.elements.text.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
@@ -82,7 +84,7 @@ function tableOf(frame) {
     });
     cells[0].replaceChildren(show);
     const blocks = element("td", {className: "blocks", textContent: blocksOf(row).join(" ")});
-    return element("tr", {}, ...cells, blocks, element("td", {}, copyButton(row)));
+    return element("tr", {}, ...cells, blocks, element("td", {className: "spec"}, copyButton(row)));
   }
 
   function fill() {
@@ -111,4 +113,4 @@ function tableOf(frame) {
   update();
 }
 
-document.querySelectorAll(".trials.wide").forEach(tableOf);
+whenNear(document.querySelectorAll(".trials.wide"), tableOf);

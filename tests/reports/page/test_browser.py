@@ -47,9 +47,10 @@ function filter(name, value) {
   return shown;
 }
 """
-READER = """(async () => {
-  document.querySelectorAll(".chart").forEach(place => draw(place));
-  await wait(() => [...document.querySelectorAll(".chart")].every(p => p.querySelector("svg")));
+READER = """
+(async () => {
+  document.querySelectorAll(".trials.wide").forEach(frame => tableOf(frame));
+  await Promise.all([...document.querySelectorAll(".chart")].map(place => draw(place)));
   found.figures = document.querySelectorAll(".chart svg").length;
   found.text = [...document.querySelectorAll(".chart svg text")].map(text => text.textContent);
   const point = [...document.querySelectorAll(".chart svg .mark-symbol path")]
@@ -92,8 +93,7 @@ READER = """(async () => {
 # On a phone, a figure has a key in place of names; points of studies have texts and links.
 STUDY_READER = """
 (async () => {
-  document.querySelectorAll(".chart").forEach(place => draw(place));
-  await wait(() => [...document.querySelectorAll(".chart")].every(p => p.querySelector("svg")));
+  await Promise.all([...document.querySelectorAll(".chart")].map(place => draw(place)));
   const curves = document.querySelectorAll(".chart")[1];
   found.names = [...curves.querySelectorAll("svg text")].map(text => text.textContent);
   const key = curves.parentElement.querySelector(".key");

@@ -155,6 +155,19 @@ def test_colours_are_variables_and_literal_where_a_page_is_absent():
     assert f"--best:{style.DARK['best']};" in style.css().split("prefers-color-scheme")[1]
 
 
+def test_of_many_trials_some_have_a_point_and_the_caption_says_so(monkeypatch):
+    run = a_run([result(n, 0.5 + n / 100) for n in range(7)])
+    (_, rewards, *_), *_ = [part.charts for part in content.sections([run], None)]
+    assert rewards.title == "Reward of every trial" and "A point for" not in rewards.caption
+    monkeypatch.setattr("mnas.reports.page.reward_chart.DRAWN", 3)
+    (_, rewards, *_), *_ = [part.charts for part in content.sections([run], None)]
+    filters = [f for layer in rewards.body["layer"] for f in layer.get("transform", [])]
+    assert "datum.trial % 3 === 0" in filters[0]["filter"]
+    assert "A point for every 3 trials." in rewards.caption
+    best = layers(rewards.body)[-3]
+    assert [row["trial"] for row in best] == list(range(7))
+
+
 def test_vega_lite_accepts_every_figure():
     vl_convert = pytest.importorskip("vl_convert")
     reward = RewardConfig(target_madds=2e6)
