@@ -196,7 +196,8 @@ def _curves(
 def _fronts(ready: Sequence[Group], numbers: Sequence[int | None]) -> Chart:
     """Return the fronts of all runs, a line each, in the colour of their experiment."""
     axis = ready[0].entries[0][1]
-    layers, ends = [], []
+    layers: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
     for group, number in grey_first(ready, numbers):
         for run, own in group.entries:
             rows = [

@@ -84,7 +84,7 @@ def heat_map(run: Run, every: list[Decision], size: int) -> dict[str, Any]:
 
 def _shares_legend(scale: dict[str, Any]) -> dict[str, Any]:
     """Return a layer without visible marks that has the legend of shares."""
-    legend = {"title": "share of the batch", "format": ".0%", "orient": "top"}
+    legend: dict[str, Any] = {"title": "share of the batch", "format": ".0%", "orient": "top"}
     legend |= {"values": [0, 0.25, 0.5, 0.75, 1], "symbolType": "square", "symbolStrokeWidth": 0}
     return {
         "data": {"values": [{"share": 1}]},
@@ -112,7 +112,7 @@ def importance_chart(found: Importances) -> dict[str, Any]:
         for item in found.items[:MOST_IMPORTANT]
     ]
     hue = {"color": color("accent"), "aria": False}
-    labels = [row["decision"] for row in rows]
+    labels = [item.name for item in found.items[:MOST_IMPORTANT]]
     axis = {"title": "importance, reward", "grid": True, "tickCount": 8}
     return {
         "height": (ROW + 4) * len(rows),
