@@ -14,7 +14,8 @@ from mnas.experiment.trials import COLUMNS
 
 Row = dict[str, Any]
 
-BEST_FIRST = ("reward", "accuracy", "remeasured_accuracy", "remeasured_reward")  # columns that are sorted from high to low
+# Columns that are sorted from high to low.
+BEST_FIRST = ("reward", "accuracy", "remeasured_accuracy", "remeasured_reward")
 TEXTS = ("status", "error", "blocks", "hash")
 _ORDER: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -76,8 +77,9 @@ def arranged(
 ) -> list[Row]:
     """Return the first `top` rows that meet all conditions, in the order of a column.
 
-    Rewards and accuracies, measured again too, are ordered from high to low, the others from low to high, or the other
-    way round with `reverse`. Rows without a value come last in either case, equal ones by trial.
+    Rewards and accuracies, measured again too, are ordered from high to low, the others from low to
+    high, or the other way round with `reverse`. Rows without a value come last in either case,
+    equal ones by trial.
     """
     require_one_of("trials", "sort", sort, COLUMNS)
     kept = [row for row in rows if all(holds(row) for holds in conditions)]

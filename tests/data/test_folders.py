@@ -209,10 +209,7 @@ def test_links_are_followed_once(tmp_path):
     os.symlink(elsewhere / "more" / "0.png", root / "cat" / "linked.png")
     os.symlink(root, root / "cat" / "loop")
     os.symlink(root / "cat", root / "dog" / "loop")
-    line = (
-        "7 images, 2 classes (cat, dog), 8×8; "
-        "left out: 2 links to a folder that is read already"
-    )
+    line = "7 images, 2 classes (cat, dog), 8×8; left out: 2 links to a folder that is read already"
     assert describe(root) == line
 
 

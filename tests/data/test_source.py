@@ -9,9 +9,7 @@ from mnas.data.source import counted, description, shortened
 
 def test_description_names_what_was_left_out():
     left_out = Counter({".txt": 3, "hidden folder": 1})
-    line = (
-        "24 images, 2 classes (cat, dog), 16×16; left out: 3 files (.txt), 1 hidden folder"
-    )
+    line = "24 images, 2 classes (cat, dog), 16×16; left out: 3 files (.txt), 1 hidden folder"
     assert description(24, ("cat", "dog"), [(16, 16)], left_out) == line
 
 
