@@ -20,7 +20,7 @@ from mnas.analysis.proxy_quality import (
 from mnas.architecture.network_table import TableRow, read_network_table
 from mnas.cli.arguments import parse, rows_table
 from mnas.cli.command import stop_advice
-from mnas.cli.proxy_scores import check_settings, evaluated, read_scores, score_records
+from mnas.cli.proxy_scores import check_settings, combined_scores, evaluated, score_records
 from mnas.cli.recipe_flags import flag_value
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError, rejected, require_finite, require_positive, require_whole
@@ -79,10 +79,11 @@ class ProxyQualityArguments:
     """Evaluations of each network."""
     children: int = 300
     """Children of a search, by whose number the cost of a weight bank is divided."""
-    scores: str | None = None
-    """CSV file of scores instead of evaluations, higher is better: `name` (decisions, the column
-    name, or 'line N' of TABLE), `score` or `score_1`, `score_2`, ..., and optionally
-    `cpu_seconds`."""
+    scores: tuple[str, ...] = ()
+    """CSV files of scores instead of evaluations, higher is better, such as networks.csv of an
+    examination: `name` (decisions, the column name, or 'line N' of TABLE), `score` or `score_1`,
+    `score_2`, ..., and optionally `cpu_seconds`. Of several files, the mean of standardised
+    scores."""
     target_madds: float | None = None
     """Target of the reward accuracy·(mult-adds/target)^w; None: the networks' median."""
     w: float = -0.07
@@ -159,11 +160,11 @@ def examine(options: ProxyQualityArguments, table: Path) -> None:
     space = None if options.space is None else registry.load("space", options.space)()
     rows = _selected(options, table, space)
     check_settings(options.seeds, options.scores)
-    if options.scores is None:
+    if not options.scores:
         require_space(options.evaluator, space)
     with locked_directory(directory, "is examining a proxy in this directory"):
-        if options.scores is not None:
-            scores = read_scores(Path(options.scores), rows)
+        if options.scores:
+            scores = combined_scores([Path(path) for path in options.scores], rows)
         else:
             scores = evaluated(
                 rows,

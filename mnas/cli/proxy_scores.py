@@ -21,9 +21,9 @@ from mnas.loop.spending import spending
 from mnas.reports.evaluation_progress import EvaluationProgress
 
 
-def check_settings(seeds: int, scores: str | None) -> None:
-    """Raise UsageError for a number of seeds with a file of scores."""
-    if scores is not None and seeds != 1:
+def check_settings(seeds: int, scores: Sequence[str]) -> None:
+    """Raise UsageError for a number of seeds with files of scores."""
+    if scores and seeds != 1:
         raise rejected("proxy-quality", "seeds", seeds, "1 with --scores, which has its own")
 
 
@@ -112,6 +112,36 @@ def read_scores(path: Path, rows: Sequence[TableRow]) -> list[Score | None]:
         name = rows[0].architecture.name
         raise UsageError(f"{path}: no network of the table; accepted: names such as {shown(name)}")
     return [found.get(row.architecture.name) for row in rows]
+
+
+def combined_scores(paths: Sequence[Path], rows: Sequence[TableRow]) -> list[Score | None]:
+    """Return the scores of a CSV file; of several files, one score for each network.
+
+    It is the mean of the files' scores, each the mean over seeds, after standardising them over the
+    networks that all files have, and has mean and standard deviation of the first file's unit.
+    Costs add up. Raises as `read_scores`, and UsageError for a file of equal scores.
+    """
+    files = [read_scores(path, rows) for path in paths]
+    if len(files) == 1:
+        return files[0]
+    common = [n for n, of_row in enumerate(zip(*files, strict=True)) if None not in of_row]
+    if not common:
+        raise UsageError("no network of the table has a score in all files; accepted: some have")
+    standard, spent, first = np.zeros(len(common)), np.zeros(len(common)), (0.0, 1.0)
+    for path, scores in zip(paths, files, strict=True):
+        known = [score for n in common if (score := scores[n]) is not None]
+        values = np.array([score.mean for score in known])
+        if np.ptp(values) == 0:
+            raise UsageError(f"{path}: all scores are {values[0]:g}; accepted: different ones")
+        if scores is files[0]:
+            first = float(values.mean()), float(values.std())
+        standard += (values - values.mean()) / values.std() / len(files)
+        costs = [math.nan if s.cpu_seconds is None else s.cpu_seconds / len(s.seeds) for s in known]
+        spent += np.array(costs)
+    combined: list[Score | None] = [None] * len(rows)
+    for n, value, cost in zip(common, first[0] + first[1] * standard, spent, strict=True):
+        combined[n] = Score((float(value),), float(cost) if math.isfinite(cost) else None)
+    return combined
 
 
 def _number(where: str, record: dict[str, str], column: str) -> float:

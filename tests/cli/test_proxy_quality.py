@@ -89,6 +89,34 @@ def test_scores_without_training_are_examined(table):
     assert len(set(scores)) == 6 and all(0 < score < 1 for score in scores)
 
 
+def test_several_files_of_scores_are_combined_by_standardised_means(table):
+    other = ["n0,0,2", "n1,30,2", "n2,10,2", "n3,20,2", "n4,50,2", "n5,40,2"]
+    (table / "o.csv").write_text("\n".join(["name,score,cpu_seconds", *other, ""]))
+    assert run("t.csv --scores s.csv o.csv --out q") == 0
+    with open("q/networks.csv") as file:
+        rows = list(csv.DictReader(file))
+    # Both files have the values 0 to 5, in other units: means, in the unit of the first.
+    expected = {"n0": 0, "n1": 2, "n2": 1.5, "n3": 2.5, "n4": 4.5, "n5": 4.5}
+    assert {row["name"]: float(row["score"]) for row in rows} == pytest.approx(expected)
+    assert {row["cpu_seconds"] for row in rows} == {""}  # s.csv has none
+    assert run("t.csv --scores o.csv o.csv --out costs") == 0
+    with open("costs/networks.csv") as file:
+        assert {row["cpu_seconds"] for row in csv.DictReader(file)} == {"4.0"}
+    (table / "o.csv").write_text("\n".join(["name,score", *other[:5], ""]).replace(",2\n", "\n"))
+    assert run("t.csv --scores s.csv o.csv --out fewer") == 0
+    assert json.loads((table / "fewer/quality.json").read_text())["networks"] == 5
+
+
+def test_files_of_scores_that_cannot_be_combined_are_rejected(table, capsys):
+    (table / "equal.csv").write_text("\n".join(["name,score", "n0,1", "n1,1", ""]))
+    assert run("t.csv --scores s.csv equal.csv") == 2
+    assert_one_line(capsys, "equal.csv: all scores are 1")
+    for name in "ab":
+        (table / f"{name}.csv").write_text(f"name,score\nn{'ab'.index(name)},1\n")
+    assert run("t.csv --scores a.csv b.csv") == 2
+    assert_one_line(capsys, "no network of the table has a score in all files")
+
+
 def test_networks_left_out_and_examined_are_disjoint(table):
     assert run("t.csv --scores s.csv --networks 5 --out a") == 0
     with open("a/networks.csv") as file:
