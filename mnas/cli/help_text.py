@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Collection
 
 WIDTH = 80  # columns
+LEAST = 20  # for the help of a flag; in fewer, tyro breaks words
 TOP, BOTTOM = "╭", "╰"
 PLAIN = str.maketrans("╭╮╰╯│─├┤", "++++|-++")  # for streams that aren't UTF-8
 
@@ -101,9 +102,10 @@ def _refolded_entry(entry: list[str]) -> list[str]:
     first = entry[0]
     beside = first[column - 2 : column].isspace() and bool(first[column:-1].strip())
     text = " ".join(line[column:-1].strip() for line in entry[0 if beside else 1 :])
-    wrapper = textwrap.TextWrapper(
-        len(first) - 2 - column, break_on_hyphens=False, break_long_words=False
-    )
+    columns = len(first) - 2 - column
+    if columns < LEAST:
+        return entry
+    wrapper = textwrap.TextWrapper(columns, break_on_hyphens=False, break_long_words=False)
     head, border = first[:column], first[0] + " " * (column - 1)
     folded = wrapper.wrap(text)
     heads = [head if beside else border, *[border] * (len(folded) - 1)]

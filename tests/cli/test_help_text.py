@@ -1,6 +1,7 @@
 """Help of verbs: basic flags apart, in 80 columns."""
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,13 @@ def test_help_is_folded_where_the_line_is_full(columns, capsys, monkeypatch):
     assert any("First words, (and others) of a help." in line for line in lines)
     assert any(line.endswith("A number. (default: 0)") for line in lines)
     assert len({len(line) for line in text.splitlines() if line.startswith(("│", "╭"))}) == 1
+
+
+@pytest.mark.parametrize("columns", ["20", "40"])
+def test_help_is_complete_on_a_narrow_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    letters = "".join(re.findall(r"\w", shown(capsys, "--help", kind=Long)))
+    assert "Firstwordsandothersofahelp" in letters and "Anumber" in letters
 
 
 def test_help_all_shows_all_flags(capsys):
