@@ -16,6 +16,7 @@ from mnas.cli.arguments import Spec
 from mnas.cli.command import exit_status, stop_advice
 from mnas.cli.recipe_flags import described_rate, parse_with_recipe
 from mnas.data.images import DataConfig, Images, load
+from mnas.data.sources import EMBEDDED
 from mnas.files import locked_directory, write_json
 from mnas.reports.terminal import plain_console
 from mnas.reports.training_progress import TrainingProgress
@@ -27,6 +28,9 @@ from mnas.training.transfer import TransferConfig
 
 if TYPE_CHECKING:
     from mnas.training.whole_network import Retraining
+
+# Pixels of a side, beyond which a training on the embedded digits is probably not meant.
+LARGEST_DIGITS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +132,13 @@ def _train(options: TrainArguments) -> None:
     )
     images = load(data, architecture.resolution, test=True)
     console.print(f"data: {images.source.describe()}", soft_wrap=True)
+    if options.data == EMBEDDED and architecture.resolution > LARGEST_DIGITS:
+        size = f"{architecture.resolution}×{architecture.resolution}"
+        console.print(
+            f"digits of 8×8 pixels are enlarged to {size}; --data takes other images, --resolution "
+            "another size",
+            soft_wrap=True,
+        )
     console.print(described_rate(options), soft_wrap=True)
     architecture = architecture.replace(classes=len(images.classes))
     feeding = Feeding.of(data, images)

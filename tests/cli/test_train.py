@@ -145,3 +145,13 @@ def test_data_that_cannot_be_read_leave_no_directory(command, data, expected, ca
     assert main(command) == 2
     assert_one_line(capsys, "mnas train: data: ", *expected)
     assert not os.path.exists("out")
+
+
+@pytest.mark.parametrize(("resolution", "told"), [("224", True), ("64", False)])
+def test_digits_that_are_enlarged_for_a_network_of_large_images_are_told(
+    tmp_path, monkeypatch, capsys, resolution, told
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--resolution", resolution, "--init", "none.safetensors"]  # ends before it trains
+    assert main(["train", "efficientnet-b0", *flags]) == 2
+    assert ("are enlarged to 224×224; --data" in capsys.readouterr().err) == told
