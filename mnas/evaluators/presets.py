@@ -4,8 +4,8 @@ A proxy is a short training of each child (evaluator proxy) or a score by a trai
 (evaluator weight-bank). These settings are for images of about 32 pixels and the CPU time per child
 in their names, on networks of about 50M mult-adds at 32 pixels; on others it is proportional to
 mult-adds. All are chosen by the published findings that the comments name and by costs of single
-steps; none is measured as a proxy yet, except the bank's images, batches and width
-(`docs/results/proxy.md`).
+steps; `docs/results/proxy.md` has what is measured: at equal cost, banks rank better than short
+trainings do.
 """
 
 import dataclasses
