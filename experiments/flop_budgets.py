@@ -34,6 +34,7 @@ from mnas.files import write_csv, write_json
 from mnas.loop.config import SearchConfig
 from mnas.reports.figures import default_style, new_figure, write_svg
 from mnas.reports.page.chart import Chart
+from mnas.reports.page.costs import accuracy_by_cost
 from mnas.reports.page.style import color, series
 from mnas.reports.terminal import plain_console
 from mnas.reports.text import magnitude
@@ -266,20 +267,7 @@ def _front_body(rows: Sequence[dict[str, Any]], front: Sequence[Network]) -> dic
     return {
         "height": 360,
         "layer": layers,
-        "encoding": {
-            "x": {
-                "field": "cost",
-                "type": "quantitative",
-                "scale": {"zero": False, "padding": 12},
-                "axis": {"title": "mult-adds, M", "tickCount": 8},
-            },
-            "y": {
-                "field": "accuracy",
-                "type": "quantitative",
-                "scale": {"zero": False, "padding": 12},
-                "axis": {"title": "top-1 after 16 epochs", "format": ".1%", "tickCount": 6},
-            },
-        },
+        "encoding": accuracy_by_cost("mult-adds, M", "top-1 after 16 epochs"),
     }
 
 

@@ -1,6 +1,7 @@
 """The cost that a run's reward trades accuracy against, in the unit of its figures."""
 
 import dataclasses
+from typing import Any
 
 from mnas.analysis.rescoring import reward_of
 from mnas.architecture.architecture import Architecture
@@ -86,3 +87,25 @@ def reward_at(axis: CostAxis, accuracy: float | None, cost: float | None) -> flo
         return axis.reward(accuracy, cost * axis.scale)
     except UsageError:
         return None
+
+
+def accuracy_by_cost(cost: str, accuracy: str) -> dict[str, Any]:
+    """Return the encoding of points with the fields `cost` and `accuracy`, by titles of the axes.
+
+    The axes are fitted to the points, with some room.
+    """
+    scale = {"zero": False, "padding": 12}
+    return {
+        "x": {
+            "field": "cost",
+            "type": "quantitative",
+            "scale": scale,
+            "axis": {"title": cost, "tickCount": 8},
+        },
+        "y": {
+            "field": "accuracy",
+            "type": "quantitative",
+            "scale": scale,
+            "axis": {"title": accuracy, "format": ".1%", "tickCount": 6},
+        },
+    }

@@ -10,7 +10,7 @@ from mnas.analysis.intervals import mean_band
 from mnas.analysis.study_table import Row, Summary
 from mnas.experiment.study import Outcome, Study
 from mnas.reports.page.chart import Chart
-from mnas.reports.page.costs import NAMES, UNITS
+from mnas.reports.page.costs import NAMES, UNITS, accuracy_by_cost
 from mnas.reports.page.curves import best_so_far, bounded
 from mnas.reports.page.lines import (
     GREY,
@@ -310,20 +310,7 @@ def network_chart(
     body = {
         "height": HEIGHT,
         "layer": layers,
-        "encoding": {
-            "x": {
-                "field": "cost",
-                "type": "quantitative",
-                "scale": {"zero": False, "padding": 12},
-                "axis": {"title": f"{NAMES[kind]}, {unit}", "tickCount": 8},
-            },
-            "y": {
-                "field": "accuracy",
-                "type": "quantitative",
-                "scale": {"zero": False, "padding": 12},
-                "axis": {"title": "top-1 accuracy", "format": ".1%", "tickCount": 6},
-            },
-        },
+        "encoding": accuracy_by_cost(f"{NAMES[kind]}, {unit}", "top-1 accuracy"),
     }
     judged = "by the judge" if study.judge else "as the search has it"
     caption = f"A point is the network of one seed; accuracy {judged}. Click for its run."
