@@ -31,6 +31,7 @@ run               run an experiment in its directory, with progress, files and a
 study             run a study in its directory
 study_overrides   settings that are changed in all variants of a study
 prepare           compile or time the blocks of an experiment's space
+completion_words  words that a shell completes after a verb and after a flag
 proxy_scores      scores of the networks of a table, evaluated or read from a file
 cost, compare, draw, scale, trials, front, rescore, export, report, data, train, evaluate, retrain,
 proxy_quality, benchmark, completion  one verb each

@@ -1,29 +1,21 @@
-"""`mnas completion`: a script by which the shell completes verbs, names and flags."""
+"""`mnas completion`: a script by which the shell completes verbs, names, flags and values."""
 
 import dataclasses
-import importlib
 import shlex
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
 
 import tyro
 
 from mnas.cli.arguments import parse
-from mnas.cli.flags import flags
+from mnas.cli.completion_words import Completion, completion_of
 from mnas.cli.verbs import GLOBAL_FLAGS, VERBS
-from mnas.experiment import registry
-from mnas.experiment.settings import KINDS
 
-# Words that verbs take before the flags of a dataclass.
-WORDS = {
-    "search": ("--list", "--resume", "--warm-up", "--latency-table", "--config"),
-    "data": ("show", "pack"),
-    "benchmark": ("--inference",),
-}
+# In each script: the words of a verb, unless the word before is a flag that takes a value.
 BASH = """\
 # Completion of mnas for bash: source <(mnas completion bash)
 _mnas() {{
-    local word="${{COMP_WORDS[COMP_CWORD]}}" words
+    local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" words
     if [ "$COMP_CWORD" -eq 1 ]; then
         words={verbs}
     else
@@ -39,6 +31,7 @@ ZSH = """\
 # Completion of mnas for zsh, after compinit: source <(mnas completion zsh)
 _mnas() {{
     local -a candidates
+    local before="$words[CURRENT-1]"
     if (( CURRENT == 2 )); then
         candidates=({verbs})
     else
@@ -51,21 +44,31 @@ _mnas() {{
 compdef _mnas mnas"""
 FISH = """\
 # Completion of mnas for fish: mnas completion fish | source
-function __mnas_verb
+# Prints the words; its status is 0 where no file may stand.
+function __mnas_words
     set -l words (commandline -opc)
-    test (count $words) -gt 1; and test $words[2] = $argv[1]
+    set -l before $words[-1]
+    if test (count $words) -eq 1
+        printf '%s\\n' {verbs}
+        return 0
+    end
+    switch $words[2]
+{cases}
+    end
+    return 1
 end
-complete -c mnas -n 'test (count (commandline -opc)) -eq 1' -f -a {verbs}
-{cases}"""
+complete -c mnas -n '__mnas_words >/dev/null' -f
+complete -c mnas -a '(__mnas_words)'"""
 
 
 @dataclasses.dataclass(frozen=True)
 class CompletionArguments:
-    """Print a script by which the shell completes verbs, names of experiments, and flags.
+    """Print a script by which the shell completes verbs, names of experiments, flags and values.
 
-    What is no verb, name or flag is completed as a file. The flags of mnas search are those of the
-    experiment digits. For all shells to come: mnas completion bash >> ~/.bashrc, mnas completion
-    zsh >> ~/.zshrc, or mnas completion fish > ~/.config/fish/completions/mnas.fish
+    What is no verb, name, flag or known value of one is completed as a file. The flags of mnas
+    search are those of the experiment digits. For all shells to come: mnas completion bash >>
+    ~/.bashrc, mnas completion zsh >> ~/.zshrc, or mnas completion fish >
+    ~/.config/fish/completions/mnas.fish
 
     Example: source <(mnas completion bash)
     """
@@ -78,59 +81,58 @@ def main(arguments: list[str]) -> None:
     """Run `mnas completion`."""
     shell = parse(CompletionArguments, "mnas completion", arguments).shell
     verbs = [*VERBS, "--help", *GLOBAL_FLAGS]
-    words = {verb: [*_words(verb), *GLOBAL_FLAGS] for verb in VERBS}
-    print({"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](verbs, words))
+    completions = {verb: completion_of(verb) for verb in VERBS}
+    print({"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](verbs, completions))
 
 
-def _bash(verbs: list[str], words: Mapping[str, list[str]]) -> str:
-    cases = [
-        f"            {verb}) words={shlex.quote(' '.join(of_verb))} ;;"
-        for verb, of_verb in words.items()
-    ]
-    return BASH.format(verbs=shlex.quote(" ".join(verbs)), cases="\n".join(cases))
+def _bash(verbs: list[str], completions: Mapping[str, Completion]) -> str:
+    def assigned(words: list[str]) -> str:
+        return f"words={shlex.quote(' '.join(words))}"
+
+    cases = _posix_cases(completions, assigned)
+    return BASH.format(verbs=shlex.quote(" ".join(verbs)), cases=cases)
 
 
-def _zsh(verbs: list[str], words: Mapping[str, list[str]]) -> str:
-    cases = [
-        f"            {verb}) candidates=({shlex.join(of_verb)}) ;;"
-        for verb, of_verb in words.items()
-    ]
-    return ZSH.format(verbs=shlex.join(verbs), cases="\n".join(cases))
+def _zsh(verbs: list[str], completions: Mapping[str, Completion]) -> str:
+    cases = _posix_cases(completions, lambda words: f"candidates=({shlex.join(words)})")
+    return ZSH.format(verbs=shlex.join(verbs), cases=cases)
 
 
-def _fish(verbs: list[str], words: Mapping[str, list[str]]) -> str:
-    cases = [
-        f"complete -c mnas -n '__mnas_verb {verb}' -a {shlex.quote(' '.join(of_verb))}"
-        for verb, of_verb in words.items()
-    ]
-    return FISH.format(verbs=shlex.quote(" ".join(verbs)), cases="\n".join(cases))
+def _posix_cases(
+    completions: Mapping[str, Completion], assigned: Callable[[list[str]], str]
+) -> str:
+    """Return the cases of all verbs; `assigned` gives the assignment of words."""
+    lines = []
+    for verb, completion in completions.items():
+        lines.append(f"            {verb}) {assigned(completion.words)}")
+        of_flags = _by_values(completion)
+        if of_flags:
+            lines.append('                case "$before" in')
+            for values, names in of_flags.items():
+                lines.append(f"                    {'|'.join(names)}) {assigned([*values])} ;;")
+            lines.append("                esac")
+        lines.append("                ;;")
+    return "\n".join(lines)
 
 
-def _words(verb: str) -> list[str]:
-    """Return what a verb takes: names of experiments and parts, words and flags."""
-    from mnas.cli.named_experiment import DEFAULT, ExperimentArguments  # imports JAX
+def _fish(verbs: list[str], completions: Mapping[str, Completion]) -> str:
+    def printed(words: list[str]) -> str:
+        return f"                    printf '%s\\n' {shlex.join(words)}"
 
-    found = [*WORDS.get(verb, ()), "--help", "--help-all"]
-    if verb in ("search", "resume"):
-        default = ExperimentArguments(registry.load_experiment(DEFAULT))
-        found += dict(flags(ExperimentArguments, default))
-    if verb == "search":
-        found += registry.entries("experiment")
-        for part in KINDS:
-            found += [f"--{part}", *registry.entries(part)]
-    if verb in ("search", "resume"):
-        found += registry.entries("tracker")
-    module = importlib.import_module(f"mnas.cli.{verb.replace('-', '_')}")
-    for kind in vars(module).values():
-        if _is_arguments(kind) and kind.__module__ == module.__name__:
-            found += dict(flags(kind))
-    return list(dict.fromkeys(found))
+    lines = []
+    for verb, completion in completions.items():
+        lines += [f"        case {verb}", "            switch $before"]
+        for values, names in _by_values(completion).items():
+            lines.append(f"                case {' '.join(names)}")
+            lines += [printed([*values])] if values else []
+            lines.append(f"                    return {0 if values else 1}")
+        lines += ["                case '*'", printed(completion.words), "            end"]
+    return FISH.format(verbs=shlex.join(verbs), cases="\n".join(lines))
 
 
-def _is_arguments(kind: Any) -> bool:
-    """Return whether an object is a dataclass of a verb's arguments."""
-    return (
-        isinstance(kind, type)
-        and dataclasses.is_dataclass(kind)
-        and kind.__name__.endswith("Arguments")
-    )
+def _by_values(completion: Completion) -> dict[tuple[str, ...], list[str]]:
+    """Return the flags that take the same values, by these."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for flag, values in completion.values.items():
+        found.setdefault(tuple(values), []).append(flag)
+    return found

@@ -16,15 +16,37 @@ COMPLETED = [
     (["res"], {"rescore", "resume"}),
     (["search", "b0-imagenet-"], {"b0-imagenet-seeds"}),
     (["search", "--reward.target-m"], {"--reward.target-madds"}),
-    (["search", "reinf"], {"reinforce"}),
+    (["search", "--dat"], {"--data"}),
+    (["search", "--work"], {"--workers"}),
+    (["search", "--controller", "re"], {"reinforce"}),
+    (["search", "--space", "effic"], {"efficientnet"}),
+    (["search", "--evaluator", "sur"], {"surrogate"}),
+    (["search", "--recipe", "ba"], {"bank", "bank-naswot"}),
+    (["search", "--recipe", "cif"], {"cifar"}),
+    (["search", "--reference", "resnet-15"], {"resnet-152"}),
+    (["search", "--engine.kind", ""], {"ray", "inline", "tune"}),
+    (["search", "--engine.gpus-per-worker", "a"], {"auto"}),
     (["search", "--track", "ml"], {"mlflow"}),
+    (["search", "--track", "wandb", "ml"], {"mlflow"}),
+    (["resume", "run", "--work"], {"--workers"}),
+    (["train", "efficientnet-b0", "--recipe", ""], {"proxy", "cifar", "efficientnet"}),
+    (["train", "--optimizer", "m"], {"muon"}),
+    (["export", "efficientnet-b0", "--format", "st"], {"stablehlo"}),
+    (["export", "efficientnet-b0", "--fo"], {"--format"}),
+    (["cost", "mnasnet-"], {"mnasnet-a1", "mnasnet-b1"}),
+    (["trials", "run", "--sort", "mult"], {"mult_adds"}),
+    (["retrain", "run", "--reference", "no"], {"none"}),
+    (["proxy-quality", "--recipe", "def"], {"default"}),
+    (["proxy-quality", "--evaluator", "zero"], {"zero-cost"}),
+    (["completion", "z"], {"zsh"}),
     (["trials", "--so"], {"--sort"}),
     (["data", "pa"], {"pack"}),
     (["proxy-quality", "--netw"], {"--networks"}),
     (["cost", "--log"], {"--log-json"}),
 ]
-NOTHING = ["cost", "nothing-like-it"]
+NOTHING = [["cost", "nothing-like-it"], ["search", "--out", ""], ["train", "--data", "d"]]
 completes = pytest.mark.parametrize(("words", "expected"), COMPLETED)
+completes_files = pytest.mark.parametrize("words", NOTHING)
 # The functions of zsh's completion, which exist within its line editor only.
 ZSH_STAND_INS = """
 compdef() {}
@@ -54,9 +76,9 @@ def script(tmp_path_factory):
     return made
 
 
-def printed(*command):
+def printed(*command, directory=None):
     """Return the words that a command prints; it must have no complaint."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory)
     assert done.stderr == ""
     return set(done.stdout.split())
 
@@ -68,34 +90,49 @@ def in_bash(script, words):
 
 
 def in_zsh(script, words):
-    commands = f"{ZSH_STAND_INS}source {script}; words=(mnas $@); CURRENT=$#words; _mnas"
+    commands = f'{ZSH_STAND_INS}source {script}; words=(mnas "$@"); CURRENT=$#words; _mnas'
     return printed(ZSH, "-f", "-c", commands, "zsh", *words)
 
 
-def in_fish(script, words):
-    return printed(
-        FISH, "--no-config", "-c", f"source {script}; complete -C 'mnas {' '.join(words)}'"
-    )
+def in_fish(script, words, directory=None):
+    commands = f"source {script}; complete -C 'mnas {' '.join(words)}'"
+    return printed(FISH, "--no-config", "-c", commands, directory=directory)
 
 
 @completes
 def test_bash_completes_verbs_names_and_flags(words, expected, script):
     assert in_bash(script("bash"), words) == expected
-    assert in_bash(script("bash"), NOTHING) == set()
+
+
+@completes_files
+def test_bash_completes_files_where_no_name_is_known(words, script):
+    assert in_bash(script("bash"), words) == set()
 
 
 @pytest.mark.skipif(ZSH is None, reason="no zsh")
 @completes
 def test_zsh_completes_verbs_names_and_flags(words, expected, script):
     assert in_zsh(script("zsh"), words) == expected
-    assert in_zsh(script("zsh"), NOTHING) == {"FILES"}
+
+
+@pytest.mark.skipif(ZSH is None, reason="no zsh")
+@completes_files
+def test_zsh_completes_files_where_no_name_is_known(words, script):
+    assert in_zsh(script("zsh"), words) == {"FILES"}
 
 
 @pytest.mark.skipif(FISH is None, reason="no fish")
 @completes
 def test_fish_completes_verbs_names_and_flags(words, expected, script):
     assert in_fish(script("fish"), words) == expected
-    assert in_fish(script("fish"), NOTHING) == set()
+
+
+@pytest.mark.skipif(FISH is None, reason="no fish")
+@completes_files
+def test_fish_completes_files_where_no_name_is_known(words, script, tmp_path):
+    (tmp_path / "data-file").touch()
+    files = {"data-file"} if words[-1] in ("", "d") else set()
+    assert in_fish(script("fish"), words, tmp_path) == files
 
 
 @pytest.mark.parametrize(
@@ -103,7 +140,7 @@ def test_fish_completes_verbs_names_and_flags(words, expected, script):
     [
         ("bash", "            {}) words="),
         ("zsh", "            {}) candidates=("),
-        ("fish", "complete -c mnas -n '__mnas_verb {}' -a "),
+        ("fish", "        case {}\n"),
     ],
 )
 def test_every_verb_has_its_words(shell, of_verb, script):
