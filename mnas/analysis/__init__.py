@@ -13,6 +13,7 @@ grid_ranking  the points of a grid search of compound scaling, ranked
 retraining    a run's best networks trained to the end: means over seeds, rank correlation
 retraining_groups  several searches compared by such networks, and with references
 proxy_quality  a proxy's ranking of networks of known accuracy, beside free predictors
+score_combination  one score of several kinds that rank the same networks
 rank_agreement, free_predictors  its measures with intervals; scores that need no training
 study_table   a study's searches by sample count, and their summaries over seeds
 

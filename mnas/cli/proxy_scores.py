@@ -10,11 +10,13 @@ import numpy as np
 from rich.console import Console
 
 from mnas.analysis.proxy_quality import Score
+from mnas.analysis.score_combination import standardised_mean
 from mnas.architecture.cost import depth, network_cost
 from mnas.architecture.network_table import TableRow, read_records
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError, rejected, shown
 from mnas.evaluation import CPU_SECONDS, ClassSource, DataDescription
+from mnas.evaluators.standard_scores import accuracy_of
 from mnas.experiment import network_list, run
 from mnas.loop.records import ResultRecord
 from mnas.loop.spending import spending
@@ -117,31 +119,16 @@ def read_scores(path: Path, rows: Sequence[TableRow]) -> list[Score | None]:
 def combined_scores(paths: Sequence[Path], rows: Sequence[TableRow]) -> list[Score | None]:
     """Return the scores of a CSV file; of several files, one score for each network.
 
-    It is the mean of the files' scores, each the mean over seeds, after standardising them over the
-    networks that all files have, and has mean and standard deviation of the first file's unit.
-    Costs add up. Raises as `read_scores`, and UsageError for a file of equal scores.
+    It is their standardised mean, as the accuracy that it stands for in a search
+    (`mnas.evaluators.standard_scores`). Raises as `read_scores` and `standardised_mean`.
     """
     files = [read_scores(path, rows) for path in paths]
     if len(files) == 1:
         return files[0]
-    common = [n for n, of_row in enumerate(zip(*files, strict=True)) if None not in of_row]
-    if not common:
-        raise UsageError("no network of the table has a score in all files; accepted: some have")
-    standard, spent, first = np.zeros(len(common)), np.zeros(len(common)), (0.0, 1.0)
-    for path, scores in zip(paths, files, strict=True):
-        known = [score for n in common if (score := scores[n]) is not None]
-        values = np.array([score.mean for score in known])
-        if np.ptp(values) == 0:
-            raise UsageError(f"{path}: all scores are {values[0]:g}; accepted: different ones")
-        if scores is files[0]:
-            first = float(values.mean()), float(values.std())
-        standard += (values - values.mean()) / values.std() / len(files)
-        costs = [math.nan if s.cpu_seconds is None else s.cpu_seconds / len(s.seeds) for s in known]
-        spent += np.array(costs)
-    combined: list[Score | None] = [None] * len(rows)
-    for n, value, cost in zip(common, first[0] + first[1] * standard, spent, strict=True):
-        combined[n] = Score((float(value),), float(cost) if math.isfinite(cost) else None)
-    return combined
+    return [
+        score and Score((accuracy_of(score.mean),), score.cpu_seconds)
+        for score in standardised_mean(files, [str(path) for path in paths])
+    ]
 
 
 def _number(where: str, record: dict[str, str], column: str) -> float:

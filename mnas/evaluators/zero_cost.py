@@ -1,15 +1,9 @@
 """Scores of networks at initialisation, in place of accuracies, without training.
 
 The scores and their definitions are those of `mnas.training.zero_cost`. They are logarithms without
-an upper limit, and an evaluation's accuracy is between 0 and 1, so each is mapped to
-
-    accuracy = ½ · (1 + u / (1 + |u|)),    u = 0.027 · (score - mean) / std
-
-which rises strictly with the score. `mean` and `std` are settings: those of the score over random
-networks of the space. A network one standard deviation better than the mean then has an accuracy
-2.7% higher, which is the standard deviation over the mean of the accuracies of trained networks of
-NAS-Bench-Macro, so that a reward weighs such an accuracy against costs as it would a measured one.
-It is no estimate of an accuracy.
+an upper limit, and an evaluation's accuracy is between 0 and 1, so each is standardised and mapped
+as `mnas.evaluators.standard_scores` says. `mean` and `std` are settings: those of the score over
+random networks of the space.
 """
 
 import dataclasses
@@ -31,13 +25,12 @@ from mnas.errors import (
 )
 from mnas.evaluation import CPU_SECONDS, Evaluation, Report
 from mnas.evaluators.proxy import require_classes
+from mnas.evaluators.standard_scores import accuracy_of
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Recording
 from mnas.training.zero_cost import SCORES, Score, require_defined, score_network
 
 OWNER = "zero-cost"
-# Standard deviation of accuracies over their mean, of 300 trained networks of NAS-Bench-Macro.
-SPREAD = 0.027
 # Mean and standard deviation of each score over 100 networks of NAS-Bench-Macro, with 64 images of
 # CIFAR-10.
 MAPPINGS: dict[Score, tuple[float, float]] = {
@@ -85,8 +78,7 @@ class ZeroCostConfig:
         mean, std = MAPPINGS[self.score]
         mean = mean if self.mean is None else self.mean
         std = std if self.std is None else self.std
-        u = SPREAD * (score - mean) / std
-        return 0.5 * (1 + u / (1 + abs(u)))
+        return accuracy_of((score - mean) / std)
 
     def for_backend(self, backend: str) -> "ZeroCostConfig":
         """Return the configuration itself: no setting follows from the backend."""
@@ -118,9 +110,10 @@ class ZeroCostEvaluator:
     The seed determines the initial weights. All children are scored on the same images.
     """
 
-    def __init__(self, config: ZeroCostConfig) -> None:
+    def __init__(self, config: ZeroCostConfig, images: dict[int, Images] | None = None) -> None:
+        """Take images by resolution from `images`, and add those that it lacks."""
         self.config = config
-        self._images: dict[int, Images] = {}
+        self._images: dict[int, Images] = {} if images is None else images
         self._batches: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def batch(self, architecture: Architecture, repeat: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from mnas.runtime.pinning import pin
 from mnas.runtime.process_pool import process_pool
 
 Progress = tuple[int, int, str]
-"""Steps done, steps in all, and a line about them."""
+"""Steps done, steps in all, and a line about them; parts with steps of their own may follow."""
 
 
 @runtime_checkable

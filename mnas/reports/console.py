@@ -88,7 +88,8 @@ class SearchProgress:
     def prepare(self, done: int, total: int, line: str) -> None:
         """Log the progress of what the evaluator needs before the first trial.
 
-        On a terminal it has a bar until it is done; elsewhere a line, at most one a minute.
+        On a terminal each of its parts has a bar until it is done; elsewhere a line, at most one a
+        minute.
         """
         first, last = self._preparation is None, done == total
         if self._preparation is None:
@@ -104,6 +105,7 @@ class SearchProgress:
             _log(line, f"step {done:,}/{total:,}", text, fields=fields, separator=", ")
         if last:
             self._bar.remove_task(task)
+            self._preparation = None  # another part, with steps of its own, may follow
             self._begin_trials()
 
     def __enter__(self) -> "SearchProgress":

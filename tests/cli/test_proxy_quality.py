@@ -8,6 +8,7 @@ import pytest
 
 from mnas.__main__ import main
 from mnas.analysis.rank_agreement import resamples
+from mnas.evaluators.standard_scores import accuracy_of
 from tests.cli.commands import assert_one_line
 
 BLOCKS = [f"r1_k{kernel}_s22_e1_i8_o{filters}" for kernel in (1, 3) for filters in (8, 16, 24)]
@@ -95,8 +96,10 @@ def test_several_files_of_scores_are_combined_by_standardised_means(table):
     assert run("t.csv --scores s.csv o.csv --out q") == 0
     with open("q/networks.csv") as file:
         rows = list(csv.DictReader(file))
-    # Both files have the values 0 to 5, in other units: means, in the unit of the first.
-    expected = {"n0": 0, "n1": 2, "n2": 1.5, "n3": 2.5, "n4": 4.5, "n5": 4.5}
+    # Both files have the values 0 to 5, in other units; the means of ranks, standardised.
+    means = {"n0": 0, "n1": 2, "n2": 1.5, "n3": 2.5, "n4": 4.5, "n5": 4.5}
+    std = np.std(list(means.values()))
+    expected = {name: accuracy_of((mean - 2.5) / std) for name, mean in means.items()}
     assert {row["name"]: float(row["score"]) for row in rows} == pytest.approx(expected)
     assert {row["cpu_seconds"] for row in rows} == {""}  # s.csv has none
     assert run("t.csv --scores o.csv o.csv --out costs") == 0

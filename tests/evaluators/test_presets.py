@@ -8,6 +8,7 @@ from mnas.cli.named_experiment import exchange, parts_description
 from mnas.data.images import DataConfig
 from mnas.errors import UsageError
 from mnas.evaluation import unwrapped
+from mnas.evaluators.bank_zero_cost import BankZeroCostConfig
 from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.presets import PRESETS, with_recipe
 from mnas.evaluators.proxy import ProxyConfig
@@ -29,10 +30,11 @@ OWN = ProxyConfig(
 def test_a_preset_keeps_images_precision_and_latency_table(name):
     found = with_recipe(OWN, name)
     preset = PRESETS[name].config
-    assert type(found) is (WeightBankConfig if name == "bank" else ProxyConfig)
+    kinds = {"bank": WeightBankConfig, "bank-naswot": BankZeroCostConfig}
+    assert type(found) is kinds.get(name, ProxyConfig)
     assert (found.data.source, found.data.split_seed, found.data.feeding) == ("digits", 5, "stream")
     assert found.data.train_images == preset.data.train_images
-    assert found.data.validation == (0.04 if name == "bank" else 0.1)
+    assert found.data.validation == (0.04 if name in kinds else 0.1)
     assert (found.training.precision, found.latency_table) == ("bfloat16", "/table.json")
     assert dataclasses.replace(found.training, precision="auto") == preset.training
     assert (found.width, found.score) == (preset.width, "likelihood")
@@ -42,7 +44,7 @@ def test_presets_are_ordered_by_the_images_of_a_child():
     images = [
         preset.config.data.train_images * preset.config.training.epochs
         for name, preset in PRESETS.items()
-        if name != "bank"
+        if name.startswith("proxy-")
     ]
     assert images == [7_500, 22_500, 45_000]
 

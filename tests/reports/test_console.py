@@ -108,6 +108,17 @@ def test_preparation_logs_its_first_and_last_steps_and_one_a_minute(caplog, monk
     assert len(lines) == 4
 
 
+def test_preparation_may_have_several_parts(caplog):
+    with SearchProgress() as progress:
+        for line, total in (("bank", 3), ("scores", 2)):
+            for step in range(1, total + 1):
+                progress.prepare(step, total, line)
+    assert [line for line in caplog.messages if line.endswith(("3/3", "2/2"))] == [
+        "bank, step 3/3",
+        "scores, step 2/2",
+    ]
+
+
 def searched(path: Path, trials: int, batch: int, **settings: str) -> None:
     """Run a search of networks whose accuracies are given by their numbers."""
     with Journal(path) as journal:
