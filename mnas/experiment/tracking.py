@@ -3,14 +3,20 @@
 A tracker is registered by name in the group `mnas.trackers`, as a class or function that is called
 with a `TrackedSearch` when the search begins, and returns an observer with three more members:
 
-    id           str of the tracked run, kept in the run's directory (tracked-NAME.json): a resumed
-                 search goes on in the same tracked run, whether it names the tracker or not
+    id           str of the tracked run
     address      str that tells people where the tracked run is
     close(done)  called at the end; done: whether the search is, or could be resumed
 
 `Tracking` calls a tracker in a thread of its own, so that the search waits for no network. Whatever
-a tracker raises is one warning, after which the search goes on without it. What a tracker has
-missed is not sent again; a search that had none gets all its records in its first.
+a tracker raises is one warning, after which the search goes on without it.
+
+    {"id": "abc", "sent": 18}      tracked-NAME.json in the run's directory
+
+keeps the tracked run and how many records of the journal its tracker has taken: a resumed search,
+whether it names the tracker or not and whether it was done or not, goes on in the same tracked run
+with the first record that is missing. `id` is null where no tracked run could be begun. The number
+is written at the end and every `SAVE_SECONDS`; after the death of the process, the records of so
+many seconds are therefore sent twice, with the same steps.
 """
 
 import contextlib
@@ -18,11 +24,12 @@ import dataclasses
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from mnas.errors import UsageError, printable, shown, unknown
+from mnas.errors import UsageError, printable, require_whole, shown, unknown
 from mnas.experiment import registry
 from mnas.experiment.settings import Experiment
 from mnas.files import read_json, write_json
@@ -35,6 +42,7 @@ logger = logging.getLogger(__name__)
 # Seconds without a record that a tracker takes, after which the end of a search waits no longer:
 # of a search that is done, and of one that was stopped.
 CLOSE_SECONDS, STOP_SECONDS = 60.0, 10.0
+SAVE_SECONDS = 5.0
 MESSAGE_LENGTH = 300
 
 
@@ -47,6 +55,7 @@ class TrackedSearch:
     settings    by dotted path: text, numbers and truth values
     id          of the tracked run that a resumed search goes on in; None: a new one
     metrics     makes values of the records that the tracker is called with
+    study       name of the study that the search is one of; None: it is none of a study
     """
 
     experiment: str
@@ -54,6 +63,13 @@ class TrackedSearch:
     settings: Mapping[str, Any]
     id: str | None
     metrics: Metrics
+    study: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the name of the directory, in a study with that of the variant: exact/seed-0."""
+        name = self.directory.name
+        return name if self.study is None else f"{self.directory.absolute().parent.name}/{name}"
 
 
 class Tracker(Protocol):
@@ -75,23 +91,29 @@ class Tracking:
     """Observer that passes records on to a tracker, in a thread of its own.
 
     begin  returns the tracker; called in the thread, once there is a record for it
+    sent   number of the journal's records that the tracked run has
     """
 
     def __init__(
-        self, name: str, begin: Callable[[TrackedSearch], Tracker], search: TrackedSearch
+        self,
+        name: str,
+        begin: Callable[[TrackedSearch], Tracker],
+        search: TrackedSearch,
+        sent: int = 0,
     ) -> None:
         self.name, self._begin, self._search = name, begin, search
+        self._id, self._sent = search.id, sent
         self._records: queue.SimpleQueue[Record | bool] = queue.SimpleQueue()
         self._before: Sequence[Record] | None = None
         self._thread = threading.Thread(target=self._work, name=f"tracker {name}", daemon=True)
 
     def follow(self, records: Sequence[Record]) -> None:
         """Begin to pass records on; `records` are those of the journal before this process."""
-        self._before = records
-        if self._search.id is None:
-            early = [self._records.get() for _ in range(self._records.qsize())]
-            for record in [*records, *early]:
-                self._records.put(record)
+        self._before = records[: self._sent]
+        self._sent = len(self._before)
+        early = [self._records.get() for _ in range(self._records.qsize())]
+        for record in [*records[self._sent :], *early]:
+            self._records.put(record)
         if not self._records.empty():
             self._thread.start()
 
@@ -113,8 +135,9 @@ class Tracking:
             waiting = self._records.qsize()
             self._thread.join(seconds)
         if self._thread.is_alive():
-            text = "%s has not answered for %.0f s; what it has not sent may be lost"
+            text = "%s has not answered for %.0f s; mnas resume sends what it lacks"
             logger.warning(text, self.name, seconds)
+            self._save()
 
     def _work(self) -> None:
         try:
@@ -122,36 +145,48 @@ class Tracking:
         # Libraries, networks and servers of others raise what they like.
         except Exception as error:
             cause = printable(" ".join(f"{type(error).__name__}: {error}".split()), MESSAGE_LENGTH)
-            logger.warning("%s: %s; the search goes on without it", self.name, cause)
+            text = "%s: %s; the search goes on without it, mnas resume sends what it lacks"
+            logger.warning(text, self.name, cause)
             logger.debug("%s", self.name, exc_info=True)
+        finally:
+            self._save()
 
     def _pass_on(self) -> None:
-        if self._search.id is not None:
-            self._search.metrics.follow(self._before or ())
+        self._search.metrics.follow(self._before or ())
         tracker = self._begin(self._search)
-        if self._search.id is None:
-            path = self._search.directory / f"tracked-{self.name}.json"
-            write_json(path, {"id": tracker.id})
+        self._id = tracker.id
+        self._save()
         logger.info("%s: %s", self.name, tracker.address)
+        saved = time.monotonic()
         while not isinstance(record := self._records.get(), bool):
             tracker(record)
+            self._sent += 1
+            if time.monotonic() - saved >= SAVE_SECONDS:
+                self._save()
+                saved = time.monotonic()
         tracker.close(record)
+
+    def _save(self) -> None:
+        """Write the file of the tracked run; on a full disk, it stays as it is."""
+        path = _file_of(self._search.directory, self.name)
+        with contextlib.suppress(OSError):
+            write_json(path, {"id": self._id, "sent": self._sent})
 
 
 def trackings(
-    names: Iterable[str], experiment: Experiment, directory: Path
+    names: Iterable[str], experiment: Experiment, directory: Path, study: str | None = None
 ) -> tuple[Tracking, ...]:
     """Return the observers of trackers by name, and of those that the run has had before.
 
     directory  of the run, new or resumed
+    study      name of the study that it is one of
 
     Raises UsageError for an unknown name, a library that is not installed, and a damaged file of a
     tracked run. Of the trackers that the run has had, those that can't be loaded are a warning.
     """
-    settings = flat(experiment.settings())
-    before = {path.stem.removeprefix("tracked-"): path for path in directory.glob("tracked-*.json")}
+    names, settings, before = tuple(names), flat(experiment.settings()), _before(directory)
     found = []
-    for name in dict.fromkeys([*names, *sorted(before)]):
+    for name in dict.fromkeys([*names, *before]):
         try:
             begin = load_tracker(name)
         except UsageError as error:
@@ -159,10 +194,28 @@ def trackings(
                 raise
             logger.warning("%s; the search goes on without it", error)
             continue
-        run_id = _read_id(before[name]) if name in before else None
-        search = TrackedSearch(experiment.name, directory, settings, run_id, Metrics())
-        found.append(Tracking(name, begin, search))
+        run_id, sent = _read(before[name]) if name in before else (None, 0)
+        search = TrackedSearch(experiment.name, directory, settings, run_id, Metrics(), study)
+        found.append(Tracking(name, begin, search, sent))
     return tuple(found)
+
+
+def lacks_records(names: Iterable[str], directory: Path) -> bool:
+    """Return whether a tracker of a search has not taken all records of its journal.
+
+    names      of trackers, beside those that the search has had before
+    directory  of its run
+
+    Raises UsageError for a damaged file of a tracked run.
+    """
+    before = _before(directory)
+    if any(name not in before for name in names):
+        return True
+    if not before:
+        return False
+    with open(directory / "journal.jsonl", "rb") as file:
+        records = sum(line.endswith(b"\n") for line in file) - 1  # without the head
+    return any(_read(path)[1] < records for path in before.values())
 
 
 def load_tracker(name: str) -> Callable[[TrackedSearch], Tracker]:
@@ -192,9 +245,23 @@ def tracked(observers: Sequence[Tracking], search: Search) -> Iterator[None]:
             tracking.close(done)
 
 
-def _read_id(path: Path) -> str:
+def _file_of(directory: Path, name: str) -> Path:
+    return directory / f"tracked-{name}.json"
+
+
+def _before(directory: Path) -> dict[str, Path]:
+    """Return the files of the tracked runs of a search, by the name of the tracker."""
+    return {
+        path.stem.removeprefix("tracked-"): path
+        for path in sorted(directory.glob("tracked-*.json"))
+    }
+
+
+def _read(path: Path) -> tuple[str | None, int]:
+    """Return the id of a tracked run, None where none was begun, and the number of its records."""
     data = read_json(path)
-    found = data.get("id") if isinstance(data, dict) else None
-    if not isinstance(found, str) or not found:
+    found, sent = (data.get("id"), data.get("sent")) if isinstance(data, dict) else (data, None)
+    if not (found is None and sent == 0) and (not isinstance(found, str) or not found):
         raise UsageError(f"{path}: id = {shown(found)}; accepted: the id of a tracked run")
-    return found
+    require_whole(str(path), "sent", sent, least=0)
+    return found, sent

@@ -1,4 +1,7 @@
-"""MLflow: a search is a run of the experiment `mnas`, or of MLFLOW_EXPERIMENT_NAME."""
+"""MLflow: a search is a run of the experiment `mnas`, or of MLFLOW_EXPERIMENT_NAME.
+
+Its tags are the experiment of the search, and the study that it is one of.
+"""
 
 import os
 
@@ -18,8 +21,10 @@ class MlflowTracker:
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "mnas")
             known = self._client.get_experiment_by_name(name)
             of = known.experiment_id if known else self._client.create_experiment(name)
-            tags, name = {"experiment": search.experiment}, search.directory.name
-            self.id = self._client.create_run(of, tags=tags, run_name=name).info.run_id
+            tags = {"experiment": search.experiment}
+            if search.study is not None:
+                tags["study"] = search.study
+            self.id = self._client.create_run(of, tags=tags, run_name=search.name).info.run_id
             for path, value in search.settings.items():
                 self._client.log_param(self.id, path, value)
         else:

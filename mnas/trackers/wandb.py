@@ -1,4 +1,7 @@
-"""Weights & Biases: a search is a run of the project `mnas`, or of WANDB_PROJECT."""
+"""Weights & Biases: a search is a run of the project `mnas`, or of WANDB_PROJECT.
+
+Its group is the study that it is one of, else the experiment; its job type, the experiment.
+"""
 
 import os
 
@@ -15,8 +18,9 @@ class WandbTracker:
         self._metrics = search.metrics
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "mnas"),
-            group=search.experiment,
-            name=search.directory.name,
+            group=search.study or search.experiment,
+            job_type=search.experiment,
+            name=search.name,
             config=dict(search.settings),
             dir=search.directory,
             id=search.id,

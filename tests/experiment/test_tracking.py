@@ -44,6 +44,10 @@ def trials(session):
     return [record.trial for record in session.records if isinstance(record, ResultRecord)]
 
 
+def file_of(run):
+    return json.loads((run / "tracked-recorder.json").read_text())
+
+
 def test_a_tracker_gets_every_record_and_the_settings(sessions, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["search", *quick(run), "--track", "recorder"]) == 0
@@ -53,7 +57,7 @@ def test_a_tracker_gets_every_record_and_the_settings(sessions, tmp_path, capsys
     search = session.search
     assert (search.experiment, search.directory, search.id) == ("b0-imagenet", run, None)
     assert search.settings["search.trials"] == 12
-    assert json.loads((run / "tracked-recorder.json").read_text()) == {"id": "id-0"}
+    assert file_of(run) == {"id": "id-0", "sent": 3 + 12 + 3}
     assert session.thread is not threading.main_thread()
     assert "recorder: nowhere\n" in capsys.readouterr().err
 
@@ -108,8 +112,15 @@ def test_a_search_that_never_begins_is_not_tracked(sessions, tmp_path, monkeypat
     assert sessions == [] and not list((tmp_path / "run").glob("tracked-*"))
 
 
-@pytest.mark.parametrize("where", ["__init__", "__call__", "close"])
-def test_a_failing_tracker_is_one_warning(sessions, tmp_path, monkeypatch, capsys, where):
+@pytest.mark.parametrize(
+    ("where", "file"),
+    [
+        ("__init__", {"id": None, "sent": 0}),
+        ("__call__", {"id": "id-0", "sent": 0}),
+        ("close", {"id": "id-0", "sent": 18}),
+    ],
+)
+def test_a_failing_tracker_is_one_warning(sessions, tmp_path, monkeypatch, capsys, where, file):
     def fail(*_):
         raise ConnectionError("no\nroute " + "x" * 1000)
 
@@ -118,8 +129,45 @@ def test_a_failing_tracker_is_one_warning(sessions, tmp_path, monkeypatch, capsy
     assert main(["-q", "search", *quick(run), "--track", "recorder"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("mnas search: recorder: ConnectionError: no route xxx")
-    assert line.endswith("; the search goes on without it") and len(line) < 400
+    assert line.endswith("; the search goes on without it, mnas resume sends what it lacks")
+    assert len(line) < 440
     assert len((run / "journal.jsonl").read_text().splitlines()) == 1 + 3 + 12 + 3
+    assert file_of(run) == file
+
+
+def test_a_tracker_that_failed_gets_what_it_lacks_when_the_search_is_resumed(
+    sessions, tmp_path, monkeypatch
+):
+    observe = Recorder.__call__
+
+    def fail(self, record):
+        if len(self.records) == 7:
+            raise ConnectionError
+        observe(self, record)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", fail)
+        assert main(["search", *quick(run), "--track", "recorder"]) == 0
+    assert main(["resume", str(run)]) == 0
+    first, second = sessions
+    assert (second.search.id, second.done) == ("id-0", True)
+    assert len(first.records) == 7 and len(second.records) == 11
+    assert sorted(trials(first) + trials(second)) == list(range(12))
+    assert second.steps[-1].number == 12 and file_of(run)["sent"] == 18
+
+
+def test_the_number_of_records_is_kept_while_the_search_runs(sessions, tmp_path, monkeypatch):
+    kept, observe = [], Recorder.__call__
+
+    def noted(self, record):
+        kept.append(file_of(self.search.directory)["sent"])
+        observe(self, record)
+
+    monkeypatch.setattr(Recorder, "__call__", noted)
+    monkeypatch.setattr(tracking, "SAVE_SECONDS", 0.0)
+    assert main(["search", *quick(tmp_path / "run"), "--track", "recorder"]) == 0
+    assert kept == list(range(18))
 
 
 def test_the_end_does_not_wait_for_a_tracker_that_hangs(sessions, tmp_path, monkeypatch, capsys):
@@ -128,7 +176,8 @@ def test_the_end_does_not_wait_for_a_tracker_that_hangs(sessions, tmp_path, monk
     monkeypatch.setattr(tracking, "CLOSE_SECONDS", 0.05)
     assert main(["-q", "search", *quick(tmp_path / "run"), "--track", "recorder"]) == 0
     released.set()
-    assert "recorder has not answered for 0 s" in capsys.readouterr().err
+    line = "recorder has not answered for 0 s; mnas resume sends what it lacks"
+    assert line in capsys.readouterr().err
 
 
 def test_the_end_waits_as_long_as_a_tracker_takes_records(sessions, tmp_path, monkeypatch, capsys):
@@ -179,14 +228,21 @@ def test_a_resumed_search_goes_on_without_a_tracker_that_is_gone(
     assert_one_line(capsys, "recorder needs the package service", "goes on without it")
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"id": 3}', '{"id": ""}', '{"id": "a'])
-def test_a_damaged_file_of_a_tracked_run_is_named(sessions, tmp_path, capsys, content):
+DAMAGED = (
+    *("", "[]", "null", "{}", '{"id": 3, "sent": 1}', '{"id": "", "sent": 1}', '{"id": "a'),
+    *('{"id": "a"}', '{"id": "a", "sent": -1}', '{"id": "a", "sent": true}'),
+    '{"id": null, "sent": 3}',
+)
+
+
+def test_a_damaged_file_of_a_tracked_run_is_named(sessions, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["search", *quick(run), "--track", "recorder"]) == 0
-    capsys.readouterr()
-    (run / "tracked-recorder.json").write_text(content)
-    assert main(["resume", str(run), "--search.trials", "16"]) == 2
-    assert_one_line(capsys, "tracked-recorder.json")
+    for content in DAMAGED:
+        capsys.readouterr()
+        (run / "tracked-recorder.json").write_text(content)
+        assert main(["resume", str(run), "--search.trials", "16"]) == 2
+        assert_one_line(capsys, "tracked-recorder.json")
     assert len(sessions) == 1
 
 

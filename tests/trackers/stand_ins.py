@@ -20,10 +20,10 @@ RECORDS = [
 ]
 
 
-def tracked(directory, run_id=None) -> TrackedSearch:
+def tracked(directory, run_id=None, study=None) -> TrackedSearch:
     """Return what a tracker is told of a search."""
     settings = {"search.trials": 2, "reward.form": "soft", "engine.pin": True}
-    return TrackedSearch("digits", directory, settings, run_id, Metrics())
+    return TrackedSearch("digits", directory, settings, run_id, Metrics(), study)
 
 
 def fresh(name: str) -> ModuleType:

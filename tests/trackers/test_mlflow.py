@@ -71,6 +71,12 @@ def test_a_resumed_search_is_the_same_run(tracker, tmp_path):
     ]
 
 
+def test_searches_of_a_study_have_a_tag(tracker, tmp_path):
+    observer = tracker(tracked(tmp_path / "exact" / "seed-3", study="ablation"))
+    tags = {"experiment": "digits", "study": "ablation"}
+    assert observer._client.calls[1] == ("create_run", "e1", tags, "exact/seed-3")
+
+
 def test_experiment_is_that_of_the_environment(tracker, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
     assert ("create_experiment", "other") in tracker(tracked(tmp_path))._client.calls

@@ -39,6 +39,11 @@ def begin(monkeypatch):
     return fresh("wandb").WandbTracker, runs
 
 
+def named(run):
+    """Return what a run of wandb is called."""
+    return tuple(run.settings[field] for field in ("project", "group", "job_type", "name"))
+
+
 def test_a_search_is_a_run_of_the_project(begin, tmp_path):
     tracker, runs = begin
     observer = tracker(tracked(tmp_path / "digits-1"))
@@ -47,11 +52,8 @@ def test_a_search_is_a_run_of_the_project(begin, tmp_path):
     observer.close(True)
     (run,) = runs
     assert (observer.id, observer.address) == ("new", "https://host/run")
-    named = {name: run.settings[name] for name in ("project", "group", "name", "id", "resume")}
-    assert named == {
-        **{"project": "mnas", "group": "digits", "name": "digits-1"},
-        **{"id": None, "resume": "allow"},
-    }
+    assert named(run) == ("mnas", "digits", "digits", "digits-1")
+    assert (run.settings["id"], run.settings["resume"]) == (None, "allow")
     assert run.settings["config"]["search.trials"] == 2
     # Trials arrive in any order, which the steps of wandb itself don't allow.
     assert run.metrics == [("*", "step")]
@@ -66,6 +68,12 @@ def test_a_resumed_search_is_the_same_run(begin, tmp_path):
     observer = tracker(tracked(tmp_path, "abc"))
     observer.close(False)
     assert runs[0].settings["id"] == observer.id == "abc" and runs[0].exit_code == 1
+
+
+def test_searches_of_a_study_are_a_group(begin, tmp_path):
+    tracker, runs = begin
+    tracker(tracked(tmp_path / "exact" / "seed-3", study="ablation"))
+    assert named(runs[0]) == ("mnas", "ablation", "digits", "exact/seed-3")
 
 
 def test_project_is_that_of_the_environment(begin, tmp_path, monkeypatch):
