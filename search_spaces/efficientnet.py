@@ -22,9 +22,12 @@ from typing import Literal
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
+from mnas.architecture.scaling import round_filters
+from mnas.errors import rejected, require_positive
 from mnas.space import OneOf, Space
 
-# Filters, layers and stride of each stage.
+# Filters of the stem; filters, layers and stride of each stage.
+STEM = 32
 STAGES = (
     ((8, 16, 24), (1, 2), 1),
     ((16, 24, 32), (1, 2, 3), 2),
@@ -52,6 +55,14 @@ class EfficientNetSpace:
     """Activation of all layers: swish as in EfficientNet, relu as in MnasNet."""
     stem_stride: Literal[1, 2] = 2
     """Stride of the stem: B0's 2, or 1 for small images."""
+    width: float = 1.0
+    """Factor on the filters of stem, stages and head, rounded as in compound scaling; with
+    filters = 'b0' only, since steps of 8 filters would coincide."""
+
+    def __post_init__(self) -> None:
+        require_positive("space", "width", self.width, most=64)
+        if self.width != 1 and self.filters != "b0":
+            raise rejected("space", "width", self.width, "1, or filters = 'b0'")
 
     def build(self) -> Space:
         """Return the space."""
@@ -62,7 +73,8 @@ class EfficientNetSpace:
                 blocks=tuple(map(self._stage, STAGES)),
                 resolution=self.resolution,
                 classes=self.classes,
-                head=self.head,
+                stem=self._scaled(STEM),
+                head=self._scaled(self.head),
                 activation=self.activation,
                 stem_stride=self.stem_stride,
             ),
@@ -77,6 +89,9 @@ class EfficientNetSpace:
             se_ratio=OneOf(0.0, 0.25),
             repeats=OneOf(*layers),
             skip=OneOf("identity", "none", when={"repeats": [n for n in layers if n > 1]}),
-            filters=OneOf(*filters) if self.filters == "around-b0" else filters[1],
+            filters=OneOf(*filters) if self.filters == "around-b0" else self._scaled(filters[1]),
             stride=stride,
         )
+
+    def _scaled(self, filters: int) -> int:
+        return filters if self.width == 1 else round_filters(filters, self.width)

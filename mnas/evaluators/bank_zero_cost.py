@@ -45,7 +45,7 @@ class BankZeroCostConfig(WeightBankConfig):
     """Score of the bank on validation images: 'accuracy' (top-1) or 'likelihood',
     exp(-cross-entropy), which ranks with fewer images."""
     zero_cost: Score = "naswot"
-    """Score at initialisation: 'naswot', for networks with ReLU; 'synflow'; 'grad-norm'."""
+    """Score at initialisation: 'naswot', 'synflow' or 'grad-norm' (evaluator zero-cost)."""
     zero_cost_images: int = 64
     """Images of the batch for the score at initialisation, the same for all networks."""
     standard_networks: int = 100
@@ -78,7 +78,7 @@ class BankZeroCostConfig(WeightBankConfig):
         """Return None: scores are no proportions of images."""
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError as for the bank, and if the score at initialisation is not defined."""
+        """Raise UsageError as for the bank and for the score at initialisation."""
         super().check(architecture)
         self.initial_score().check(architecture)
 

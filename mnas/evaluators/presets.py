@@ -117,7 +117,7 @@ PRESETS = {
             sampling="fair",
             zero_cost="naswot",
         ),
-        "the bank with naswot, for networks with ReLU, about 16 CPU-seconds a child",
+        "the bank together with naswot, about 16 CPU-seconds a child",
     ),
 }
 

@@ -28,7 +28,7 @@ from mnas.evaluators.proxy import require_classes
 from mnas.evaluators.standard_scores import accuracy_of
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.compile_stats import Recording
-from mnas.training.zero_cost import SCORES, Score, require_defined, score_network
+from mnas.training.zero_cost import SCORES, Score, score_network
 
 OWNER = "zero-cost"
 # Mean and standard deviation of each score over 100 networks of NAS-Bench-Macro, with 64 images of
@@ -49,8 +49,8 @@ class ZeroCostConfig:
     data: DataConfig = DataConfig()
     """Images to score on, of which training images are taken."""
     score: Score = "naswot"
-    """Score: 'naswot', of activation codes, for networks with ReLU; 'synflow', of gradients of a
-    network made linear, without images; 'grad-norm', of gradients of the loss."""
+    """Score: 'naswot', of the activation codes of ReLUs; 'synflow', of gradients of a network made
+    linear, without images; 'grad-norm', of gradients of the loss."""
     images: int = 64
     """Images of a batch, the same for all networks."""
     repeats: int = 1
@@ -99,8 +99,7 @@ class ZeroCostConfig:
         return len(open_source(self.data.source).classes)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if the score is not defined for the network, or images don't fit it."""
-        require_defined(self.score, architecture)
+        """Raise UsageError if the images don't fit the network."""
         self.build().batch(architecture, 0)
 
 
@@ -152,8 +151,8 @@ class ZeroCostEvaluator:
     ) -> Evaluation:
         """Score one child. The evaluation's accuracy is its mean score, mapped.
 
-        The mean score itself is the timing `score`. Raises UsageError as `batch` and for a network
-        that the score is not defined for; FloatingPointError for a score that is not finite.
+        The mean score itself is the timing `score`. Raises UsageError as `batch`, and
+        FloatingPointError for a score that is not finite.
         """
         start, cpu_start = time.perf_counter(), time.process_time()
         recording = Recording()

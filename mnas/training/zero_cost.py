@@ -20,7 +20,6 @@ from flax import linen as nn
 
 from mnas.architecture.architecture import Architecture
 from mnas.data.statistics import pixel_statistics
-from mnas.errors import rejected
 from mnas.nn.network import Variables, init_variables, network_blocks
 from mnas.training.loss import cross_entropy
 from mnas.training.score_programs import Measure, code_program, gradient_programs
@@ -32,13 +31,6 @@ RELUS = ("relu", "relu6")
 Blocks = Sequence[tuple[str, nn.Module]]
 
 
-def require_defined(score: Score, architecture: Architecture) -> None:
-    """Raise UsageError if a score is not defined for networks with these activations."""
-    if score == "naswot" and architecture.activation not in RELUS:
-        accepted = f"naswot for {', '.join(RELUS)}; or score = 'synflow' or 'grad-norm'"
-        raise rejected("space", "activation", architecture.activation, accepted)
-
-
 def score_network(
     architecture: Architecture, score: Score, seed: int, images: np.ndarray, labels: np.ndarray
 ) -> float:
@@ -47,10 +39,9 @@ def score_network(
     images  uint8 [N, R, R, 3], N ≥ 2, normalised by their own mean and standard deviation; with
     labels  [N]. 'synflow' depends on neither, 'naswot' not on the labels
 
-    Raises UsageError as `require_defined`, and FloatingPointError if the score is not finite: two
-    images with the same activation code, or products beyond the range of float32.
+    Raises FloatingPointError if the score is not finite: two images with the same activation code,
+    or products beyond the range of float32.
     """
-    require_defined(score, architecture)
     if score == "synflow":
         value = synflow(architecture, seed)
     elif score == "naswot":
@@ -84,10 +75,13 @@ def naswot(architecture: Architecture, seed: int, x: np.ndarray) -> float:
 
     K[i, j] is the number of ReLU units that are active for both of images i and j or for neither:
     all units less the Hamming distance of the images' binary codes. Divided by N, which the paper
-    does not, it is the mean log eigenvalue, and little affected by the batch size. Defined for
-    ReLU, whose codes name the linear regions of the network; with relu6, units beyond 6 count as
-    active. BatchNorm normalises by the batch, as in the authors' code.
+    does not, it is the mean log eigenvalue, and little affected by the batch size. The codes of
+    ReLUs name the linear regions of the network; with relu6, units beyond 6 count as active. A
+    network with another activation is scored with ReLU in its place. BatchNorm normalises by the
+    batch, as in the authors' code.
     """
+    if architecture.activation not in RELUS:
+        architecture = architecture.replace(activation="relu")
     variables = init_variables(architecture, seed)
     agreement = np.zeros((len(x), len(x)))
     y: Any = x

@@ -155,10 +155,10 @@ def test_a_scale_of_other_settings_or_too_few_networks_is_rejected(ready, tmp_pa
         dataclasses.replace(ready, zero_cost="naswot").build()
 
 
-def test_check_rejects_networks_without_the_score():
+def test_check_rejects_networks_that_the_images_do_not_fit():
     CONFIG.check(DEEP)
-    with pytest.raises(UsageError, match="activation = 'swish'; accepted: naswot for relu"):
-        dataclasses.replace(CONFIG, zero_cost="naswot").check(DEEP)
+    with pytest.raises(UsageError, match="classes = 7, and digits has 10"):
+        CONFIG.check(DEEP.replace(classes=7))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import pytest
 
 from mnas.architecture.published import PUBLISHED
+from mnas.architecture.scaling import multiply
+from mnas.errors import UsageError
 from mnas.search_spaces.efficientnet import EfficientNetSpace
 
 
@@ -67,3 +69,24 @@ def test_stem_of_stride_1_quadruples_the_pixels_of_all_layers():
     assert space.decode(space.encode(b0)).canonical_hash() == b0.canonical_hash()
     with pytest.raises(ValueError, match=r"stem_stride = 3; accepted: 1, 2$"):
         EfficientNetSpace(stem_stride=3).build().decode([0] * len(space.sizes))
+
+
+def test_a_width_scales_stem_stages_and_head_as_compound_scaling_does():
+    space = EfficientNetSpace(filters="b0", width=0.5).build()
+    half = multiply(PUBLISHED["efficientnet-b0"], width=0.5)
+    assert (half.stem, half.head) == (16, 640)
+    assert space.decode(space.encode(half)).canonical_hash() == half.canonical_hash()
+    assert space.cardinality() == EfficientNetSpace(filters="b0").build().cardinality()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 0.5}, r"width = 0\.5; accepted: 1, or filters = 'b0'"),
+        ({"width": 0.0, "filters": "b0"}, "width = 0"),
+        ({"width": float("nan"), "filters": "b0"}, "width = nan"),
+    ],
+)
+def test_widths_that_no_space_has_are_rejected(settings, message):
+    with pytest.raises(UsageError, match=message):
+        EfficientNetSpace(**settings)
