@@ -3,8 +3,9 @@
 Command   mnas search ablate-controller
           mnas search ablate-policy --seeds 3 --trials 500
           mnas search ablate-reward          likewise -space, -batch, -noise, -space-trained
-Cost      15 minutes on 2 cores for ablate-controller, 40 for ablate-space-trained, 1 to 5 for the
-          others
+Cost      15 minutes on 2 cores for ablate-controller, 40 for ablate-space-trained, 1.5 to 5 for the
+          others, wall-clock; of ablate-reward and ablate-space by the time of a batch in
+          `b0_imagenet`
 Expect    in each study's `expect`
 Results   docs/results/controllers.md
 
@@ -100,7 +101,7 @@ POLICY = Study(
 
 REWARD = Study(
     name="ablate-reward",
-    takes="3 minutes on 2 cores",
+    takes="4 minutes on 2 cores",
     expect="w moves the result along the front; rewards of different forms are not comparable",
     variants={
         **{f"soft, w = {w}": vary(reward=RewardConfig(w=w)) for w in (0.0, -0.03, -0.07, -0.15)},
@@ -113,7 +114,7 @@ REWARD = Study(
 
 SPACE = Study(
     name="ablate-space",
-    takes="1 minute on 2 cores",
+    takes="1.5 minutes on 2 cores",
     expect="rewards of 0.684 and 0.641: separate decisions for each stage gain 0.04",
     variants={
         "factorized hierarchical": vary(),

@@ -3,7 +3,7 @@
 Paper     the search of arXiv 1905.11946, section 4, for six targets instead of 400M alone, with the
           hard reward of arXiv 1807.11626
 Command   mnas search flop-budgets
-Cost      2 minutes on 2 cores
+Cost      3 minutes on 2 cores, by the time of a batch in `b0_imagenet`
 Expect    six specs within 3% of their budgets, predicted above the best measured networks
 Results   docs/results/surrogate.md
 
@@ -317,7 +317,7 @@ def _plot(rows: Sequence[dict[str, Any]], front: Sequence[Network], path: Path) 
 
 STUDY = Study(
     name="flop-budgets",
-    takes="2 minutes on 2 cores",
+    takes="3 minutes on 2 cores",
     expect="six specs within 3% of their budgets, above the best measured networks",
     variants={
         f"{budget}M": dataclasses.replace(

@@ -34,7 +34,8 @@ class Experiment:
     evaluator   configuration of an evaluator: `build()` returns an evaluator
     finish      called with the finished `Search` and the directory of its run, to write further
                 files
-    takes       duration on stated hardware
+    takes       duration of the whole command on stated hardware that does nothing else; how it is
+                known is in the docstring of the experiment's module
     expect      expected result
     """
 
