@@ -29,6 +29,7 @@ list              table of experiments and studies
 resume            continue a run or a study
 run               run an experiment in its directory, with progress, files and a summary
 study             run a study in its directory
+study_files       tables and pages of a study: its own, and those of its runs
 study_overrides   settings that are changed in all variants of a study
 prepare           compile or time the blocks of an experiment's space
 completion_words  words that a shell completes after a verb and after a flag

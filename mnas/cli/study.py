@@ -6,22 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
-from mnas.analysis.study_table import Row, Summary, rows, summaries, write_csv
 from mnas.cli.arguments import parse
 from mnas.cli.command import stop_advice
 from mnas.cli.config_file import Settings
 from mnas.cli.named_experiment import described
 from mnas.cli.run import resume_command
+from mnas.cli.study_files import PAGE, write_files, write_page
 from mnas.cli.study_overrides import overridden, split_flags
 from mnas.errors import UsageError, rejected, require_whole
 from mnas.experiment import registry, run
 from mnas.experiment.study import Study, drive
+from mnas.experiment.tracking import load_tracker
 from mnas.files import read_json, write_json
-from mnas.reports.study_report import spread_note, summary_table, write_study_report
 from mnas.reports.tensorboard import write_run
 from mnas.reports.terminal import plain_console
 from mnas.reports.time_left import TimeLeftColumn
@@ -48,6 +46,8 @@ class StudyArguments:
     """Searches run in parallel."""
     out: str | None = None
     """Directory of the study; None: runs/STUDY-N."""
+    track: tuple[str, ...] = ()
+    """Trackers by name that each search is logged to, beside TensorBoard: wandb, mlflow."""
 
     def __post_init__(self) -> None:
         require_whole("study", "seeds", self.seeds, most=MAX_SEEDS)
@@ -84,6 +84,8 @@ def start(
     if (arguments.seeds, arguments.trials) != (study.seeds, study.trials):
         study = study.resized(arguments.seeds, arguments.trials)
     study = study.with_classes_of_data()
+    for tracker in arguments.track:
+        load_tracker(tracker)
     for experiment in study.variants.values():
         run.check(experiment)
     if arguments.out:
@@ -96,24 +98,52 @@ def start(
     else:
         directory = run.new_directory(Path("runs"), study.name)
     head = {"name": study.name, "seeds": study.seeds, "trials": study.trials}
-    write_json(directory / "study.json", {**head, "overrides": overrides})
-    run_study(study, directory, arguments.workers)
+    head |= {"overrides": overrides, "trackers": [*arguments.track]}
+    write_json(directory / "study.json", head)
+    run_study(study, directory, arguments.workers, arguments.track)
 
 
 def resume(directory: Path, flags: list[str]) -> None:
-    """Continue a study; only the number of workers may be changed."""
-    study = read_study(directory / "study.json")
+    """Continue a study; the number of workers may be changed, and trackers be added."""
+    path = directory / "study.json"
+    study, before = read_study(path), read_trackers(path)
     defaults = StudyArguments(study.seeds, study.trials, usable_cores())
     arguments = parse(
         StudyArguments,
         f"mnas resume {directory}",
         flags,
         defaults,
-        f"Continue the study {study.name} in {directory}. Only --workers may be changed.",
+        f"Continue the study {study.name} in {directory}. Only --workers may be changed; --track "
+        "adds trackers, which get all records.",
     )
-    if dataclasses.replace(arguments, workers=defaults.workers) != defaults:
-        raise UsageError("a resumed study keeps its size and directory; accepted: --workers")
-    run_study(study.with_classes_of_data(), directory, arguments.workers)
+    if dataclasses.replace(arguments, workers=defaults.workers, track=()) != defaults:
+        raise UsageError(
+            "a resumed study keeps its size and directory; accepted: --workers and --track"
+        )
+    for tracker in arguments.track:
+        load_tracker(tracker)
+    trackers = tuple(dict.fromkeys([*arguments.track, *filter(_is_usable, before)]))
+    if not set(arguments.track) <= set(before):
+        write_json(path, {**read_json(path), "trackers": [*dict.fromkeys([*before, *trackers])]})
+    run_study(study.with_classes_of_data(), directory, arguments.workers, trackers)
+
+
+def _is_usable(tracker: str) -> bool:
+    """Return whether a tracker can be loaded; where it can't, that is a warning."""
+    try:
+        load_tracker(tracker)
+    except UsageError as error:
+        logger.warning("%s; the study goes on without it", error)
+        return False
+    return True
+
+
+def read_trackers(path: Path) -> list[str]:
+    """Return the names of a study's trackers in its study.json; UsageError for no list of names."""
+    found = read_json(path).get("trackers", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise rejected(str(path), "trackers", found, "names of trackers")
+    return found
 
 
 def read_study(path: Path) -> Study:
@@ -156,8 +186,10 @@ def _without_name(config: Settings) -> Settings:
     return {key: value for key, value in config.items() if key != "name"}
 
 
-def run_study(study: Study, directory: Path, workers: int) -> None:
+def run_study(study: Study, directory: Path, workers: int, trackers: Sequence[str] = ()) -> None:
     """Run the remaining searches of a study, print its table and write its files.
+
+    trackers  by name, of every search
 
     Progress and table go to standard error. What ends a study says how to continue it.
     """
@@ -182,30 +214,6 @@ def run_study(study: Study, directory: Path, workers: int) -> None:
             fields = {"event": "search", "variant": variant, "seed": seed}
             logger.log(level, "done: %s, seed %d", variant, seed, extra={"fields": fields})
 
-        outcomes = drive(study, directory, workers, done)
-    table_rows = rows(study, outcomes)
-    summarized = summaries(table_rows)
-    write_tables(study, table_rows, summarized, directory, console)
-    figures = study.finish(study, outcomes, directory) if study.finish is not None else ()
-    page = directory / "report.html"
-    write_study_report(study, outcomes, table_rows, summarized, page, figures or ())
-    console.print(f"written: {directory}/report.html, table.csv, runs.csv", soft_wrap=True)
-
-
-def write_tables(
-    study: Study,
-    table_rows: Sequence[Row],
-    summarized: Sequence[Summary],
-    directory: Path,
-    console: Console,
-) -> None:
-    """Write runs.csv and table.csv of a finished study, and print the table."""
-    write_csv(directory / "runs.csv", table_rows)
-    write_csv(directory / "table.csv", summarized)
-    heads, lines = summary_table(study, summarized)
-    table = Table(*heads, box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(*line)
-    # A narrow terminal folds lines; rich, with the terminal's width, would fold every cell.
-    plain_console(stderr=True, width=max(console.width, 160)).print(table)
-    console.print(spread_note(summarized), soft_wrap=True)
+        outcomes = drive(study, directory, workers, done, trackers, write_page)
+    write_files(study, outcomes, directory, directory / PAGE)
+    console.print(f"written: {directory}/{PAGE}, table.csv, runs.csv", soft_wrap=True)

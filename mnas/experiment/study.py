@@ -1,7 +1,7 @@
 """A study: variants of an experiment, several seeds of each.
 
-study.json               name, number of seeds and trials
-VARIANT/seed-N/          the run of one search (`mnas.experiment.run`)
+study.json               name, number of seeds and trials, changed settings, trackers
+VARIANT/seed-N/          the run of one search (`mnas.experiment.run`), with its page
 runs.csv                 one row per search and sample count (`mnas.analysis.study_table`)
 table.csv                one row per variant and sample count, over seeds
 report.html              the table and figures (`mnas.reports.study_report`)
@@ -24,6 +24,7 @@ from mnas.evaluation import EvaluatorConfig
 from mnas.experiment import run
 from mnas.experiment.results import Run, load_run
 from mnas.experiment.settings import Experiment
+from mnas.experiment.tracking import lacks_records, tracked, trackings
 from mnas.files import locked_directory
 from mnas.loop.records import ResultRecord
 from mnas.loop.selection import ranking
@@ -39,7 +40,7 @@ class Study:
     judge     evaluator of the table's accuracies; None: the search's own evaluations
     finish    called at the end with the study, the outcomes and the directory, to write further
               files; returns further figures of the page (`mnas.reports.page.chart.Chart`), or None
-    takes     duration on stated hardware
+    takes     duration, as of an `Experiment`
     expect    expected result
     """
 
@@ -119,13 +120,25 @@ def searches(study: Study, directory: Path) -> Iterator[tuple[str, Experiment, P
             yield variant, experiment, directory / variant / f"seed-{seed}"
 
 
-def run_search(experiment: Experiment, directory: Path) -> None:
-    """Run one search, or what is left of it, to its end."""
+def run_search(
+    experiment: Experiment,
+    directory: Path,
+    study: str | None = None,
+    trackers: Sequence[str] = (),
+    finish: Callable[[Path], None] | None = None,
+) -> None:
+    """Run one search of a study, or what is left of it, to its end; then call `finish`, if given.
+
+    trackers  names, beside those that the search has had before
+    """
     if not (directory / "experiment.json").exists():
         run.create(experiment, directory)
-    with run.opened(experiment, directory) as search:
+    observers = trackings(trackers, experiment, directory, study)
+    with run.opened(experiment, directory, observers) as search, tracked(observers, search):
         run.drive(experiment, search)
         run.write_results(experiment, search, directory)
+    if finish is not None:
+        finish(directory)
 
 
 def drive(
@@ -133,12 +146,18 @@ def drive(
     directory: Path,
     workers: int,
     done: Callable[[str, int], None] = lambda variant, seed: None,
+    trackers: Sequence[str] = (),
+    finish: Callable[[Path], None] | None = None,
 ) -> list[Outcome]:
     """Run the searches that are not finished; return the outcomes of all.
 
-    workers  number of processes for searches on the inline engine; those on an engine with workers
-             of its own run one after another
-    done     called with variant and seed of each finished search
+    workers   number of processes for searches on the inline engine; those on an engine with workers
+              of its own run one after another
+    done      called with variant and seed of each finished search
+    trackers  names of trackers of every search (`mnas.experiment.tracking`), which get what they
+              lack of searches that are finished, too
+    finish    picklable function that is called with the directory of each search that is run, in
+              its process, at its end
 
     Raises UsageError where another process runs the study, `mnas.loop.search.TooManyFailures`, and
     `RunFailure` where the processes of a search were killed repeatedly. All processes have ended
@@ -147,22 +166,28 @@ def drive(
     with locked_directory(directory, "is running this study"):
         todo = []
         for variant, experiment, run_directory in searches(study, directory):
-            if _is_finished(experiment, run_directory):
+            written = (run_directory / "best.json").exists()
+            finished = written and _finished(experiment, run_directory) is not None
+            if finished and not lacks_records(trackers, run_directory):
                 done(variant, experiment.search.seed)
             else:
                 todo.append((variant, experiment, run_directory))
-        inline = [item for item in todo if item[1].engine.kind == "inline"]
-        for variant, experiment, run_directory in todo:
-            if experiment.engine.kind != "inline" or workers == 1:
+        tasks = [
+            functools.partial(run_search, e, run_directory, study.name, trackers, finish)
+            for _, e, run_directory in todo
+        ]
+        inline = [n for n, item in enumerate(todo) if item[1].engine.kind == "inline"]
+        for n, (variant, experiment, _) in enumerate(todo):
+            if n not in inline or workers == 1:
                 prepare_driver(experiment.engine)
-                run_search(experiment, run_directory)
+                tasks[n]()
                 done(variant, experiment.search.seed)
         if inline and workers > 1:
             run_tasks(
-                [functools.partial(run_search, e, run_directory) for _, e, run_directory in inline],
+                [tasks[n] for n in inline],
                 workers,
-                functools.partial(prepare_driver, inline[0][1].engine),
-                lambda index: done(inline[index][0], inline[index][1].search.seed),
+                functools.partial(prepare_driver, todo[inline[0]][1].engine),
+                lambda index: done(todo[inline[index]][0], todo[inline[index]][1].search.seed),
             )
         return [
             Outcome(variant, experiment, load_run(run_directory))
@@ -170,7 +195,19 @@ def drive(
         ]
 
 
-def _is_finished(experiment: Experiment, directory: Path) -> bool:
-    if not (directory / "best.json").exists():
-        return False
-    return len(load_run(directory).results) == experiment.search.trials
+def finished_outcomes(study: Study, directory: Path) -> list[Outcome]:
+    """Return the outcomes of the searches in `directory` that have all results."""
+    found = []
+    for variant, experiment, run_directory in searches(study, directory):
+        finished = _finished(experiment, run_directory)
+        if finished is not None:
+            found.append(Outcome(variant, experiment, finished))
+    return found
+
+
+def _finished(experiment: Experiment, directory: Path) -> Run | None:
+    """Return the run of a search that has all results; None for another."""
+    if not run.has_begun(directory):
+        return None
+    found = load_run(directory)
+    return found if len(found.results) == experiment.search.trials else None

@@ -12,6 +12,8 @@ from mnas.experiment.study import Outcome, Study
 from mnas.reports.page import content, study_charts, study_content
 from mnas.reports.page.chart import Chart
 from mnas.reports.page.document import write_document
+from mnas.reports.page.exported import write_figures
+from mnas.reports.page.plot import renderer
 from mnas.reports.text import plus_minus
 
 
@@ -63,11 +65,18 @@ def write_study_report(
     summaries: Sequence[Summary],
     out: Path,
     figures: Sequence[Chart] = (),
+    exports: Path | None = None,
 ) -> None:
-    """Write the page; UsageError where the file cannot be written.
+    """Write the page, which leads to the pages of the runs, each report.html in its directory.
 
     figures  further ones of the study (`Study.finish`)
+    exports  directory of the figures and tables as files of their own; None: none are written
+
+    Raises UsageError where a file cannot be written, or where `exports` is given without
+    vl-convert.
     """
+    if exports is not None:
+        renderer()  # Before anything is written.
     numbers = study_charts.colors(study, summaries)
     links = study_content.links(outcomes, out)
     curves = study_charts.reward_charts(study, outcomes, summaries, numbers)
@@ -76,6 +85,7 @@ def write_study_report(
     charts = [*curves, *networks]
     accuracy = "at the judge's accuracy" if study.judge else "as the search measured it"
     heads, lines = summary_table(study, summaries)
+    searches = study_content.searches(study, outcomes, rows, links)
     differing, settings = study_content.settings(study, outcomes)
     variables = {
         **content.written(),
@@ -88,7 +98,7 @@ def write_study_report(
         "curves": curves,
         "networks": networks,
         "charts": charts,
-        "searches": study_content.searches(study, outcomes, rows, links),
+        "searches": searches,
         "failures": study_content.failures(study, outcomes),
         "facts": study_content.facts(outcomes),
         "differing": differing,
@@ -96,3 +106,6 @@ def write_study_report(
     }
     data = {"runs": [], "charts": [chart.specification for chart in charts]}
     write_document(out, variables, data, "study.html.j2")
+    if exports is not None:
+        lists = study_content.plain_rows(searches)
+        write_figures(exports, charts, {"variants": (heads, lines), "searches": lists})

@@ -24,7 +24,9 @@ def test_study_runs_and_resumes(small, tmp_path, capsys):
     shown = capsys.readouterr().err
     assert "exact" in shown and "done: noisy, seed 1" in shown
     assert {"study.json", "runs.csv", "table.csv", "report.html"} <= {p.name for p in out.iterdir()}
-    assert json.loads((out / "study.json").read_text())["trials"] == 6
+    head = json.loads((out / "study.json").read_text())
+    assert (head["trials"], head["trackers"]) == (6, [])
+    assert len(list(out.glob("*/seed-*/report.html"))) == 4
     table = (out / "table.csv").read_text()
     assert main(["resume", str(out), "--workers", "1"]) == 0
     assert (out / "table.csv").read_text() == table
@@ -52,7 +54,7 @@ def test_study_that_cannot_be_resumed_is_rejected(small, tmp_path, capsys):
     assert "unknown experiment 'smal'; did you mean small?" in capsys.readouterr().err
     (tmp_path / "study.json").write_text('{"name": "small", "seeds": 1, "trials": 2}')
     assert main(["resume", str(tmp_path), "--seeds", "3"]) == 2
-    assert "accepted: --workers" in capsys.readouterr().err
+    assert "accepted: --workers and --track" in capsys.readouterr().err
     assert main(["search", "small", "--out", str(tmp_path)]) == 2
     assert "is not empty" in capsys.readouterr().err
 

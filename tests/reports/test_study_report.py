@@ -52,11 +52,11 @@ def test_every_seeds_run_is_linked_relative_to_the_page(tmp_path):
         directory = write_run(tmp_path / "a: b & c" / f"seed-{seed}", records, head())
         run = dataclasses.replace(outcome(records[1:]).run, directory=directory)
         outcomes.append(Outcome("exact", experiment, run))
-    (tmp_path / "a: b & c" / "seed-1" / "report.html").write_text("")
     page = write(MEASURED, outcomes, tmp_path / "report.html")
     found = re.findall(r'<a href="([^"]*)">seed (\d)</a>', page)
     first = "a%3A%20b%20%26%20c"
-    assert found == [(f"{first}/seed-0/", "0"), (f"{first}/seed-1/report.html", "1")]
+    assert found == [(f"{first}/seed-{seed}/report.html", f"{seed}") for seed in range(2)]
+    assert "2 of 4 searches are finished" in page
 
 
 def test_settings_are_those_in_which_variants_differ_and_the_others(tmp_path):

@@ -4,9 +4,10 @@ Figures are rendered by vl-convert, without a browser, in the page's light colou
 text. The drawing of the best network is SVG only.
 """
 
+import contextlib
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,34 @@ def write_exports(
     Of several runs, the names of a run's files begin with run1, run2, ... Existing files of these
     names are replaced. Raises UsageError where vl-convert is missing or a file can't be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
+    with _writing(directory):
         written = [_chart(directory, chart.name, chart, []) for chart in compared]
         if len(sections) > 1:
             written.append(_table(directory, "runs", summary))
         for number, section in enumerate(sections, start=1):
             prefix = f"run{number}-" if len(sections) > 1 else ""
             written.append(_section(directory, prefix, section))
+    return [name for names in written for name in names]
+
+
+def write_figures(directory: Path, charts: Sequence[Chart], tables: Mapping[str, Table]) -> None:
+    """Write figures and tables of a page that has no trials, as those of runs; errors as there."""
+    with _writing(directory):
+        for chart in charts:
+            _chart(directory, chart.name, chart, [])
+        for name, table in tables.items():
+            _table(directory, name, table)
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Make a directory and write into it; UsageError where that is impossible."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         where = error.filename or directory
         raise UsageError(f"{where} can't be written: {error.strerror}") from None
-    return [name for names in written for name in names]
 
 
 def _section(directory: Path, prefix: str, section: Section) -> list[str]:

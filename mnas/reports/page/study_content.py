@@ -26,18 +26,12 @@ def kind(study: Study) -> str:
 
 
 def links(outcomes: Sequence[Outcome], page: Path) -> dict[tuple[str, int], str]:
-    """Return the address of every run relative to the page, by variant and seed.
-
-    That of its own page where there is one, else of its directory.
-    """
+    """Return the address of every run's page relative to the study's, by variant and seed."""
     found = {}
     for outcome in outcomes:
-        directory = outcome.run.directory
-        target = directory / "report.html"
-        text = os.path.relpath(target if target.is_file() else directory, page.parent)
-        ending = "" if target.is_file() else "/"
+        text = os.path.relpath(outcome.run.directory / "report.html", page.parent)
         # Also ":" is quoted, so that nothing is read as a scheme.
-        found[outcome.variant, outcome.seed] = urllib.parse.quote(text) + ending
+        found[outcome.variant, outcome.seed] = urllib.parse.quote(text)
     return found
 
 
@@ -69,10 +63,18 @@ def searches(
         rows.append({"variant": key[0], "seed": key[1], "href": addresses[key], "cells": cells})
     note = (
         f"Network that a search would export after {study.marks[-1]:,} samples. Links lead to the "
-        "directories of runs; mnas report DIRECTORY writes the page of one, to which the link "
-        "leads when this page is written again by mnas resume."
+        "pages of runs."
     )
+    every = study.seeds * len(study.variants)
+    if len(outcomes) < every:
+        note += f" {len(outcomes)} of {every} searches are finished; the others are left out."
     return {"heads": HEADS, "rows": rows, "note": note}
+
+
+def plain_rows(table: Mapping[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    """Return heads and rows of the table of searches without its links."""
+    rows = [[row["variant"], f"seed {row['seed']}", *row["cells"]] for row in table["rows"]]
+    return table["heads"], rows
 
 
 def failures(study: Study, outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
