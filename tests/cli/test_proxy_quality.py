@@ -143,7 +143,7 @@ def test_networks_left_out_and_examined_are_disjoint(table):
         ("t.csv --recipe cifarr", ["unknown recipe", "cifar"]),
         ("t.csv --evaluator prox", ["unknown evaluator", "proxy"]),
         ("t.csv --evaluator weight-bank --data x.npz", ["accepted: --space and its name"]),
-        ("t.csv --evaluator zero-cost --data x.npz", ["activation = 'swish'", "naswot for relu"]),
+        ("t.csv --evaluator bank-zero-cost --data x.npz", ["accepted: --space and its name"]),
         ("t.csv --evaluator surrogate --data x.npz", ["data = 'x.npz'"]),
         ("t.csv --evaluator surrogate --recipe cifar", ["recipe = 'cifar'"]),
         ("t.csv --data none.npz", ["none.npz"]),
