@@ -146,8 +146,9 @@ def test_fish_completes_files_where_no_name_is_known(words, script, tmp_path):
 def test_every_verb_has_its_words(shell, of_verb, script):
     text = script(shell).read_text()
     assert all(of_verb.format(verb) in text for verb in VERBS)
-    (cost,) = [line for line in text.splitlines() if of_verb.format("cost") in line]
-    assert {"--json", "--help", "--log-json"} <= set(re.split("[ '()]", cost))
+    _, _, after = text.partition(of_verb.format("cost"))
+    of_cost, _, _ = after.partition(of_verb.format("compare"))
+    assert {"--json", "--help", "--log-json"} <= set(re.split(r"[\s'()]", of_cost))
 
 
 def test_another_shell_is_a_usage_error(capsys):
