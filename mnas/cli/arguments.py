@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 
 from mnas import files
@@ -29,6 +31,7 @@ ACCEPTED = {  # values of the types that tyro names
     "INT": "a whole number such as 64, 50k or 1.5M",
     "FLOAT": "a number such as 0.5, 3e8 or 300M",
 }
+GAP = 2  # spaces between columns of a table
 T = TypeVar("T")
 Spec = Annotated[
     str,
@@ -132,6 +135,53 @@ def rows_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def fitting_columns(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    least: Sequence[tuple[int, ...]],
+    width: int,
+) -> list[int]:
+    """Return the places of the columns of `rows_table` that fit a width in characters.
+
+    least  groups of columns that may be left out, the least important one first
+    """
+    widths = [max(map(cell_len, cells)) for cells in zip(heads, *rows, strict=True)]
+    kept = list(range(len(heads)))
+    for group in least:
+        if sum(widths[place] + GAP for place in kept) - GAP <= width:
+            break
+        kept = [place for place in kept if place not in group]
+    return kept
+
+
+def print_fitting(
+    console: Console,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    least: Sequence[tuple[int, ...]],
+    total: Sequence[str] | None = None,
+) -> None:
+    """Print a table without the columns that don't fit, and a line that names these.
+
+    least  as of `fitting_columns`
+    total  last row, below a line of its own
+    """
+    every = [*rows] if total is None else [*rows, total]
+    kept = fitting_columns(heads, every, least, console.width)
+
+    def cells(row: Sequence[str]) -> list[str]:
+        return [row[place] for place in kept]
+
+    table = rows_table(cells(heads), [cells(row) for row in rows])
+    if total is not None:
+        table.add_section()
+        table.add_row(*cells(total))
+    console.print(table)
+    if len(kept) < len(heads):
+        left_out = [head for place, head in enumerate(heads) if place not in kept]
+        console.print(f"in a wider terminal, also {', '.join(left_out)}", soft_wrap=True)
 
 
 def print_csv(records: Sequence[Mapping[str, Any]]) -> None:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
 
 from mnas.analysis import comparison
 from mnas.architecture.sources import find
-from mnas.cli.arguments import Changes, Spec, parse, rows_table
+from mnas.cli.arguments import Changes, Spec, parse, print_fitting
 from mnas.evaluators.surrogate_fits import predict
 from mnas.reports import comparison_tables
 from mnas.reports.terminal import plain_console
@@ -41,6 +42,19 @@ def main(arguments: list[str]) -> None:
         return
     console = plain_console()
     for heads, rows in comparison_tables.tables(result):
-        console.print(rows_table(heads, rows), "")
+        print_fitting(console, heads, rows, _least(heads, rows))
+        console.print()
     for note in comparison_tables.notes(result):
         console.print(note, soft_wrap=True)
+
+
+def _least(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
+    """Return the columns that a narrow terminal goes without, the least important ones first.
+
+    Of decisions, those that are the same in both networks; of costs, the params of both.
+    """
+    if "reference" in heads:
+        return [(3, 4)]
+    places = range(len(heads) - 1, 2 if "change" in heads else 0, -1)
+    differing = [place for place in places if any("(" in row[place] for row in rows)]
+    return [(place,) for place in (*(p for p in places if p not in differing), *differing)]

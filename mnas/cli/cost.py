@@ -9,7 +9,7 @@ import tyro
 from mnas.architecture.cost import network_cost, parts
 from mnas.architecture.sources import find
 from mnas.architecture.text_forms import block_strings
-from mnas.cli.arguments import Changes, Spec, parse, rows_table
+from mnas.cli.arguments import Changes, Spec, parse, print_fitting
 from mnas.reports.terminal import plain_console
 
 
@@ -68,11 +68,9 @@ def main(arguments: list[str]) -> None:
         )
         for row in rows
     ]
-    table = rows_table(("part", "output", "params", "mult-adds"), cells)
-    table.add_section()
-    table.add_row(architecture.name, "", f"{total.params:,}", f"{total.mult_adds:,}")
     console = plain_console()
-    console.print(table)
+    all_parts = (architecture.name, "", f"{total.params:,}", f"{total.mult_adds:,}")
+    print_fitting(console, ("part", "output", "params", "mult-adds"), cells, [(1,)], all_parts)
     resolution = architecture.resolution
     console.print(
         f"{total.params / 1e6:.2f}M params, {total.mult_adds / 1e6:.1f}M mult-adds "

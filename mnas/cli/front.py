@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from mnas.analysis.front import Box, hypervolumes, non_dominated
-from mnas.cli.arguments import Directory, parse, print_csv, rows_table
+from mnas.cli.arguments import Directory, parse, print_csv, print_fitting
 from mnas.errors import UsageError
 from mnas.experiment.registry import accuracy_word
 from mnas.experiment.results import Run, load_run
@@ -84,7 +84,8 @@ def main(arguments: list[str]) -> None:
     heads.append("reward")
     cells = [[*line, f"{row['reward']:.4f}"] for line, row in zip(cells, front, strict=True)]
     console = plain_console()
-    console.print(rows_table(heads, cells))
+    others = [place for kind, place in (("params", 3), ("mult_adds", 2)) if kind != cost]
+    print_fitting(console, heads, cells, [(place,) for place in (*others, len(heads) - 1)])
     line = f"{len(front)} of {len(known)} networks are not dominated"
     if volume is not None:
         low, high = (

@@ -5,10 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from mnas.analysis import rescoring
-from mnas.cli.arguments import Directory, parse, rows_table, write_output
+from mnas.cli.arguments import Directory, parse, print_fitting, write_output
 from mnas.errors import require_whole
 from mnas.experiment.results import load_run
 from mnas.loop.selection import Selection
@@ -98,7 +96,8 @@ def main(arguments: list[str]) -> None:
         f"changed: {', '.join(changes) or 'nothing'}",
         soft_wrap=True,
     )
-    console.print(_table(rows, expected=selection == "model"))
+    heads, cells = _table(rows, expected=selection == "model")
+    print_fitting(console, heads, cells, _least(heads, reward.cost))
     stopped = f", stopped early {rescored.stopped}" if rescored.stopped else ""
     console.print(
         f"{len(rescored.rows)} networks ranked; left out: duplicates {rescored.duplicates}, "
@@ -107,8 +106,8 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _table(rows: Sequence[rescoring.Row], expected: bool) -> Table:
-    """Return ranks, rewards and costs as a table.
+def _table(rows: Sequence[rescoring.Row], expected: bool) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows of the table of ranks, rewards and costs.
 
     expected  whether to show the model's expectation; "again" is the mean reward of further
               measurements, of networks that have them
@@ -139,4 +138,12 @@ def _table(rows: Sequence[rescoring.Row], expected: bool) -> Table:
             line.insert(3, "-" if row.remeasured is None else f"{row.remeasured:.4f}")
     if all(row.latency_ms is None for row in rows):
         heads, cells = heads[:-1], [line[:-1] for line in cells]
-    return rows_table(heads, cells)
+    return heads, cells
+
+
+def _least(heads: Sequence[str], cost: CostKind) -> list[tuple[int, ...]]:
+    """Return the columns that a narrow terminal goes without, the least important one first."""
+    costs = {"params": "params", "mult_adds": "mult-adds"}
+    others = [heads.index(head) for kind, head in costs.items() if kind != cost]
+    before = [place for place, head in enumerate(heads) if head == "was"]
+    return [(place,) for place in (*others, *reversed(before), heads.index("trial"))]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas.analysis.trial_table import arranged, column, condition
-from mnas.cli.arguments import Directory, parse, print_csv, rows_table
+from mnas.cli.arguments import Directory, parse, print_csv, print_fitting
 from mnas.cli.flags import number
 from mnas.errors import UsageError, printable, require_whole
 from mnas.experiment.registry import accuracy_word
@@ -18,6 +18,8 @@ from mnas.reports.terminal import plain_console
 from mnas.reports.text import plus_minus
 
 SHOWN = ("trial", "reward", "accuracy", "mult_adds", "params", "seconds", "status")
+# Columns that a narrow terminal goes without, the least important one first.
+LEAST = ("seconds", "params", "latency_ms", "remeasured", "status", "mult_adds")
 CAUSES = 5  # lines about failures
 
 
@@ -74,6 +76,7 @@ def main(arguments: list[str]) -> None:
         result = {"run": str(options.run), "trials": len(run.results), "rows": selected}
         print(json.dumps(result, indent=2, allow_nan=False))
         return
+    optional = () if names else LEAST
     if not names:
         latencies = any(row["latency_ms"] is not None for row in rows)
         names = [*SHOWN[:5], *(["latency_ms"] if latencies else []), *SHOWN[5:]]
@@ -82,11 +85,10 @@ def main(arguments: list[str]) -> None:
             names = [name for name in names if name not in ("params", "seconds")]
             names[3:3] = ["remeasured_accuracy", "remeasured"]
     word = accuracy_word(run.head.settings.get("kinds", {}))
-    heads = {"accuracy": word, "mult_adds": "mult-adds", "latency_ms": "ms"}
-    heads |= {"remeasured_accuracy": "measured again", "remeasured": "n"}
     console = plain_console()
     cells = [[_cell(name, row) for name in names] for row in rows]
-    console.print(rows_table([heads.get(name, name.replace("_", " ")) for name in names], cells))
+    least = [(names.index(name),) for name in optional if name in names]
+    print_fitting(console, [_head(name, word) for name in names], cells, least)
     counts = Counter(row["status"] for row in rows)
     parts = [f"{count} {status}" for status, count in counts.items()]
     line = f"{len(rows)} of {len(run.results)} trials"
@@ -97,6 +99,13 @@ def main(arguments: list[str]) -> None:
         console.print(f"failed {len(trials)}, first trial {trials[0]}: {cause}", soft_wrap=True)
     if len(failures) > CAUSES:
         console.print(f"and {len(failures) - CAUSES} other causes (--where status=failed --csv)")
+
+
+def _head(name: str, accuracy: str) -> str:
+    """Return the head of a column; `accuracy` is what accuracies are called."""
+    heads = {"accuracy": accuracy, "mult_adds": "mult-adds", "latency_ms": "ms"}
+    heads |= {"remeasured_accuracy": "measured again", "remeasured": "n"}
+    return heads.get(name, name.replace("_", " "))
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ def _totals(comparison: Comparison) -> Table:
         rows.append((f"top-1 by {fit}, %", *cells, f"{100 * (both[0][0] - both[1][0]):+.2f}"))
     for fit, (ours, theirs) in comparison.rewards.items():
         rows.append((f"reward by {fit}", f"{ours:.4f}", f"{theirs:.4f}", f"{ours - theirs:+.4f}"))
-    return ("", comparison.network.name, comparison.reference.name, ""), rows
+    return ("", comparison.network.name, comparison.reference.name, "change"), rows
 
 
 def _decisions(comparison: Comparison) -> Table:
