@@ -111,30 +111,33 @@ def importance_chart(found: Importances) -> dict[str, Any]:
         }
         for item in found.items[:MOST_IMPORTANT]
     ]
-    hue = {"color": color("accent"), "aria": False}
     labels = [item.name for item in found.items[:MOST_IMPORTANT]]
     axis = {"title": "importance, reward", "grid": True, "tickCount": 8}
     return {
         "height": (ROW + 4) * len(rows),
         "data": {"values": rows},
-        "layer": [
-            {
-                "mark": {"type": "rule", "strokeWidth": 1.6} | hue,
-                "encoding": {
-                    "x": {"field": "low", "type": "quantitative"},
-                    "x2": {"field": "high"},
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1} | hue,
-                "encoding": {"x": {"field": "median", "type": "quantitative"}},
-            },
-        ],
+        "layer": _interval_layers("median"),
         "encoding": {
             "x": {"type": "quantitative", "axis": axis, "scale": {"zero": True}},
             "y": {**_choice_axis(labels), "field": "decision"},
         },
     }
+
+
+def _interval_layers(value: str) -> list[dict[str, Any]]:
+    """Return a point at the field `value` and a rule from `low` to `high`, where a row has them."""
+    hue = {"color": color("accent"), "aria": False}
+    return [
+        {
+            "transform": [{"filter": "isValid(datum.low)"}],
+            "mark": {"type": "rule", "strokeWidth": 1.6} | hue,
+            "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1} | hue,
+            "encoding": {"x": {"field": value, "type": "quantitative"}},
+        },
+    ]
 
 
 def _choice_axis(labels: list[str]) -> dict[str, Any]:
@@ -165,7 +168,6 @@ def effects_chart(every: list[Decision]) -> dict[str, Any] | None:
             rows.append({**row, "n": f"n = {effect.n:,}"})
     if not rows:
         return None
-    hue = {"color": color("accent"), "aria": False}
     axis = {"title": "mean reward, minus that of all networks", "grid": True, "tickCount": 8}
     return {
         "height": (ROW + 4) * len(labels),
@@ -176,18 +178,7 @@ def effects_chart(every: list[Decision]) -> dict[str, Any] | None:
                 "data": {"values": [{"zero": 0}]},
                 "encoding": {"x": {"field": "zero", "type": "quantitative"}, "y": None},
             },
-            {
-                "transform": [{"filter": "isValid(datum.low)"}],
-                "mark": {"type": "rule", "strokeWidth": 1.6} | hue,
-                "encoding": {
-                    "x": {"field": "low", "type": "quantitative"},
-                    "x2": {"field": "high"},
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1} | hue,
-                "encoding": {"x": {"field": "mean", "type": "quantitative"}},
-            },
+            *_interval_layers("mean"),
             {
                 "mark": {"type": "text", "align": "left", "dx": 8, "fontSize": 10, "aria": False}
                 | {"color": color("faint")},

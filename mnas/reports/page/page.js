@@ -84,7 +84,8 @@ function pin(row) {
     `template.drawing[data-run="${row.run}"][data-trial="${row.trial}"]`);
   const text = facts(row).map(([name, value]) => `${name} ${value}`).join(" · ");
   const close = element("button", {type: "button", textContent: "close"});
-  close.addEventListener("click", () => { panel.hidden = true; });
+  const before = document.activeElement;  // where a reader without a mouse goes on
+  close.addEventListener("click", () => { panel.hidden = true; before.focus(); });
   const body = drawing ? drawing.content.cloneNode(true)
     : element("pre", {textContent: blocksOf(row).join("\n")});
   panel.replaceChildren(

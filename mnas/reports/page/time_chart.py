@@ -112,7 +112,7 @@ def _timed(run: Run) -> list[ResultRecord]:
 def _stacked(rows: list[dict[str, Any]], channel: str) -> dict[str, Any]:
     """Return data and encoding of bars of `seconds` along a channel, stacked by `phase`."""
     present = [name for name in (*ORDER, WAIT) if any(row["phase"] == name for row in rows)]
-    colors = [color("grid") if name == WAIT else series(ORDER.index(name)) for name in present]
+    colors = [color("rule") if name == WAIT else series(ORDER.index(name)) for name in present]
     title = None if channel == "y" else "seconds"
     return {
         "data": {"values": rows},

@@ -6,7 +6,9 @@ add is in `test_browser`.
 
 import dataclasses
 import itertools
+import re
 from html.parser import HTMLParser
+from importlib import resources
 
 import pytest
 
@@ -140,6 +142,13 @@ def test_what_scrolls_can_be_reached_and_has_a_name(page):
     for frame in frames:
         assert frame["tabindex"] == "0" and frame["role"] == "group" and frame["aria-label"]
     assert all(table.within("div") and table.parent in frames for table in page.of("table"))
+
+
+def test_nothing_else_scrolls():
+    css = resources.files("mnas.reports.page").joinpath("page.css").read_text()
+    scrolling = re.findall(r"([^{}]*)\{[^{}]*overflow(?:-[xy])?:(?:auto|scroll)", css)
+    assert scrolling
+    assert all("wide" in selector for rule in scrolling for selector in rule.split(","))
 
 
 def test_fields_have_labels_and_links_have_text(page):

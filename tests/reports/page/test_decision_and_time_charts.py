@@ -20,6 +20,7 @@ from mnas.reports.page.decision_charts import (
     importance_chart,
     most_spread,
 )
+from mnas.reports.page.style import color
 from mnas.reports.page.time_chart import WAIT, phases, time_chart, worker_chart
 from tests.runs import network, proposals, result, run_of
 
@@ -107,7 +108,10 @@ def of_workers(*numbers, seconds=9.0):
 
 
 def test_time_of_workers_is_stacked_up_to_the_wall_clock_time():
-    rows = worker_chart(of_workers(0, 1, 0))["data"]["values"]
+    chart = worker_chart(of_workers(0, 1, 0))
+    # Bars of the grid's colour would hardly be seen.
+    assert color("grid") not in chart["encoding"]["color"]["scale"]["range"]
+    rows = chart["data"]["values"]
     by_phase = {
         name: {row["phase"]: row["seconds"] for row in rows if row["worker"] == name}
         for name in ("worker 0", "worker 1")
