@@ -1,14 +1,12 @@
-"""Notebooks of the tutorials: what they hold, and that their cells run in order."""
+"""Notebooks of the tutorials: what they hold. `tests/examples` runs them."""
 
 import ast
-import contextlib
-import importlib
-import io
 import json
-import runpy
 from pathlib import Path
 
 import pytest
+
+from tests.notebooks import script
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {
@@ -19,9 +17,8 @@ EXAMPLES = {
 
 
 @pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "docs" / "scripts")
-    return importlib.import_module("notebooks")
+def module():
+    return script()
 
 
 def cells(module, name):
@@ -61,27 +58,6 @@ def test_prose_has_no_links_that_a_notebook_cannot_follow(page, module):
     found = cells(module, page.removesuffix(".md"))
     prose = "".join("".join(c["source"]) for c in found if c["cell_type"] == "markdown")
     assert prose.startswith("# ") and ".md" not in prose and "--8<--" not in prose
-
-
-def run_cells(cells):
-    """Return what the code of a notebook prints, cell after cell in one namespace."""
-    variables, printed = {"__name__": "__main__"}, io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        for code in code_of(cells):
-            exec(compile(code, "cell", "exec"), variables)
-    return printed.getvalue()
-
-
-@pytest.mark.parametrize("name", ["own-evaluator", "own-space"])
-def test_cells_print_what_the_example_prints(name, module, tmp_path, monkeypatch, capsys):
-    for place in ("cells", "example"):
-        (tmp_path / place).mkdir()
-    monkeypatch.chdir(tmp_path / "cells")
-    printed = run_cells(cells(module, name))
-    monkeypatch.chdir(tmp_path / "example")
-    example = ROOT / "examples" / f"{name.replace('-', '_')}.py"
-    runpy.run_path(str(example), run_name="__main__")
-    assert printed and printed == capsys.readouterr().out
 
 
 def test_comments_stay_with_the_statement_after_them(module):
