@@ -260,7 +260,8 @@ def _before(directory: Path) -> dict[str, Path]:
 def _read(path: Path) -> tuple[str | None, int]:
     """Return the id of a tracked run, None where none was begun, and the number of its records."""
     data = read_json(path)
-    found, sent = (data.get("id"), data.get("sent")) if isinstance(data, dict) else (data, None)
+    content: dict[str, Any] = data if isinstance(data, dict) else {}
+    found, sent = content.get("id"), content.get("sent", -1)
     if not (found is None and sent == 0) and (not isinstance(found, str) or not found):
         raise UsageError(f"{path}: id = {shown(found)}; accepted: the id of a tracked run")
     require_whole(str(path), "sent", sent, least=0)
