@@ -1,6 +1,10 @@
-"""Pages of results: each measured table has its origin, and a CSV of the same numbers."""
+"""Pages of results: each measured table has its origin, and a CSV of the same numbers.
+
+Their commands, which measure for minutes or hours, are parsed.
+"""
 
 import csv
+import importlib.util
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -9,8 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.documents import blocks, known_flags, named_flags, require_flags, stop_after_parsing
+
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 PAGES = sorted(RESULTS.glob("*.md"))
+CSVS = sorted((RESULTS / "data").glob("*.csv"))
 # How tables begin that hold no measurements: an index, assumptions, settings, messages.
 OTHER_TABLES = (
     "| page | content |",
@@ -93,7 +100,7 @@ def test_every_csv_belongs_to_one_table():
     assert sorted(found) == sorted(path.name for path in (RESULTS / "data").iterdir())
 
 
-@pytest.mark.parametrize("path", (RESULTS / "data").iterdir(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CSVS, ids=lambda path: path.stem)
 def test_a_csv_is_rectangular_and_names_its_columns(path):
     header, *rows = read(path)
     assert rows and len(set(header)) == len(header)
@@ -108,6 +115,23 @@ def test_pages_with_tables_name_the_commands_that_repeat_them(page):
     text = page.read_text()
     command = re.search(r"(mnas|python -m|pytest|python search\.py) \S+|No command repeats", text)
     assert command or not list(tables(text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_in_blocks_parse(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stop_after_parsing(monkeypatch)
+    text = page.read_text().replace("\\\n", " ")
+    for command in (c for code in blocks(text) for c in code.commands):
+        if command.startswith("mnas "):
+            require_flags(command.split(" > ")[0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_flags_and_modules_exist(page):
+    assert sorted(named_flags(page) - known_flags() - {"--hypothesis-profile"}) == []
+    for module in re.findall(r"python -m ([\w.]+)", page.read_text()):
+        assert importlib.util.find_spec(module), module
 
 
 def test_tables_without_measurements_exist():
