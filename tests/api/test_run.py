@@ -1,5 +1,6 @@
 """Figures of a run, and a search as programs and notebooks call it."""
 
+import nbformat
 import pytest
 
 import mnas
@@ -7,6 +8,7 @@ from mnas.api.run import Run, load_run
 from mnas.api.search import search
 from mnas.errors import UsageError
 from mnas.loop.records import ResultRecord
+from tests.notebooks import execute
 from tests.registered import register
 from tests.runs import proposals, result, write_run
 from tests.studies import RANDOM
@@ -132,16 +134,13 @@ def test_a_search_and_its_figures_leave_matplotlib_as_it_is(tmp_path, monkeypatc
 
 
 @pytest.mark.filterwarnings("ignore")  # of Jupyter
-def test_a_notebook_shows_progress_and_figures(tmp_path):
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
+def test_a_notebook_shows_progress_and_figures(tmp_path, monkeypatch):
     code = [
         'import mnas; run = mnas.search("b0-imagenet", out="run", trials=32)',
         "run.plot_front()",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in code])
-    resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
+    execute(notebook, tmp_path, monkeypatch)
     (progress,), (figure,) = (cell.outputs for cell in notebook.cells)
     assert progress.data["text/plain"].startswith("32/32 trials · best 0.")
     assert figure.data["text/html"].startswith("<figure")
