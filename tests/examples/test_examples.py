@@ -127,8 +127,7 @@ def test_a_killed_node_changes_no_line_of_the_journal(form, output, tmp_path):
     assert len(killed) > 48 and killed == undisturbed
 
 
-@pytest.mark.slow
 def test_own_data_give_the_classes_of_the_space(output):
     printed = output("own-data")
-    assert printed.startswith("3 classes")
-    assert numbers(printed)[1] > 0.4  # 1/3 by chance
+    assert printed.startswith("3 classes, 8 trials\nbest: accuracy ")
+    assert numbers(printed)[2] > 0.5  # 1/3 by chance
