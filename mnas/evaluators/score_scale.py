@@ -42,9 +42,14 @@ class ScoreScale:
         data = read_json(path)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise UsageError(f"{path} is no scale of scores; accepted: a file of {FORMAT}")
-        found, scores, spent = (data.get(name) for name in ("identity", "scores", "cpu_seconds"))
-        whole = isinstance(found, dict) and isinstance(scores, list) and is_finite(spent)
-        if not (whole and all(score is None or _is_pair(score) for score in scores)):
+        found, scores, spent = data.get("identity"), data.get("scores"), data.get("cpu_seconds")
+        if not (
+            isinstance(found, dict)
+            and isinstance(scores, list)
+            and all(score is None or _is_pair(score) for score in scores)
+            and isinstance(spent, int | float)
+            and is_finite(spent)
+        ):
             raise UsageError(f"{path} is no scale of scores: a field is missing or malformed")
         for name in sorted(found.keys() | identity.keys()):
             if found.get(name) != identity.get(name):
@@ -53,7 +58,8 @@ class ScoreScale:
                     f"and is {shown(identity.get(name))} now; accepted: the settings of the file, "
                     "or another --evaluator.bank"
                 )
-        return cls(found, [score and (score[0], score[1]) for score in scores], float(spent))
+        pairs = [None if score is None else (score[0], score[1]) for score in scores]
+        return cls(found, pairs, spent)
 
     def write(self, path: Path) -> None:
         """Write the file."""
