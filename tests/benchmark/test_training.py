@@ -77,7 +77,8 @@ def test_seconds_of_a_round_are_work_and_in_the_first_also_the_start(fake_conten
     cold, warm = benchmark.result["children_per_hour"]["contenders"]["ours"].values()
     processes = benchmark.result["contenders"]["ours"]["arrangement"]["processes"]
     first, second = cold["children_per_hour_in_rounds"]
-    assert second == pytest.approx(3600 / (0.02 / processes), rel=0.5)
+    # A busy machine makes rounds slower; none is faster than its sleeping.
+    assert second <= 3600 / (0.02 / processes)
     assert cold["seconds"] > cold["busy_seconds"] / processes and first < second
     assert warm["children"] == 2
 

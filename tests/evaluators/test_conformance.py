@@ -6,6 +6,7 @@ from mnas.architecture.architecture import Architecture
 from mnas.architecture.block import Block
 from mnas.architecture.published import PUBLISHED
 from mnas.data.images import DataConfig
+from mnas.evaluators.bank_zero_cost import BankZeroCostConfig
 from mnas.evaluators.noisy import NoisyConfig
 from mnas.evaluators.proxy import ProxyConfig
 from mnas.evaluators.surrogate import SurrogateConfig
@@ -39,7 +40,7 @@ def test_evaluators_conform(config, architecture):
 
 def test_every_registered_evaluator_is_covered():
     covered = {type(config) for config, _ in CASES.values()}
-    # A weight bank is trained first, a table is a file, and a score is one of several:
-    # test_weight_bank.py, test_table.py, test_zero_cost.py.
-    covered |= {WeightBankConfig, TableConfig, ZeroCostConfig}
+    # A weight bank is trained first, also with a score, a table is a file, and a score is one of
+    # several: test_weight_bank.py, test_bank_zero_cost.py, test_table.py, test_zero_cost.py.
+    covered |= {WeightBankConfig, BankZeroCostConfig, TableConfig, ZeroCostConfig}
     assert covered == set(registered("evaluator").values())
