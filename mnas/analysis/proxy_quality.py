@@ -115,6 +115,21 @@ class Quality:
         return cls(**{**data, "agreement": tables, "gain": gain})
 
 
+def random_rows(
+    rows: Sequence[TableRow], count: int | None, skip: int = 0, seed: int = 0
+) -> list[TableRow]:
+    """Return `count` rows after `skip` others in a random order; all that are left for None.
+
+    Raises UsageError for more than are left.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))[skip:]
+    if count is not None and count > len(order):
+        after = f" after skip = {skip}" if skip else ""
+        accepted = f"at most {len(order)}, as the table has{after}"
+        raise rejected("networks of the table", "networks", count, accepted)
+    return [rows[index] for index in order[:count]]
+
+
 def known_networks(rows: Sequence[TableRow], target: float | None, w: float) -> Networks:
     """Return what is known of the networks of a table.
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
 from rich.console import Console
 
@@ -15,6 +14,7 @@ from mnas.analysis.proxy_quality import (
     Quality,
     known_networks,
     quality,
+    random_rows,
     require_enough,
 )
 from mnas.architecture.network_table import TableRow, read_network_table
@@ -197,14 +197,9 @@ def examine(options: ProxyQualityArguments, table: Path) -> None:
 def _selected(options: ProxyQualityArguments, table: Path, space: Any) -> list[TableRow]:
     """Return the rows of the table that are examined."""
     rows = read_network_table(table, None if space is None else space.build().decode)
-    order = np.random.default_rng(options.order_seed).permutation(len(rows))[options.skip :]
-    if options.networks is not None:
-        if options.networks > len(order):
-            accepted = f"at most {len(order)}, those of {table} after --skip {options.skip}"
-            raise rejected("proxy-quality", "networks", options.networks, accepted)
-        order = order[: options.networks]
-    require_enough(len(order))
-    return [rows[index] for index in order]
+    rows = random_rows(rows, options.networks, options.skip, options.order_seed)
+    require_enough(len(rows))
+    return rows
 
 
 def compare(options: ProxyQualityArguments) -> None:

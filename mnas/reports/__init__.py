@@ -11,6 +11,7 @@ training_progress  progress of a training
 notebook_progress  progress of a search in a notebook
 evaluation_progress  progress of evaluations of listed networks
 proxy_quality      quality of proxies: table, CSV, picture
+proxy_differences  picture of what variants of a proxy gain or lose
 remeasuring_progress  progress of further measurements of a search's best networks
 remeasured_table   table of networks that a search measured again, as text
 retraining_table   table of retrained networks as text
