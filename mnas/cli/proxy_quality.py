@@ -32,6 +32,7 @@ from mnas.experiment.network_list import require_space
 from mnas.files import locked_directory, read_json, write_csv, write_json
 from mnas.reports import proxy_quality as report
 from mnas.reports.terminal import plain_console
+from mnas.reports.text import named_path
 
 DEFAULT_RECIPE = "default"
 MAX_SEEDS = 100  # open journals
@@ -186,7 +187,7 @@ def examine(options: ProxyQualityArguments, table: Path) -> None:
         write_csv(directory / "networks.csv", score_records(kept, found))
         write_csv(directory / "quality.csv", report.records(result))
         write_json(directory / FILE, result.to_dict())
-        report.write_picture(directory / "quality.svg", {directory.name: result})
+        report.write_picture(directory / "quality.svg", {Path(named_path(directory)).name: result})
     _print(result, console)
     files = "quality.json, quality.csv, networks.csv, quality.svg"
     console.print(f"written: {directory}/{files}", soft_wrap=True)
@@ -210,7 +211,7 @@ def compare(options: ProxyQualityArguments) -> None:
     found: dict[str, Quality] = {}
     for name in options.report:
         path = Path(name) / FILE
-        found[name.rstrip("/")] = Quality.from_dict(read_json(path), str(path))
+        found[named_path(name)] = Quality.from_dict(read_json(path), str(path))
     with locked_directory(directory, "is examining a proxy in this directory"):
         report.write_picture(directory / "quality.svg", found)
     heads, rows = report.summary(found)

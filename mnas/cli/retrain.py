@@ -35,6 +35,7 @@ from mnas.reports import retraining_groups as groups_table
 from mnas.reports import retraining_table
 from mnas.reports.evaluation_progress import EvaluationProgress
 from mnas.reports.terminal import plain_console
+from mnas.reports.text import named_path
 from mnas.training.config import TrainingConfig
 from mnas.training.recipes import RECIPES
 
@@ -123,8 +124,8 @@ def compare(options: RetrainArguments) -> None:
     groups: list[retraining_groups.Group] = []
     for name in options.report:
         path = Path(name) / FILE
-        contents[name.rstrip("/")] = data = read_json(path)
-        groups += retraining_groups.groups_of(data, name.rstrip("/"), str(path))
+        contents[named_path(name)] = data = read_json(path)
+        groups += retraining_groups.groups_of(data, named_path(name), str(path))
     retraining_groups.require_same_training(contents)
     records = retraining_groups.records(groups)
     measured_on = str(next(iter(contents.values())).get("measured_on"))

@@ -22,6 +22,7 @@ many seconds are therefore sent twice, with the same steps.
 import contextlib
 import dataclasses
 import logging
+import os
 import queue
 import threading
 import time
@@ -68,8 +69,9 @@ class TrackedSearch:
     @property
     def name(self) -> str:
         """Return the name of the directory, in a study with that of the variant: exact/seed-0."""
-        name = self.directory.name
-        return name if self.study is None else f"{self.directory.absolute().parent.name}/{name}"
+        directory = Path(os.path.abspath(self.directory))  # "." has no name
+        name = directory.name
+        return name if self.study is None else f"{directory.parent.name}/{name}"
 
 
 class Tracker(Protocol):

@@ -1,7 +1,9 @@
 """Numbers as text, and text that every page can hold."""
 
 import math
+import os
 import re
+from pathlib import Path
 
 
 def plus_minus(mean: float, spread: float, digits: int = 4) -> str:
@@ -51,3 +53,9 @@ def short_count(count: float) -> str:
 def printable(text: str) -> str:
     """Return text without what UTF-8 or HTML cannot hold: lone surrogates, control characters."""
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", text)
+
+
+def named_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as text, as it is given; of "." and "..", which name nothing, the name."""
+    given = Path(path)
+    return str(given) if given.name not in ("", "..") else Path(os.path.abspath(given)).name or "/"

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -249,3 +250,12 @@ def test_a_damaged_file_of_a_tracked_run_is_named(sessions, tmp_path, capsys):
 def test_unknown_names_are_usage_errors(sessions):
     with pytest.raises(UsageError, match="unknown tracker"):
         tracking.load_tracker("nothing")
+
+
+def test_a_run_in_the_working_directory_is_tracked_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "exact" / "seed-0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "exact" / "seed-0")
+    metrics = tracking.Metrics()
+    alone = tracking.TrackedSearch("digits", Path("."), {}, None, metrics)
+    of_study = tracking.TrackedSearch("digits", Path("."), {}, None, metrics, "a study")
+    assert (alone.name, of_study.name) == ("seed-0", "exact/seed-0")

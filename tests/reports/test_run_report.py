@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -257,6 +258,13 @@ def test_several_runs_share_a_page(tmp_path):
     html = (tmp_path / "both.html").read_text()
     assert html.count('<article class="run"') == 2 and len(data(html)["runs"]) == 2
     assert "&lt;a&gt;" in html and "<a>" not in html
+
+
+def test_a_run_in_the_working_directory_has_its_name(tmp_path, monkeypatch):
+    write_run(tmp_path / "small", [proposals([[0]]), result(0, 0.4)])
+    monkeypatch.chdir(tmp_path / "small")
+    write_report([Path(".")], Path("report.html"))
+    assert '<p class="where">small</p>' in Path("report.html").read_text()
 
 
 def test_json_in_the_page_cannot_end_its_element():

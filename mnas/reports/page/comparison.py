@@ -35,7 +35,7 @@ from mnas.reports.page.lines import (
 )
 from mnas.reports.page.reward_chart import trial_axis
 from mnas.reports.page.style import SERIES
-from mnas.reports.text import duration
+from mnas.reports.text import duration, named_path
 
 # Settings in which the runs of one experiment may differ.
 FREE = ("seed", "trials", "selection")
@@ -63,11 +63,15 @@ def groups(entries: Sequence[Entry]) -> list[Group]:
     named = [Group(own[0][0].experiment_name, own) for own in found.values()]
     names = [group.name for group in named]
     return [
-        group
-        if names.count(group.name) == 1
-        else Group(f"{group.name} ({Path(group.entries[0][0].directory).name})", group.entries)
+        group if names.count(group.name) == 1 else Group(_with_directory(group), group.entries)
         for group in named
     ]
+
+
+def _with_directory(group: Group) -> str:
+    """Return the name of a group with that of its first run's directory."""
+    directory = Path(named_path(group.entries[0][0].directory))
+    return f"{group.name} ({directory.name})"
 
 
 def summary(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
@@ -76,7 +80,7 @@ def summary(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for run, _ in entries:
         best, seconds = run.best, sessions.seconds(run)
-        row = [f"{run.experiment_name} ({run.directory})", f"{len(run.results):,}"]
+        row = [f"{run.experiment_name} ({named_path(run.directory)})", f"{len(run.results):,}"]
         row += (
             ["–"] * 4
             if best is None

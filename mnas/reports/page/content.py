@@ -32,6 +32,7 @@ from mnas.reports.page.head import Pair, facts, formula, numbers, pair, progress
 from mnas.reports.page.reward_chart import hypervolume_chart, reward_chart, spacing
 from mnas.reports.page.time_chart import time_chart, worker_chart
 from mnas.reports.page.trials import STATUSES, columns, status
+from mnas.reports.text import named_path
 
 SHOWN = 10  # networks in the table of the best
 # Drawings of a page, which its runs share: of the best networks, and further ones of the front; of
@@ -242,7 +243,7 @@ def variables(section: Section, index: int, predict: Predict | None) -> dict[str
     return {
         "index": index,
         "name": run.experiment_name,
-        "directory": str(run.directory),
+        "directory": named_path(run.directory),
         "state": f"{done:,} of {planned:,} trials so far" if planned and done < planned else "",
         "empty": _empty(run),
         "numbers": numbers(networks, axis, section.accuracies) if networks else [],
