@@ -42,7 +42,7 @@ from mnas.reports import proxy_differences
 from mnas.reports.proxy_quality import signed, text
 from mnas.reports.terminal import plain_console
 
-BASE = "base"
+BASE, TEACHER = "base", "a teacher's probabilities"
 MEASURES = ("tau", "tau_equal_depth", "tau_reward")
 HEADS = ("variant", "CPU-seconds", "τ", "gain", "τ, equal depth", "gain", "τ of the reward", "gain")
 # Settings of variants of `proxy-10s`: 7,500 images of 32 pixels at width 1/4, each once.
@@ -98,6 +98,8 @@ class Arguments:
     """Recipe of the base, as of mnas proxy-quality."""
     variants: tuple[str, ...] = ()
     """Names of variants beside the base; none: all."""
+    teacher: str | None = None
+    """File of mnas evaluate --predictions: a further variant, children that learn from it."""
     networks: int | None = 40
     """Number of networks, in a random order; None: all."""
     skip: int = 0
@@ -143,8 +145,11 @@ def configurations(arguments: Arguments) -> dict[str, ProxyConfig]:
     data = DataConfig(arguments.data)
     base = with_recipe(ProxyConfig(data=data), arguments.recipe)
     found = {BASE: base}
-    for name in arguments.variants or VARIANTS:
-        found[name] = changed(base, VARIANTS[name])
+    variants = {name: VARIANTS[name] for name in arguments.variants or VARIANTS}
+    if arguments.teacher is not None:
+        variants[TEACHER] = {"teacher": arguments.teacher}
+    for name, changes in variants.items():
+        found[name] = changed(base, changes)
         if found[name] == base:
             raise UsageError(
                 f"variant {name} equals recipe {arguments.recipe}; accepted: other --variants"

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -124,6 +125,19 @@ class Changes:
         """Return the changed architecture."""
         changes = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
         return architecture.replace(**changes)
+
+
+def require_writable(path: str) -> None:
+    """Raise UsageError, before the work, where a file can't be written."""
+    if os.path.isdir(path):
+        raise UsageError(f"{path} can't be written: it is a directory; accepted: a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        return  # a pipe or a device
+    parent = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(parent):
+        raise UsageError(f"{path} can't be written: no such directory")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path} can't be written: no permission for its directory")
 
 
 def rows_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -3,20 +3,30 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.sources import find, trained_weights
-from mnas.cli.arguments import Spec, parse
-from mnas.data.images import DataConfig, Subset, load
+from mnas.cli.arguments import Spec, parse, require_writable
+from mnas.data.images import DataConfig, Images, Subset, load
 from mnas.data.source import shortened
 from mnas.errors import UsageError, is_finite, rejected, require_whole
 from mnas.reports.terminal import plain_console
 from mnas.runtime import memory
 
 if TYPE_CHECKING:
+    from mnas.data.feeds import Feed
     from mnas.training.accuracy import Score
 
 
@@ -49,6 +59,9 @@ class EvaluateArguments:
     """Standard deviation of the channels, 0 to 1; None: as stored with the weights."""
     batch_size: int = 64
     """Images per step."""
+    predictions: str | None = None
+    """.npz file to write: class probabilities of all training images of the data, from which
+    children of a search learn (--evaluator.teacher)."""
     json: bool = False
     """Print one JSON object."""
 
@@ -90,7 +103,12 @@ def main(arguments: list[str]) -> None:
     subset = images.validation if options.split == "validation" else images.test
     if subset is None:
         raise UsageError(f"{options.data} has no test images; accepted: --split validation")
-    scored = _score(options, weights, architecture, subset)
+    if options.predictions is not None:
+        require_writable(options.predictions)
+    network = _Network(options, weights, architecture)
+    scored = network.score(subset)
+    if options.predictions is not None:
+        _write_predictions(Path(options.predictions), network, images, data, console)
     if options.json:
         names = {"name": architecture.name, "weights": weights, "data": options.data}
         print(json.dumps({**names, "split": options.split, **scored.to_dict()}, indent=2))
@@ -98,24 +116,64 @@ def main(arguments: list[str]) -> None:
         print(f"{options.split}: {scored}")
 
 
-def _score(
-    options: EvaluateArguments, weights: str, architecture: Architecture, subset: Subset
-) -> "Score":
-    """Return the score of the weights on the images, with progress."""
-    memory.retain_freed_memory()
-    import jax
+class _Network:
+    """A network with weights, on the device, that images are classified by."""
 
-    from mnas.data.feeds import Feeding, room
-    from mnas.nn.weights import load_weights
-    from mnas.training.scoring import score
-    from mnas.training.step import infer
+    def __init__(self, options: EvaluateArguments, weights: str, architecture: Architecture):
+        memory.retain_freed_memory()
+        import jax
 
-    variables = load_weights(weights, architecture)
-    statistics = _normalisation(options, weights)
-    where: Literal["device", "stream"] = "device" if subset.nbytes <= room() else "stream"
-    feed = Feeding(where, 0, subset.nbytes).feed(subset, statistics)
-    placed = jax.device_put(variables)
-    return score(lambda x: infer(architecture, placed, x), feed, options.batch_size)
+        from mnas.nn.weights import load_weights
+        from mnas.training.step import infer
+
+        self._batch_size = options.batch_size
+        placed = jax.device_put(load_weights(weights, architecture))
+        self._statistics = _normalisation(options, weights)
+        self._infer = lambda x: infer(architecture, placed, x)
+
+    def _feed(self, subset: Subset) -> "Feed":
+        from mnas.data.feeds import Feeding, room
+
+        where: Literal["device", "stream"] = "device" if subset.nbytes <= room() else "stream"
+        return Feeding(where, 0, subset.nbytes).feed(subset, self._statistics)
+
+    def score(self, subset: Subset) -> "Score":
+        """Return the score on the images."""
+        from mnas.training.scoring import score
+
+        return score(self._infer, self._feed(subset), self._batch_size)
+
+    def probabilities(self, subset: Subset, console: Console) -> np.ndarray:
+        """Return the class probabilities of the images, float32 [N, K], with progress."""
+        from mnas.training.scoring import probabilities
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeRemainingColumn())
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("", total=len(subset))
+            return probabilities(
+                self._infer,
+                self._feed(subset),
+                self._batch_size,
+                lambda done: bar.update(task, completed=done),
+            )
+
+
+def _write_predictions(
+    path: Path, network: _Network, images: Images, data: DataConfig, console: Console
+) -> None:
+    """Write class probabilities of all training images, those held out for validation included."""
+    from mnas.data.teacher import Teacher
+
+    split = images.source.train
+    everything = Subset(
+        split, np.arange(len(split.labels)), images.train.resolution, (data.source, "train")
+    )
+    probabilities = network.probabilities(everything, console)
+    try:
+        Teacher(path, probabilities, images.source.digest()).write()
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
+    console.print(f"written: {path}, {len(everything):,} training images", soft_wrap=True)
 
 
 def _normalisation(options: EvaluateArguments, weights: str) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -10,7 +9,7 @@ import tyro
 from mnas.architecture.architecture import Architecture
 from mnas.architecture.cost import network_cost
 from mnas.architecture.sources import Source, find_source, trained_weights
-from mnas.cli.arguments import Changes, Spec, parse, write_output
+from mnas.cli.arguments import Changes, Spec, parse, require_writable, write_output
 from mnas.errors import UsageError, require_one_of, require_whole
 from mnas.export.formats import FORMATS, TEXT_FORMATS
 
@@ -90,7 +89,7 @@ def _export_network(
     if options.out is None:
         raise UsageError(f"format = {options.format!r} is not text; accepted: with --out FILE")
     require_whole("network", "params", network_cost(architecture).params, most=MOST_PARAMS)
-    _require_writable(options.out)
+    require_writable(options.out)
     weights = options.weights
     if weights is None and options.random_weights is None:
         weights = trained_weights(options.spec)
@@ -118,19 +117,6 @@ def _export_network(
     if statistics is not None:
         mean, std = (", ".join(f"{value:.4g}" for value in values) for values in statistics)
         logger.info("images: (pixels of 0 to 255 - [%s]) / [%s], by channel", mean, std)
-
-
-def _require_writable(path: str) -> None:
-    """Raise UsageError, before the work, where a file can't be written."""
-    if os.path.isdir(path):
-        raise UsageError(f"{path} can't be written: it is a directory; accepted: a file")
-    if os.path.exists(path) and not os.path.isfile(path):
-        return  # a pipe or a device
-    parent = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(parent):
-        raise UsageError(f"{path} can't be written: no such directory")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{path} can't be written: no permission for its directory")
 
 
 def _variables(

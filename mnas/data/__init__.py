@@ -30,10 +30,11 @@ out, and a digest of its content. Missing, malformed or ambiguous data raise Usa
     statistics    mean and standard deviation of the pixels
     streaming     order of batches; reading ahead by threads and processes
     feeds         images on the device, or streamed to it; the choice
+    teacher       class probabilities of a teacher in place of labels
     augmentation  operations on a batch: crops, erasing, mixing
     randaugment   operations on single images
     batches       batches of an epoch, of calibration and evaluation; normalisation
 
 May import `mnas.architecture`, `mnas.errors`, `mnas.files`, `mnas.runtime`. Only `feeds`,
-`augmentation`, `randaugment` and `batches` import JAX.
+`teacher`, `augmentation`, `randaugment` and `batches` import JAX.
 """

@@ -14,6 +14,7 @@ from mnas.data.feeds import Feed, Feeding, expected_feeding
 from mnas.data.images import DataConfig, Images, load, validation_count
 from mnas.data.source import shortened
 from mnas.data.sources import EMBEDDED, open_source
+from mnas.data.teacher import Teacher
 from mnas.errors import (
     UsageError,
     rejected,
@@ -52,6 +53,9 @@ class ProxyConfig:
     inherit: str | None = None
     """File of a weight bank (evaluator weight-bank, same width, resolution and images, or all
     training images of the same split) in whose blocks children start; others start anew."""
+    teacher: str | None = None
+    """File of a teacher's class probabilities of the training images (mnas evaluate --predictions),
+    which children learn in place of labels; validation images keep theirs."""
     resolution: int | None = None
     """Resolution of children in training, pixels; costs are those at the network's own."""
     measure_latency: bool = False
@@ -78,7 +82,11 @@ class ProxyConfig:
                 f"proxy: latency_table = {self.latency_table!r} with measure_latency; "
                 "accepted: one of the two"
             )
-        for field in ("latency_table", "inherit"):
+        if self.teacher is not None:
+            for field in ("mixup", "cutmix"):
+                if value := getattr(self.training, field):
+                    raise rejected("training", field, value, "0 with a teacher, without labels")
+        for field in ("latency_table", "inherit", "teacher"):
             if (path := getattr(self, field)) is not None:  # absolute, to resume from any directory
                 object.__setattr__(self, field, os.path.abspath(path))
 
@@ -91,7 +99,7 @@ class ProxyConfig:
         """Return a new evaluator, which compiles blocks ahead if children are chains of them.
 
         What is 'auto' is set for the backend of this process. Raises UsageError if the latency
-        table or the weight bank can't be read.
+        table, the weight bank or the teacher's file can't be read.
         """
         config = self.for_backend(jax.default_backend())
         return BlockEvaluator(config) if config.program == "blocks" else ProxyEvaluator(config)
@@ -103,12 +111,14 @@ class ProxyConfig:
         return dataclasses.replace(self, program=program, training=training)
 
     def contents(self) -> dict[str, str]:
-        """Return digests of the images, the latency table and the weight bank by setting."""
+        """Return digests of images, latency table, teacher and weight bank by setting."""
         contents = {}
         if self.data.source != EMBEDDED:
             contents["data.source"] = open_source(self.data.source).digest()
         if self.latency_table is not None:
             contents["latency_table"] = file_digest(Path(self.latency_table))
+        if self.teacher is not None:
+            contents["teacher"] = file_digest(Path(self.teacher))
         if self.inherit is not None:
             contents["inherit"] = BankFile(Path(self.inherit)).digest()
         return contents
@@ -133,7 +143,7 @@ class ProxyConfig:
         return expected_feeding(self.data, images, backend)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if images, weight bank or latency table don't fit the network.
+        """Raise UsageError if images, teacher, weight bank or latency table don't fit the network.
 
         Images that workers keep in memory are all read once; of others, the first ones.
         """
@@ -145,6 +155,8 @@ class ProxyConfig:
                 subset.take(part)
         if evaluator.latency_table is not None:
             evaluator.latency_table.latency_ms(architecture)
+        if evaluator.teacher is not None:
+            evaluator.teacher.require_images(images)
         evaluator.inherited(architecture, 0)
         resolution_epochs(self.training, self.trained(architecture).resolution)
 
@@ -169,6 +181,7 @@ class ProxyEvaluator:
         self._feeds: dict[int, tuple[Feed, Feed]] = {}
         path = config.latency_table
         self.latency_table = None if path is None else LatencyTable.read(Path(path))
+        self.teacher = None if config.teacher is None else Teacher.read(Path(config.teacher))
         self._checked: set[int] = set()  # resolutions at which a bank is known to fit
         self._bank: BankFile | None = None
         if config.inherit is not None:
@@ -188,13 +201,19 @@ class ProxyEvaluator:
         return images
 
     def feeds_for(self, architecture: Architecture) -> tuple[Feed, Feed]:
-        """Return the feeds of training and validation images. Raises UsageError as `images_for`."""
+        """Return the feeds of training and validation images.
+
+        With a teacher, those of training have its probabilities in place of labels. Raises
+        UsageError as `images_for`, and for a teacher of other images.
+        """
         images = self.images_for(architecture)
         resolution = self.config.trained(architecture).resolution
         if resolution not in self._feeds:
             feeding = Feeding.of(self.config.data, images)
             train = feeding.feed(images.train)
             validation = feeding.feed(images.validation, (train.mean, train.std))
+            if self.teacher is not None:
+                train = self.teacher.feed(train, images)
             self._feeds[resolution] = train, validation
         return self._feeds[resolution]
 

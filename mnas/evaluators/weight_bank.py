@@ -29,7 +29,7 @@ from mnas.data.images import NOT_IDENTIFYING, Images
 from mnas.errors import UsageError, rejected, require_one_of, require_whole
 from mnas.evaluation import CPU_SECONDS, SHARED_CPU_SECONDS, Evaluation, Report
 from mnas.evaluators.proxy import BlockEvaluator, ProxyConfig, ProxyEvaluator
-from mnas.files import locked_directory
+from mnas.files import file_digest, locked_directory
 from mnas.runtime.cache_repair import repaired_cache
 from mnas.runtime.machine import available_bytes
 from mnas.space import Space
@@ -252,6 +252,8 @@ def _settings(config: WeightBankConfig, images: Images) -> dict[str, Any]:
     settings = {f"training.{name}": value for name, value in asdict(config.training).items()}
     for name in ("width", "resolution", "sampling", "seed"):
         settings[name] = getattr(config, name)
+    if config.teacher is not None:
+        settings["teacher"] = file_digest(Path(config.teacher))
     return {**settings, "data": images.digest()}
 
 

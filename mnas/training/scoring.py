@@ -1,4 +1,4 @@
-"""Top-1 and top-5 accuracy of a network, and its likelihood, on all images of a feed."""
+"""Accuracy of a network, its likelihood and its class probabilities, on all images of a feed."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -66,6 +66,29 @@ def score(infer: Callable[[jax.Array], jax.Array], feed: Feed, batch_size: int) 
         counts.append(_correct(logits, labels, valid))
     top1, top5 = (int(total) for total in np.sum(jax.device_get(counts), 0))
     return Score(count, top1, top5 if logits.shape[-1] > TOP else None)
+
+
+def probabilities(
+    infer: Callable[[jax.Array], jax.Array],
+    feed: Feed,
+    batch_size: int,
+    progress: Callable[[int], object] = lambda images: None,
+) -> np.ndarray:
+    """Return the class probabilities of all images of a feed, float32 [N, K].
+
+    infer     images [B, R, R, 3] → logits [B, K]
+    progress  called with the number of images done
+
+    Raises FloatingPointError where logits are not finite.
+    """
+    found = []
+    for number, (images, _) in enumerate(ordered_batches(feed, batch_size), start=1):
+        found.append(np.asarray(jax.nn.softmax(infer(images))))
+        progress(min(number * batch_size, len(feed)))
+    values = np.concatenate(found)[: len(feed)]
+    if not np.isfinite(values).all():
+        raise FloatingPointError("class probabilities are not finite")
+    return values
 
 
 @jax.jit

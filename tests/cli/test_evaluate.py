@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -10,8 +11,10 @@ from mnas.__main__ import main
 from mnas.architecture.spec import from_spec
 from mnas.cli import evaluate
 from mnas.data import images
+from mnas.data.teacher import Teacher
 from mnas.nn.network import init_variables
-from mnas.nn.weights import save_weights
+from mnas.nn.weights import load_weights, save_weights, saved_normalisation
+from mnas.training.step import infer
 from tests.cli.commands import assert_one_line
 from tests.cli.test_train import SPEC
 
@@ -128,3 +131,22 @@ def test_resolution_is_that_of_the_spec_unless_given(command, words, resolution,
     monkeypatch.setattr(evaluate, "load", load)
     assert main([*command, *words]) == 0
     assert resolutions == [resolution]
+
+
+def test_predictions_are_those_of_all_training_images_in_their_order(command, tmp_path, capsys):
+    path = tmp_path / "teacher.npz"
+    score = evaluated(command, capsys)
+    assert evaluated([*command, "--predictions", str(path), "--batch-size", "7"], capsys) == score
+    teacher = Teacher.read(path)
+    data = images.load(images.DataConfig("x.npz"), 8)
+    teacher.require_images(data)
+    network = from_spec(json.loads(Path("out/spec.json").read_text()))
+    mean, std = saved_normalisation("out/weights.safetensors")
+    pixels = np.load("x.npz")["x_train"].astype(np.float32)
+    logits = infer(network, load_weights("out/weights.safetensors", network), (pixels - mean) / std)
+    np.testing.assert_allclose(teacher.probabilities, jax.nn.softmax(logits), atol=1e-6)
+
+
+def test_predictions_that_cannot_be_written_are_rejected_before_the_score(command, capsys):
+    assert main([*command, "--predictions", "none/t.npz"]) == 2
+    assert "none/t.npz can't be written: no such directory" in capsys.readouterr().err

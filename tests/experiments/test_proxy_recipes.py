@@ -28,6 +28,14 @@ def test_each_variant_is_a_valid_recipe_that_differs_from_the_base():
     assert proxy_recipes.directory_name("width 1/2, 2,100 images") == "width-1-2-2-100-images"
 
 
+def test_a_teacher_is_a_further_variant(tmp_path):
+    path = str(tmp_path / "teacher.npz")
+    arguments = Arguments("t.csv", "digits", variants=("accuracy",), teacher=path)
+    configs = proxy_recipes.configurations(arguments)
+    assert list(configs) == [BASE, "accuracy", proxy_recipes.TEACHER]
+    assert configs[proxy_recipes.TEACHER] == dataclasses.replace(configs[BASE], teacher=path)
+
+
 def test_a_variant_that_equals_the_base_is_rejected():
     arguments = Arguments("t.csv", "digits", recipe="cifar", variants=("shifts and flips",))
     with pytest.raises(UsageError, match="variant shifts and flips equals recipe cifar"):
