@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import mnas
 from mnas.controllers.random_search import RandomSearch
+from mnas.data.feeds import Feeding
 from mnas.data.images import DataConfig, load
-from mnas.data.teacher import Teacher
+from mnas.data.teacher import TaughtFeed, Teacher
 from mnas.engines.config import EngineConfig
 from mnas.errors import UsageError
 from mnas.evaluators.proxy import ProxyConfig
@@ -17,6 +19,7 @@ from mnas.experiment.settings import Experiment
 from mnas.loop.config import SearchConfig
 from mnas.preparation.evaluator import prepared
 from mnas.reward import RewardConfig
+from mnas.training import blockwise
 from mnas.training.config import TrainingConfig
 from tests.evaluators.test_proxy import TINY
 from tests.training.banks import SMALL, TRAINING, TinySpace
@@ -40,6 +43,31 @@ def test_a_teacher_that_is_sure_of_the_labels_changes_nothing(tmp_path, program)
     config = dataclasses.replace(CONFIG, program=program, score="likelihood")
     taught = dataclasses.replace(config, teacher=write_teacher(tmp_path / "t.npz", "labels"))
     assert taught.build()(TINY, 3).accuracy == config.build()(TINY, 3).accuracy
+
+
+def weights(rows: np.ndarray | None, program: str) -> list[jax.Array]:
+    """Return the weights of a child that learned rows of probabilities; None: labels."""
+    images = load(DATA, TINY.resolution)
+    feed = Feeding.of(DATA, images).feed(images.train)
+    taught = feed if rows is None else TaughtFeed(feed, rows)
+    result = blockwise.train(TINY, taught, CONFIG.training, 3, program=program)
+    return jax.tree.leaves(result.variables)
+
+
+def test_weights_by_certain_probabilities_are_those_by_labels_of_either_program():
+    certain = np.eye(10, dtype=np.float32)[load(DATA, 8).train.labels]
+    uncertain = np.random.default_rng(0).dirichlet(np.ones(10), 64).astype(np.float32)
+    by_program = {}
+    for program in ("blocks", "whole"):
+        by_labels = weights(None, program)
+        for one, other in zip(weights(certain, program), by_labels, strict=True):
+            np.testing.assert_array_equal(one, other)
+        by_program[program] = weights(uncertain, program)
+        pairs = zip(by_program[program], by_labels, strict=True)
+        assert max(abs(one - other).max() for one, other in pairs) > 1e-3
+    # Programs differ in rounding.
+    for one, other in zip(by_program["blocks"], by_program["whole"], strict=True):
+        np.testing.assert_allclose(one, other, atol=5e-5)
 
 
 def test_children_learn_the_probabilities_and_are_scored_by_labels(tmp_path):
