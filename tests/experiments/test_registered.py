@@ -17,7 +17,7 @@ from tests.registered import EXPERIMENTS, STUDIES
 
 FOLDER = Path(mnas.experiments.__file__).parent
 # Modules to run with python -m.
-COMMANDS = ("fit_surrogate", "scaling_seeds", "stopping", "transfer")
+COMMANDS = ("fit_surrogate", "proxy_recipes", "scaling_seeds", "stopping", "transfer")
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 MEASUREMENTS = (
     *("budget", "engine_scaling", "feeding", "roofline", "soak", "whole_network"),
