@@ -15,6 +15,7 @@ Out   `Experiment` and `Study` constants, registered in `pyproject.toml` (entry 
     scaling_dimensions   depth, width and resolution against compound scaling
     scaling_seeds        module: several runs of scaling_dimensions in one table
     stopping             module: early stopping beside Ray Tune's schedulers
+    proxy_recipes        module: settings of a short training one by one, as a proxy
     transfer             module: several data sets, from scratch and from given weights
     fit_surrogate        module: fits the ImageNet surrogate to its table
     performance          package: measurements of mnas itself
