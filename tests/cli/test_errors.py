@@ -138,7 +138,9 @@ def test_warnings_are_no_errors_whatever_the_shell_says(monkeypatch):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
+# As from a terminal, also where these tests run in the background of a shell, which ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from mnas.cli.command import run_command, stop_advice
 
 def command():
