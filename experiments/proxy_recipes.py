@@ -41,6 +41,7 @@ from mnas.files import locked_directory, write_csv
 from mnas.reports import proxy_differences
 from mnas.reports.proxy_quality import signed, text
 from mnas.reports.terminal import plain_console
+from mnas.reward import RewardConfig
 
 BASE, TEACHER = "base", "a teacher's probabilities"
 MEASURES = ("tau", "tau_equal_depth", "tau_reward")
@@ -161,7 +162,7 @@ def compare(scores: Mapping[str, Sequence[Score | None]], rows: Sequence[TableRo
     """Return a line for each variant, on the networks that all of them have a score of."""
     known = [i for i in range(len(rows)) if all(found[i] is not None for found in scores.values())]
     require_enough(len(known))
-    networks = known_networks([rows[i] for i in known], None, -0.07)
+    networks = known_networks([rows[i] for i in known], None, RewardConfig().w)
     weights = resamples(len(known))
     measured, spent = {}, {}
     for name, found in scores.items():

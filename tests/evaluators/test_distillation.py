@@ -38,9 +38,8 @@ def write_teacher(path, kind: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("program", ["blocks", "whole"])
-def test_a_teacher_that_is_sure_of_the_labels_changes_nothing(tmp_path, program):
-    config = dataclasses.replace(CONFIG, program=program, score="likelihood")
+def test_a_teacher_that_is_sure_of_the_labels_changes_nothing(tmp_path):
+    config = dataclasses.replace(CONFIG, score="likelihood")
     taught = dataclasses.replace(config, teacher=write_teacher(tmp_path / "t.npz", "labels"))
     assert taught.build()(TINY, 3).accuracy == config.build()(TINY, 3).accuracy
 
